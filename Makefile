@@ -1,0 +1,40 @@
+# `make demo` and `make test` do everything, set-up included.
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: demo test check setup resume lock clean
+
+demo: setup            ## run the bundled simulated cohort, ending in reports
+	snakemake --cores all --rerun-incomplete --quiet rules progress
+	@echo "Cohort report:  $(CURDIR)/results/demo/report/index.html"
+	@echo "Patient pages:  $(CURDIR)/results/demo/report/patients/"
+
+test: setup            ## run the tests
+	pytest -n 2 --dist loadfile
+
+check: setup           ## formatting, lint, types, workflow
+	ruff format --check src tests benchmarks
+	ruff check src tests benchmarks
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+resume: setup          ## continue after a hard kill: release the lock, redo what was half done
+	snakemake --unlock
+	$(MAKE) demo
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	pip install --quiet --disable-pip-version-check -r requirements.lock
+	pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+lock: setup            ## resolve requirements.in again into requirements.lock
+	pip install --quiet --upgrade -r requirements.in
+	pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu//' > requirements.lock
+
+clean:                 ## remove results, not the environment
+	rm -rf results .snakemake

@@ -1,0 +1,379 @@
+"""The configuration: one typed model that gives schema, defaults, documentation and messages.
+
+`load(path)` reads a YAML file, expands `${VARIABLE}` in its strings and validates it. Every field
+has a description, which becomes the JSON schema in workflow/schemas and the table in docs/.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from survfuse import __version__
+from survfuse.errors import UserInputError
+from survfuse.files import sha256_json
+
+IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+MONTHS_PER = {"months": 1.0, "days": 1.0 / 30.4375, "years": 12.0}
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors, values never change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SimulatedSource(Section):
+    """A simulated cohort with known truth, drawn before anything else runs."""
+
+    kind: Literal["simulate"] = Field(description="A simulated cohort.")
+    patients: int = Field(80, ge=20, le=2000, description="Number of simulated patients.")
+    seed: int = Field(1, description="Seed of the simulation.")
+
+
+class PorpoiseSource(Section):
+    """A published TCGA table of the PORPOISE/MCAT layout, one row per slide."""
+
+    kind: Literal["porpoise"] = Field(description="A published TCGA table.")
+    table: Path = Field(description="CSV with case_id, survival_months, censorship, genes.")
+    folds: Path | None = Field(None, description="Long CSV with the columns fold, set, case_id.")
+    clinical: Path | None = Field(
+        None, description="GDC clinical TSV that supplies the tumour stage."
+    )
+    slide_features: Path | None = Field(
+        None, description="CSV with one row of slide-derived features per slide (HIF layout)."
+    )
+
+
+Source = Annotated[SimulatedSource | PorpoiseSource, Field(discriminator="kind")]
+
+
+class Endpoint(Section):
+    """What is predicted, and how the sheet codes it."""
+
+    name: str = Field("overall survival", description="Name of the endpoint, for the reports.")
+    definition: str = Field(
+        "time from diagnosis to death from any cause",
+        description="Start, event, and what happens to other causes; printed in every report.",
+    )
+    time: str = Field("time", description="Column with the follow-up time.")
+    event: str = Field("event", description="Column that says whether the event was observed.")
+    event_value: int | str = Field(
+        1, description="The value of the event column that means the event was observed."
+    )
+    censored_value: int | str = Field(0, description="The value that means censored.")
+    interval: tuple[str, str] | None = Field(
+        None,
+        description="Instead of time and event: the columns of the last time known event-free and "
+        "the first time known with the event (empty = censored). Events are placed at the middle.",
+    )
+    time_unit: Literal["months", "days", "years"] = Field(
+        "months", description="Unit of the time columns; everything downstream is in months."
+    )
+
+
+class Covariate(Section):
+    """A clinical variable and its type."""
+
+    type: Literal["continuous", "ordinal", "categorical"] = Field(
+        description="continuous (number), ordinal (ordered levels) or categorical (unordered)."
+    )
+    levels: list[str] = Field(
+        default_factory=list, description="Ordered levels of an ordinal variable, lowest first."
+    )
+
+    @model_validator(mode="after")
+    def ordinal_has_levels(self) -> Covariate:
+        if (self.type == "ordinal") != bool(self.levels):
+            raise ValueError("an ordinal covariate, and only an ordinal one, lists its levels")
+        return self
+
+
+class CohortConfig(Section):
+    """Where the sample sheets are and what their columns mean."""
+
+    patients: Path | None = Field(None, description="patients.tsv: one row per patient.")
+    slides: Path | None = Field(None, description="slides.tsv: one row per slide, or none.")
+    omics: Path | None = Field(
+        None, description="Gene matrix, patients x genes: .csv, .tsv (also .gz) or .parquet."
+    )
+    folds: Path | None = Field(
+        None, description="Published folds: a table with the columns patient_id and fold."
+    )
+    roots: list[Path] = Field(
+        default_factory=list,
+        description="Directories that slide files may lie in; default: the slide sheet's own.",
+    )
+    endpoint: Endpoint = Field(default_factory=lambda: Endpoint())
+    site: str | None = Field(None, description="Column of the centre that supplied the patient.")
+    covariates: dict[str, Covariate] = Field(
+        default_factory=dict, description="Clinical covariates by column name."
+    )
+
+
+class SplitConfig(Section):
+    """How patients are divided into training and test parts."""
+
+    folds: int = Field(5, ge=2, le=20, description="Outer folds.")
+    repeats: int = Field(1, ge=1, le=20, description="Repetitions with other random folds.")
+    inner_fraction: float = Field(
+        0.2, gt=0, lt=0.5, description="Part of the training patients held out for early stopping."
+    )
+    group_by_site: bool = Field(False, description="Keep all patients of a site in one fold.")
+    seed: int = Field(0, description="Seed of the random folds.")
+
+
+class SlideConfig(Section):
+    """Tissue, tiles and embeddings."""
+
+    target_mpp: float = Field(0.5, ge=0.1, le=8, description="Micrometres per pixel of a tile.")
+    tile_px: int = Field(256, ge=32, le=2048, description="Side of a tile in pixels.")
+    min_tissue: float = Field(0.3, ge=0, le=1, description="Least share of tissue in a tile.")
+    min_tissue_mm2: float = Field(
+        0.02, ge=0, description="Pieces of tissue smaller than this are ignored."
+    )
+    encoder: str = Field(
+        "resnet50_trunc",
+        description="A timm model name, or resnet50_trunc (CLAM's truncated ResNet-50).",
+    )
+    weights: Path | None = Field(
+        None, description="Local .safetensors or .pt weights; required unless untrained is true."
+    )
+    untrained: bool = Field(
+        False, description="Use seeded random weights, for demonstrations; reports say so."
+    )
+    batch_size: int = Field(50, ge=1, description="Slides per job.")
+    max_failed_fraction: float = Field(
+        0.2, ge=0, le=1, description="More quarantined slides than this stop the run (exit 4)."
+    )
+    clam_export: bool = Field(False, description="Also write CLAM's patches, h5_files, pt_files.")
+
+
+class OmicsConfig(Section):
+    """Gene expression and how genes are grouped."""
+
+    suffixes: dict[str, str] = Field(
+        default_factory=lambda: {"rna": ""},
+        description="Column suffix of each data type, e.g. {rna: _rnaseq, cnv: _cnv}.",
+    )
+    gene_sets: Path | None = Field(
+        None, description="Gene sets: .gmt, or the wide CSV with one set per column (also .gz)."
+    )
+    min_genes: int = Field(2, ge=1, description="Gene sets with fewer measured genes are dropped.")
+    winsorise: float = Field(
+        0.01, ge=0, lt=0.5, description="Share clipped at each tail, per gene, training part only."
+    )
+    max_missing: float = Field(
+        0.2, ge=0, lt=1, description="Genes missing in more training patients are dropped."
+    )
+    min_variance: float = Field(
+        1e-6, ge=0, description="Genes with less variance in the training part are dropped."
+    )
+
+
+class TrainingConfig(Section):
+    """The fit loop, shared by all neural models."""
+
+    bins_months: list[float] = Field(
+        default_factory=lambda: [6.0, 12.0, 24.0, 36.0, 60.0],
+        description="Upper edges of the time bins; an open bin follows. Clinical, not data-driven.",
+    )
+    min_events_per_bin: int = Field(
+        10, ge=1, description="Bins with fewer training events are merged with the next."
+    )
+    epochs: int = Field(30, ge=1, description="Most epochs.")
+    patience: int = Field(8, ge=1, description="Epochs without inner improvement before stopping.")
+    batch_size: int = Field(16, ge=1, description="Patients per step.")
+    learning_rate: float = Field(3e-4, gt=0, description="Learning rate of AdamW.")
+    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
+    max_tiles: int = Field(
+        4096, ge=1, description="Tiles per patient and step in training; evaluation uses all."
+    )
+    members: int = Field(3, ge=1, le=20, description="Seeds trained per fold and averaged.")
+    seed: int = Field(0, description="Seed of initialisation, order and sub-sampling.")
+    threads: int = Field(1, ge=1, description="CPU threads per training job.")
+
+
+class ModelConfig(Section):
+    """One row of the leaderboard."""
+
+    name: str = Field(
+        pattern=IDENTIFIER,
+        description="Unique name of the row, used in file names (not in job comments).",
+    )
+    kind: str = Field(description="Model: an entry of the registry, e.g. cmta, snn, abmil.")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the model, e.g. {alignment_weight: 1.0}."
+    )
+    permute_outcomes: bool = Field(
+        False,
+        description="Control: train on outcomes permuted among training patients.",
+    )
+
+
+class EvaluationConfig(Section):
+    """What is measured on the out-of-fold predictions."""
+
+    horizons_months: list[float] = Field(
+        default_factory=lambda: [12.0, 24.0, 36.0], description="Times at which risk is reported."
+    )
+    tau_months: float | None = Field(
+        None, description="Truncation of Uno's C and IBS; default: where 10 % are still at risk."
+    )
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="Level of all intervals.")
+    bootstrap: int = Field(500, ge=20, description="Patient resamples for metric intervals.")
+    reference: str = Field(
+        "clinical_cox", description="Model row that all differences are taken against."
+    )
+    seed: int = Field(0, description="Seed of the bootstrap.")
+
+
+class ReportConfig(Section):
+    """What the reports say and for whom."""
+
+    title: str = Field("Survival report", description="Heading of the cohort report.")
+    model: str | None = Field(
+        None, description="Model row shown on patient pages; default: the first fusion model."
+    )
+    patients: list[str] | Literal["all"] = Field(
+        default_factory=list, description='Patients that get a page: a list of ids, or "all".'
+    )
+    min_cell: int = Field(5, ge=1, description="Counts below this are suppressed.")
+
+
+class Config(Section):
+    """Everything scientific about one run; what belongs to a site lives in the profiles."""
+
+    name: str = Field(pattern=IDENTIFIER, description="Name of the run.")
+    output: Path = Field(description="Directory for all results.")
+    source: Source | None = Field(
+        None, description="Where the sheets come from, when they are not files of your own."
+    )
+    cohort: CohortConfig = Field(default_factory=lambda: CohortConfig())
+    splits: SplitConfig = Field(default_factory=lambda: SplitConfig())
+    slides: SlideConfig = Field(default_factory=lambda: SlideConfig())
+    omics: OmicsConfig = Field(default_factory=lambda: OmicsConfig())
+    training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
+    models: list[ModelConfig] = Field(min_length=1, description="The rows of the leaderboard.")
+    evaluation: EvaluationConfig = Field(default_factory=lambda: EvaluationConfig())
+    report: ReportConfig = Field(default_factory=lambda: ReportConfig())
+
+    @model_validator(mode="before")
+    @classmethod
+    def sheets_of_a_source(cls, values: Any) -> Any:
+        """A source writes its sheets to `<output>/sheets`; point the cohort there."""
+        if not isinstance(values, dict) or not values.get("source") or "output" not in values:
+            return values
+        sheets = Path(str(values["output"])) / "sheets"
+        cohort = dict(values.get("cohort") or {})
+        written = {"patients": "patients.tsv", "omics": "omics.parquet"}
+        kind = values["source"].get("kind") if isinstance(values["source"], dict) else None
+        if kind == "simulate" or (kind == "porpoise" and values["source"].get("slide_features")):
+            written["slides"] = "slides.tsv"
+        if kind == "porpoise" and values["source"].get("folds"):
+            written["folds"] = "folds.tsv"
+        for key, file in written.items():
+            if cohort.get(key):
+                raise ValueError(f"cohort.{key} is written by the source; remove it")
+            cohort[key] = str(sheets / file)
+        omics = dict(values.get("omics") or {})
+        if kind == "simulate":
+            omics.setdefault("gene_sets", str(sheets / "gene_sets.gmt"))
+        return {**values, "cohort": cohort, "omics": omics}
+
+    @model_validator(mode="after")
+    def rows_fit_together(self) -> Config:
+        names = [model.name for model in self.models]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"models: the name {twice[0]!r} is used twice")
+        if self.cohort.patients is None:
+            raise ValueError("cohort.patients is missing: name your patients.tsv, or a source")
+        for field, listed in (
+            ("training.bins_months", self.training.bins_months),
+            ("evaluation.horizons_months", self.evaluation.horizons_months),
+        ):
+            if not listed or listed[0] <= 0 or sorted(set(listed)) != listed:
+                raise ValueError(f"{field} must be positive and increasing, without repeats")
+        if self.report.model is not None and self.report.model not in names:
+            raise ValueError(f"report.model {self.report.model!r} is not among the models")
+        if self.evaluation.reference not in names:
+            raise ValueError(
+                f"evaluation.reference {self.evaluation.reference!r} is not among the models; every "
+                "leaderboard needs its clinical Cox row"
+            )
+        return self
+
+    def grid_months(self) -> list[float]:
+        """Times at which survival is predicted and stored: an even grid, horizons, bin edges."""
+        last = max(*self.evaluation.horizons_months, *self.training.bins_months)
+        even = {round(last * step / 20, 6) for step in range(1, 21)}
+        return sorted(even | {*self.evaluation.horizons_months, *self.training.bins_months})
+
+    def settings_hash(self, *sections: str, model: str | None = None) -> str:
+        """Short hash of the named sections, one model row, and the version of survfuse.
+
+        Rules carry it as a parameter, so that a stage runs again when, and only when, the part of
+        the configuration it reads has changed.
+        """
+        dumped = self.model_dump(mode="json")
+        rows = [row for row in dumped["models"] if row["name"] == model]
+        read = {section: dumped[section] for section in sections}
+        return sha256_json([__version__, read, rows])[:12]
+
+
+def load(path: str | Path) -> Config:
+    """Read and validate a configuration file.
+
+    Raises UserInputError naming the file, the key and the problem. `${NAME}` in a string is
+    replaced by the environment variable NAME.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserInputError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserInputError(f"{path}: not readable as YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise UserInputError(f"{path}: expected a mapping of sections, found {type(raw).__name__}")
+    try:
+        return Config.model_validate(expand_variables(raw, path))
+    except ValidationError as error:
+        raise UserInputError(readable(error, path)) from None
+
+
+def expand_variables(value: Any, path: Path) -> Any:
+    """Replace `${NAME}` in all strings of a nested structure."""
+    if isinstance(value, dict):
+        return {key: expand_variables(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expand_variables(item, path) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def substitute(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in os.environ:
+            raise UserInputError(
+                f"{path}: uses ${{{name}}}, which is not set; run `export {name}=...` first"
+            )
+        return os.environ[name]
+
+    return re.sub(r"\$\{(\w+)\}", substitute, value)
+
+
+def readable(error: ValidationError, path: Path) -> str:
+    """One line per problem: file, key, what is wrong, what was found."""
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"]) or "configuration"
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            message = "unknown key; see docs/configuration.md for the known ones"
+        lines.append(f"{path}: {key}: {message}")
+    return "\n".join(lines)
