@@ -1,0 +1,183 @@
+"""The gene matrix with its groups, and the one file format that holds them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from survfuse.config import OmicsConfig
+from survfuse.errors import UserInputError
+from survfuse.files import atomic_path
+from survfuse.omics.gene_sets import GeneSets, read_gene_sets
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OmicsMatrix:
+    """Raw measurements (NaN = missing) and gene groups packed as offsets into one index.
+
+    Group k consists of the columns `group_index[group_offsets[k]:group_offsets[k + 1]]`; a column
+    may belong to several groups.
+    """
+
+    patient_ids: np.ndarray  # (n,) str
+    features: np.ndarray  # (g,) str, with the suffix of the data type
+    values: np.ndarray  # (n, g) float32
+    groups: np.ndarray  # (k,) str
+    group_offsets: np.ndarray  # (k + 1,) int64
+    group_index: np.ndarray  # (sum of widths,) int64
+
+    @property
+    def group_widths(self) -> tuple[int, ...]:
+        """Number of columns of each group."""
+        return tuple(int(width) for width in np.diff(self.group_offsets))
+
+    def rows(self, patient_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Values (n, g) and availability (n,) of the given patients, joined by id.
+
+        Patients without measurements get a row of NaN and False. Raises ValueError on repeated ids.
+        """
+        if len(set(patient_ids)) != len(patient_ids):
+            raise ValueError("patient ids are repeated; the join by id would be ambiguous")
+        position = {patient: row for row, patient in enumerate(self.patient_ids.tolist())}
+        where = np.array([position.get(patient, -1) for patient in patient_ids], dtype=np.int64)
+        present = where >= 0
+        values = np.full((len(patient_ids), len(self.features)), np.nan, dtype=np.float32)
+        values[present] = self.values[where[present]]
+        joined = self.patient_ids[where[present]].tolist()
+        asked = [patient for patient, there in zip(patient_ids, present, strict=True) if there]
+        assert joined == asked, "the join by id went wrong"
+        return values, present
+
+
+def build_matrix(
+    sheet: Path, config: OmicsConfig, known_patients: Sequence[str] | None = None
+) -> OmicsMatrix:
+    """Read a gene matrix, keep the columns of the configured data types, and group them.
+
+    Without a gene-set file all columns form one group, "all genes". Patients that are not in
+    `known_patients` are left out.
+    """
+    frame = read_sheet(sheet)
+    if known_patients is not None:
+        frame = frame[frame.index.isin(list(known_patients))]
+    genes = gene_of_column(list(frame.columns), config.suffixes)
+    if not genes:
+        raise UserInputError(
+            f"{sheet}: no column ends with any of the suffixes {list(config.suffixes.values())}; "
+            "set omics.suffixes to those of your table"
+        )
+    if frame.empty:
+        raise UserInputError(f"{sheet}: no row belongs to a patient of the cohort")
+    frame = frame[sorted(genes)].sort_index()
+    sets = (
+        read_gene_sets(config.gene_sets)
+        if config.gene_sets
+        else {"all genes": tuple(sorted(set(genes.values())))}
+    )
+    names, offsets, index = pack_groups(list(frame.columns), genes, sets, config.min_genes)
+    if not names:
+        raise UserInputError(
+            f"{config.gene_sets}: no gene set has {config.min_genes} genes that are measured in "
+            f"{sheet}; check that both use the same gene symbols"
+        )
+    log.info("%d genes columns in %d groups", len(frame.columns), len(names))
+    return OmicsMatrix(
+        patient_ids=frame.index.to_numpy(dtype=str),
+        features=np.array(frame.columns, dtype=str),
+        values=frame.to_numpy(dtype=np.float32),
+        groups=np.array(names, dtype=str),
+        group_offsets=offsets,
+        group_index=index,
+    )
+
+
+def read_sheet(path: Path) -> pd.DataFrame:
+    """Gene matrix as a frame indexed by patient; the first column must be patient_id."""
+    try:
+        if path.suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            separator = "," if ".csv" in path.suffixes else "\t"
+            frame = pd.read_csv(path, sep=separator, dtype={0: str, "patient_id": str})
+    except FileNotFoundError:
+        raise UserInputError(f"{path}: no such gene matrix") from None
+    except (OSError, ValueError) as error:
+        raise UserInputError(f"{path}: not readable as a table: {error}") from None
+    if "patient_id" not in frame.columns:
+        raise UserInputError(f"{path}: the first column must be patient_id")
+    frame = frame.set_index("patient_id")
+    frame.index = frame.index.astype(str).str.strip()
+    if frame.index.has_duplicates:
+        twice = frame.index[frame.index.duplicated()][0]
+        raise UserInputError(f"{path}: patient {twice} has two rows; keep one")
+    try:
+        return frame.astype(np.float32)
+    except ValueError as error:
+        raise UserInputError(f"{path}: a gene value is not a number: {error}") from None
+
+
+def gene_of_column(columns: Sequence[str], suffixes: dict[str, str]) -> dict[str, str]:
+    """Gene symbol of every column that carries one of the suffixes.
+
+    The longest matching suffix decides; an empty suffix accepts columns that match no other.
+    """
+    by_length = sorted(suffixes.values(), key=len, reverse=True)
+    genes = {}
+    for column in columns:
+        suffix = next((end for end in by_length if column.endswith(end)), None)
+        if suffix is not None and len(column) > len(suffix):
+            genes[column] = column.removesuffix(suffix)
+    return genes
+
+
+def pack_groups(
+    columns: Sequence[str], genes: dict[str, str], sets: GeneSets, min_genes: int
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names, offsets and packed column indices of the sets with enough measured genes."""
+    columns_of: dict[str, list[int]] = {}
+    for position, column in enumerate(columns):
+        columns_of.setdefault(genes[column], []).append(position)
+    names, packed, offsets = [], [], [0]
+    for name, members in sets.items():
+        measured = [gene for gene in members if gene in columns_of]
+        if len(measured) < min_genes:
+            log.warning("gene set %s has %d measured genes and is dropped", name, len(measured))
+            continue
+        names.append(name)
+        packed += sorted(position for gene in measured for position in columns_of[gene])
+        offsets.append(len(packed))
+    return names, np.array(offsets, dtype=np.int64), np.array(packed, dtype=np.int64)
+
+
+def write_matrix(path: Path, matrix: OmicsMatrix) -> None:
+    """Write the matrix as one uncompressed .npz, atomically."""
+    with atomic_path(path) as temporary, temporary.open("wb") as handle:
+        np.savez(
+            handle,
+            patient_id=matrix.patient_ids,
+            feature=matrix.features,
+            values=matrix.values,
+            group=matrix.groups,
+            group_offsets=matrix.group_offsets,
+            group_index=matrix.group_index,
+        )
+
+
+def read_matrix(path: Path) -> OmicsMatrix:
+    """Read what `write_matrix` wrote."""
+    with np.load(path, allow_pickle=False) as stored:
+        return OmicsMatrix(
+            patient_ids=stored["patient_id"],
+            features=stored["feature"],
+            values=stored["values"],
+            groups=stored["group"],
+            group_offsets=stored["group_offsets"],
+            group_index=stored["group_index"],
+        )
