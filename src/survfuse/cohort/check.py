@@ -1,0 +1,233 @@
+"""Checking everything a run is told, before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pandas as pd
+
+from survfuse.cohort.covariates import check_covariates, check_leaks, check_site
+from survfuse.cohort.endpoint import endpoint_columns, parse_outcomes
+from survfuse.cohort.folds import REQUIRED as FOLD_COLUMNS
+from survfuse.cohort.folds import check_folds
+from survfuse.cohort.omics_sheet import OmicsSheet, genes_per_type, read_omics_sheet
+from survfuse.cohort.problems import Problem, SheetError, stop_if_any
+from survfuse.cohort.sheets import Sheet, cells_of, check_identifiers, check_unique, read_sheet
+from survfuse.cohort.slide_sheet import COLUMNS as SLIDE_COLUMNS
+from survfuse.cohort.slide_sheet import REQUIRED as SLIDE_REQUIRED
+from survfuse.cohort.slide_sheet import check_slides
+from survfuse.cohort.splits import LEAST_TEST_EVENTS, make_splits, too_few_events
+from survfuse.config import Config
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A checked cohort; frames are sorted by id, whatever the order in the sheets.
+
+    outcomes: `patient_id, time_months, event` (1 = observed).
+    clinical: `patient_id`, `site` if configured, covariates; raw text, "" = missing. No outcome.
+    slides: `slide_id, patient_id, path, mpp, features`; text, absolute paths, "" = missing.
+    omics_ids: patients of the cohort that have a row in the gene matrix.
+    genes: number of measured columns per data type.
+    folds: published folds `patient_id, fold`, or None.
+    notes: sentences about what is unusual but not wrong.
+    """
+
+    outcomes: pd.DataFrame
+    clinical: pd.DataFrame
+    slides: pd.DataFrame
+    omics_ids: frozenset[str]
+    genes: dict[str, int]
+    folds: pd.DataFrame | None
+    notes: tuple[str, ...]
+
+    @property
+    def sites(self) -> pd.Series[str] | None:
+        """Site by patient id, where sites are configured."""
+        by_patient = self.clinical.set_index("patient_id")
+        return by_patient.get("site")
+
+
+@dataclass(frozen=True)
+class Sheets:
+    """The sheets as read; None where not configured."""
+
+    patients: Sheet
+    slides: Sheet | None
+    omics: OmicsSheet | None
+    folds: Sheet | None
+
+
+def check_cohort(config: Config) -> Cohort:
+    """Read and check all sheets of a run.
+
+    Raises SheetError (a UserInputError, exit code 2) with a table of all problems: first those
+    that keep sheets from being read, then those of their cells, then those of the cohort as a
+    whole (an outcome among the inputs, patients without inputs, too few events).
+    """
+    sheets = read_sheets(config)
+    problems = check_settings(config, sheets)
+    patients = sheets.patients
+    problems += check_identifiers(patients, "patient_id")
+    outcomes, wrong = parse_outcomes(patients, config.cohort.endpoint)
+    problems += wrong
+    if config.cohort.site:
+        problems += check_site(patients, config.cohort.site)
+    problems += check_covariates(patients, config.cohort)
+    known = set(patients.rows["patient_id"])
+    slides = pd.DataFrame(columns=list(SLIDE_COLUMNS), dtype=object)
+    if sheets.slides:
+        slides, wrong = check_slides(sheets.slides, known, config.cohort)
+        problems += wrong
+    if sheets.omics:
+        problems += check_unique(sheets.omics.ids, "patient_id")
+    folds = None
+    if sheets.folds:
+        folds, wrong = check_folds(sheets.folds, known, config.splits)
+        problems += wrong
+    stop_if_any(problems)
+
+    stop_if_any([*check_leaks(patients, outcomes, config.cohort), *check_modalities(sheets)])
+    outcomes.insert(0, "patient_id", patients.rows["patient_id"])
+    measured = set(sheets.omics.ids.rows["patient_id"]) if sheets.omics else set()
+    cohort = Cohort(
+        outcomes=outcomes.sort_values("patient_id", ignore_index=True),
+        clinical=clinical_table(patients, config),
+        slides=slides,
+        omics_ids=frozenset(measured & known),
+        genes=genes_per_type(sheets.omics.columns, config.omics.suffixes) if sheets.omics else {},
+        folds=folds,
+        notes=tuple(notes(sheets, config)),
+    )
+    stop_if_any(check_splits(cohort, config))
+    return cohort
+
+
+def read_sheets(config: Config) -> Sheets:
+    """Read all configured sheets. Raises SheetError with what is unreadable in any of them."""
+    cohort = config.cohort
+    assert cohort.patients is not None, "the configuration requires a patient sheet"
+    wanted = ["patient_id", *endpoint_columns(cohort.endpoint), *cohort.covariates]
+    wanted += [cohort.site] if cohort.site else []
+    problems: list[Problem] = []
+
+    def attempt(read: Callable[[Path], Content], path: Path | None) -> Content | None:
+        try:
+            return read(path) if path else None
+        except SheetError as error:
+            problems.extend(error.problems)
+            return None
+
+    patients = attempt(lambda path: read_sheet(path, wanted), cohort.patients)
+    slides = attempt(lambda path: read_sheet(path, SLIDE_REQUIRED), cohort.slides)
+    omics = attempt(read_omics_sheet, cohort.omics)
+    folds = attempt(lambda path: read_sheet(path, FOLD_COLUMNS), cohort.folds)
+    stop_if_any(problems)
+    assert patients is not None, "an unreadable sheet leaves a problem"
+    return Sheets(patients, slides, omics, folds)
+
+
+def check_settings(config: Config, sheets: Sheets) -> list[Problem]:
+    """Problems of settings that only the sheets reveal."""
+    problems = []
+
+    def setting(key: str, problem: str, remedy: str) -> None:
+        problems.append(Problem("configuration", None, key, None, problem, remedy))
+
+    if config.splits.group_by_site:
+        column = config.cohort.site
+        if column is None:
+            setting("cohort.site", "is missing", "name it, or unset splits.group_by_site")
+        elif (sites := sheets.patients.rows[column].nunique()) < config.splits.folds:
+            problem = f"there are {sites} sites for {config.splits.folds} folds"
+            setting("splits.folds", problem, "use fewer folds, or unset splits.group_by_site")
+    if sheets.omics:
+        genes = genes_per_type(sheets.omics.columns, config.omics.suffixes)
+        for kind in (kind for kind, count in genes.items() if count == 0):
+            problem = f"no gene column ends with {config.omics.suffixes[kind]!r} ({kind})"
+            setting("omics.suffixes", problem, "use the suffixes of your table")
+        if config.omics.gene_sets and not config.omics.gene_sets.is_file():
+            setting("omics.gene_sets", "no such file", "correct the path")
+    if config.report.patients != "all":
+        known = set(sheets.patients.rows["patient_id"])
+        if unknown := sum(patient not in known for patient in config.report.patients):
+            problem = f"{unknown} of these patients are not in the patient sheet"
+            setting("report.patients", problem, "correct or remove them")
+    return problems
+
+
+def check_modalities(sheets: Sheets) -> list[Problem]:
+    """Problems of genes that belong to nobody, and of patients with neither slides nor genes."""
+    if not (sheets.slides or sheets.omics):
+        return []
+    measured: set[str] = set()
+    if sheets.slides:
+        measured |= set(sheets.slides.rows["patient_id"])
+    if sheets.omics:
+        ids = set(sheets.omics.ids.rows["patient_id"])
+        measured |= ids
+        if ids.isdisjoint(sheets.patients.rows["patient_id"]):
+            problem = "no row belongs to a patient of the patient sheet"
+            remedy = "use the same ids in both sheets"
+            return [sheets.omics.ids.problem(None, "patient_id", problem, remedy)]
+    remedy = "add a slide or a row of genes, or remove the patient"
+    return [
+        sheets.patients.problem(row, "patient_id", "has neither slides nor genes", remedy, patient)
+        for row, patient in cells_of(sheets.patients, "patient_id")
+        if patient not in measured
+    ]
+
+
+def check_splits(cohort: Cohort, config: Config) -> list[Problem]:
+    """Problems of a cohort that cannot be divided as configured; the rule is in `splits`."""
+    events = int(cohort.outcomes["event"].sum())
+    needed = LEAST_TEST_EVENTS * config.splits.folds
+    remedy = f"use fewer folds; {needed} events are needed for {config.splits.folds}"
+    if events < needed:
+        problem = f"there are {events} events for {config.splits.folds} folds"
+        return [Problem("configuration", None, "splits.folds", None, problem, remedy)]
+    splits = make_splits(cohort.outcomes, cohort.sites, config.splits, cohort.folds)
+    where = "cohort.folds" if cohort.folds is not None else "splits.folds"
+    remedy = "use fewer or other folds; every part needs events"
+    problems = [
+        Problem("configuration", None, where, None, sentence, remedy)
+        for sentence in too_few_events(splits, cohort.outcomes, config.splits)
+    ]
+    if config.splits.group_by_site and cohort.folds is not None and cohort.sites is not None:
+        fold = cohort.folds.set_index("patient_id")["fold"]
+        if divided := int((fold.groupby(cohort.sites).nunique() > 1).sum()):
+            problem = f"{divided} sites lie in more than one of the published folds"
+            remedy = "unset splits.group_by_site, or remove cohort.folds"
+            problems.append(Problem("configuration", None, where, None, problem, remedy))
+    return problems
+
+
+def clinical_table(patients: Sheet, config: Config) -> pd.DataFrame:
+    """The inputs of the patient sheet: id, site, covariates. The outcome stays behind."""
+    columns = {"patient_id": patients.rows["patient_id"]}
+    if config.cohort.site:
+        columns["site"] = patients.rows[config.cohort.site]
+    columns |= {name: patients.rows[name] for name in config.cohort.covariates}
+    return pd.DataFrame(columns).sort_values("patient_id", ignore_index=True)
+
+
+def notes(sheets: Sheets, config: Config) -> list[str]:
+    """Sentences about what is unusual but not wrong."""
+    sentences = []
+    if sheets.omics:
+        known = set(sheets.patients.rows["patient_id"])
+        foreign = sum(patient not in known for patient in sheets.omics.ids.rows["patient_id"])
+        if foreign:
+            sentences.append(
+                f"Rows of the gene matrix that belong to no patient and are ignored: {foreign}."
+            )
+    for name in config.cohort.covariates:
+        values = set(sheets.patients.rows[name]) - {""}
+        if len(values) == 1:
+            sentences.append(f"The covariate {name} has the same value for all patients.")
+    return sentences

@@ -1,0 +1,120 @@
+"""From the columns of the patient sheet to follow-up time in months and event indicator."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from survfuse.cohort.problems import Problem
+from survfuse.cohort.sheets import Sheet, as_number, cells_of
+from survfuse.config import MONTHS_PER, Endpoint
+
+LONGEST_MONTHS = 1200.0  # a century of follow-up is a wrong unit, not a patient
+
+Fault = tuple[str, str]  # what is wrong, and the remedy
+
+
+def endpoint_columns(endpoint: Endpoint) -> tuple[str, str]:
+    """The two columns of the patient sheet that hold the outcome."""
+    return endpoint.interval or (endpoint.time, endpoint.event)
+
+
+def parse_outcomes(sheet: Sheet, endpoint: Endpoint) -> tuple[pd.DataFrame, list[Problem]]:
+    """Outcomes by spreadsheet row, and the problems of the outcome columns.
+
+    Returns a frame indexed like the sheet with `time_months` (float, NaN where there is a problem)
+    and `event` (1 = observed, 0 = censored; -1 where there is a problem).
+    """
+    if endpoint.interval is not None:
+        return parse_intervals(sheet, endpoint.interval, endpoint.time_unit)
+    months, problems = parse_times(sheet, endpoint.time, endpoint.time_unit)
+    events, wrong = parse_events(sheet, endpoint)
+    outcomes = pd.DataFrame({"time_months": months, "event": events}, index=sheet.rows.index)
+    return outcomes, problems + wrong
+
+
+def parse_events(sheet: Sheet, endpoint: Endpoint) -> tuple[list[int], list[Problem]]:
+    """1, 0 or -1 (problem) per row: numbers are compared as numbers, words without case."""
+    codes = {canonical(endpoint.censored_value): 0, canonical(endpoint.event_value): 1}
+    if len(codes) < 2:
+        where = "cohort.endpoint.event_value"
+        text = "is the same as censored_value"
+        return [-1] * len(sheet.rows), [
+            Problem("configuration", None, where, None, text, "use two different values")
+        ]
+    remedy = (
+        f"write {endpoint.event_value} (event) or {endpoint.censored_value} (censored), "
+        "or set cohort.endpoint"
+    )
+    events, problems = [], []
+    for row, text in cells_of(sheet, endpoint.event):
+        events.append(codes.get(canonical(text), -1))
+        if events[-1] < 0:
+            fault = "is neither event nor censored" if text else "is empty"
+            problems.append(sheet.problem(row, endpoint.event, fault, remedy, text))
+    return events, problems
+
+
+def canonical(value: int | str) -> float | str:
+    """The value as a number where it is one, else as a word without case: 1 = "1" = "1.0"."""
+    text = str(value).strip()
+    parsed = as_number(text)
+    return text.casefold() if parsed is None else parsed
+
+
+def parse_times(sheet: Sheet, column: str, unit: str) -> tuple[list[float], list[Problem]]:
+    """Months per row, NaN where the cell is not a plausible positive time."""
+    months, problems = [], []
+    for row, text in cells_of(sheet, column):
+        time, fault = parse_time(text, unit)
+        months.append(time)
+        if fault:
+            problems.append(sheet.problem(row, column, *fault, text))
+    return months, problems
+
+
+def parse_time(text: str, unit: str, zero_allowed: bool = False) -> tuple[float, Fault | None]:
+    """A plausible time in months, or NaN and what is wrong with the text."""
+    time = as_number(text)
+    spelling = f"write the time in {unit}, with a point as decimal mark"
+    if time is None:
+        return math.nan, ("is not a number" if text else "is empty", spelling)
+    months = time * MONTHS_PER[unit]
+    if not math.isfinite(months):
+        return math.nan, ("is not finite", spelling)
+    if months < 0:
+        return math.nan, ("is negative", "check the order of the two dates")
+    if months == 0 and not zero_allowed:
+        return math.nan, ("is not positive", "remove patients without follow-up")
+    if months > LONGEST_MONTHS:
+        remedy = f"correct it, or set cohort.endpoint.time_unit (now {unit})"
+        return math.nan, (f"is {months / 12:.0f} years", remedy)
+    return months, None
+
+
+def parse_intervals(
+    sheet: Sheet, columns: tuple[str, str], unit: str
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Outcomes of interval-censored events: midpoint of lower and upper, or censored at lower.
+
+    The lower column is the last time known free of the event, the upper the first time known with
+    it (empty = censored). Lower may be 0 only where an event follows.
+    """
+    lower_column, upper_column = columns
+    months, events, problems = [], [], []
+    uppers = sheet.rows[upper_column].tolist()
+    for (row, lower_text), upper_text in zip(cells_of(sheet, lower_column), uppers, strict=True):
+        observed = bool(upper_text)
+        lower, fault = parse_time(lower_text, unit, zero_allowed=observed)
+        if fault:
+            problems.append(sheet.problem(row, lower_column, *fault, lower_text))
+        upper, fault = parse_time(upper_text, unit) if observed else (lower, None)
+        if upper < lower:
+            fault = (f"is before {lower_column}", "swap or correct the two times")
+        if fault:
+            problems.append(sheet.problem(row, upper_column, *fault, upper_text))
+        months.append((lower + upper) / 2)
+        events.append(int(observed))
+    outcomes = pd.DataFrame({"time_months": months, "event": events}, index=sheet.rows.index)
+    return outcomes, problems

@@ -1,0 +1,204 @@
+"""Outer folds and inner validation parts, made once, by patient, and the files that hold them.
+
+The training stage of a fold reads `train.tsv` (outcomes of its training patients) and
+`test_ids.tsv` (ids only): outcomes of test patients are not in its reach.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from survfuse.cohort.folds import read_published
+from survfuse.cohort.tables import read_clinical, read_outcomes, read_table, write_table
+from survfuse.config import Config, SplitConfig
+from survfuse.files import sha256_file
+
+TIME_STRATA = 4  # per value of event
+LEAST_TEST_EVENTS = 2  # a test fold with fewer has no pair of events to order
+
+
+def make_splits(
+    outcomes: pd.DataFrame,
+    sites: pd.Series[str] | None,
+    config: SplitConfig,
+    published: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """The fold in which every patient is tested: a frame `patient_id, repeat, fold`.
+
+    `outcomes` has `patient_id, time_months, event`; `sites` is indexed by patient id and needed
+    only with `config.group_by_site`. Folds are stratified by event and time quantile and depend
+    on the seed, not on the order of rows. A `published` frame `patient_id, fold` is taken as is.
+    """
+    outcomes = outcomes.sort_values("patient_id", ignore_index=True)
+    ids = outcomes["patient_id"]
+    if published is not None:
+        fold = published.set_index("patient_id")["fold"].loc[ids].to_numpy()
+        return pd.DataFrame({"patient_id": ids, "repeat": 0, "fold": fold})
+    strata = outcome_strata(outcomes)
+    tables = []
+    for repeat in range(config.repeats):
+        rng = generator(config.seed, repeat)
+        if config.group_by_site:
+            if sites is None:
+                raise ValueError("group_by_site needs the sites of the patients")
+            fold = deal_sites(strata, sites.loc[ids].to_numpy(dtype=str), config.folds, rng)
+        else:
+            fold = deal(strata, config.folds, rng)
+        tables.append(pd.DataFrame({"patient_id": ids, "repeat": repeat, "fold": fold}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def split_cohort(cohort: Path, config: Config, out: Path) -> None:
+    """The stage: read the directory that `write_cohort` wrote, write the splits to `out`.
+
+    Raises UserInputError where the published folds do not fit the cohort.
+    """
+    outcomes = read_outcomes(cohort / "outcomes.tsv")
+    clinical = read_clinical(cohort / "clinical.tsv").set_index("patient_id")
+    published = None
+    if config.cohort.folds:
+        published = read_published(config.cohort.folds, clinical.index, config.splits)
+    splits = make_splits(outcomes, clinical.get("site"), config.splits, published)
+    write_splits(splits, outcomes, config.splits, out)
+
+
+def outcome_strata(outcomes: pd.DataFrame) -> np.ndarray:
+    """Stratum (n,) of every patient: time quarters of the events (0-3), of the censored (4-7)."""
+    ordered = outcomes.sort_values(["time_months", "patient_id"])
+    by_event = ordered.groupby("event")["patient_id"]
+    quarter = by_event.cumcount() * TIME_STRATA // by_event.transform("size")
+    return (quarter + TIME_STRATA * (1 - ordered["event"])).sort_index().to_numpy()
+
+
+def deal(strata: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Fold (n,) of every patient, dealt like cards from a deck sorted by stratum.
+
+    Every stratum, all events and all patients are thereby spread over the folds as evenly as
+    whole numbers allow.
+    """
+    deck = np.lexsort((rng.random(len(strata)), strata))
+    fold = np.empty(len(strata), dtype=np.int64)
+    fold[deck] = np.arange(len(strata)) % folds
+    return fold
+
+
+def deal_sites(
+    strata: np.ndarray, sites: np.ndarray, folds: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Fold (n,) of every patient with all patients of a site together, greedily balanced.
+
+    Large sites go first, each to the fold that holds least of the strata the site is made of.
+    Sizes are jittered, because repeats would otherwise all be the same folds.
+    """
+    names, site = np.unique(sites, return_inverse=True)
+    share = np.zeros((len(names), strata.max() + 1))
+    np.add.at(share, (site, strata), 1.0)
+    size = share.sum(axis=1) * rng.uniform(0.7, 1.3, len(names))
+    share /= np.maximum(share.sum(axis=0), 1.0)  # of each stratum, how much the site holds
+    held = np.zeros((folds, share.shape[1]))
+    fold_of_site = np.empty(len(names), dtype=np.int64)
+    for largest in np.argsort(-size):
+        crowding = held @ share[largest]  # least growth of the summed squares of `held`
+        chosen = np.lexsort((rng.random(folds), held.sum(axis=1), crowding))[0]
+        held[chosen] += share[largest]
+        fold_of_site[largest] = chosen
+    return fold_of_site[site]
+
+
+def generator(seed: int, *position: int) -> np.random.Generator:
+    """A random generator of its own for every repeat, and every fold of it."""
+    return np.random.default_rng([seed % 2**32, len(position), *position])
+
+
+def parts(splits: pd.DataFrame) -> list[tuple[int, int]]:
+    """All pairs of repeat and fold."""
+    return sorted(set(zip(splits["repeat"].tolist(), splits["fold"].tolist(), strict=True)))
+
+
+def tested_in(splits: pd.DataFrame, repeat: int, fold: int) -> pd.Series[str]:
+    """Ids of the patients that are tested in one fold of one repeat."""
+    return splits.loc[(splits["repeat"] == repeat) & (splits["fold"] == fold), "patient_id"]
+
+
+def training_part(
+    splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig, repeat: int, fold: int
+) -> pd.DataFrame:
+    """Training patients of one outer fold: `patient_id, role, time_months, event`, by patient id.
+
+    Of the events and of the censored, `inner_fraction` each get the role `inner` (early stopping),
+    at least one event among them; the others get the role `train`.
+    """
+    outcomes = outcomes.sort_values("patient_id", ignore_index=True)
+    tested = outcomes["patient_id"].isin(tested_in(splits, repeat, fold))
+    part = outcomes[~tested].reset_index(drop=True)
+    rng = generator(config.seed, repeat, fold)
+    event = part["event"].to_numpy()
+    inner = np.zeros(len(part), dtype=bool)
+    for value in (0, 1):
+        members = np.flatnonzero(event == value)
+        wanted = max(round(config.inner_fraction * len(members)), value)
+        inner[rng.permutation(members)[:wanted]] = True
+    part.insert(1, "role", np.where(inner, "inner", "train"))
+    return part[["patient_id", "role", "time_months", "event"]]
+
+
+def too_few_events(splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig) -> list[str]:
+    """Sentences about folds that cannot be evaluated or trained.
+
+    The rule: every test fold has at least 2 events, every inner part at least 1 and every
+    remaining training part at least 1. Folds that are not tied to sites meet it whenever there
+    are at least 2 events per fold.
+    """
+    events = outcomes.set_index("patient_id")["event"]
+    sentences = []
+    for repeat, fold in parts(splits):
+        tested = tested_in(splits, repeat, fold)
+        where = f"fold {fold}" + (f" of repeat {repeat}" if config.repeats > 1 else "")
+        if (n := int(events.loc[tested].sum())) < LEAST_TEST_EVENTS:
+            sentences.append(f"{where} has {n} events to test on, {LEAST_TEST_EVENTS} are needed")
+        part = training_part(splits, outcomes, config, repeat, fold)
+        for role in ("train", "inner"):
+            if part.loc[part["role"] == role, "event"].sum() < 1:
+                sentences.append(f"{where} has no event in its {role} part")
+    return sentences
+
+
+def write_splits(
+    splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig, out: Path
+) -> None:
+    """Write `out`/splits.tsv and, per fold, r{repeat}f{fold}/train.tsv and test_ids.tsv."""
+    for repeat, fold in parts(splits):
+        tested = tested_in(splits, repeat, fold).sort_values()
+        folder = fold_folder(out, repeat, fold)
+        write_table(folder / "train.tsv", training_part(splits, outcomes, config, repeat, fold))
+        write_table(folder / "test_ids.tsv", tested.to_frame())
+    write_table(out / "splits.tsv", splits[["patient_id", "repeat", "fold"]])
+
+
+def fold_folder(out: Path, repeat: int, fold: int) -> Path:
+    """The directory of one outer fold below `out`."""
+    return out / f"r{repeat}f{fold}"
+
+
+def read_splits(path: Path) -> pd.DataFrame:
+    """splits.tsv: `patient_id` (text), `repeat` and `fold` (int)."""
+    return read_table(path, ["patient_id", "repeat", "fold"]).astype({"repeat": int, "fold": int})
+
+
+def read_train(path: Path) -> pd.DataFrame:
+    """train.tsv: `patient_id`, `role` (train or inner), `time_months` (float), `event` (int)."""
+    frame = read_table(path, ["patient_id", "role", "time_months", "event"])
+    return frame.astype({"time_months": float, "event": int})
+
+
+def read_test_ids(path: Path) -> list[str]:
+    """test_ids.tsv: the patients that a fold predicts."""
+    return read_table(path, ["patient_id"])["patient_id"].tolist()
+
+
+def splits_hash(path: Path) -> str:
+    """SHA-256 of splits.tsv, which every later result carries."""
+    return sha256_file(path)

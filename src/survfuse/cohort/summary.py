@@ -1,0 +1,100 @@
+"""Writing a checked cohort: inputs and outcomes in separate files, and a summary of both."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from lifelines import KaplanMeierFitter
+
+from survfuse.cohort.check import Cohort
+from survfuse.cohort.tables import write_table
+from survfuse.config import Config, Covariate
+from survfuse.files import write_json
+
+
+def write_cohort(cohort: Cohort, config: Config, out: Path) -> None:
+    """Write clinical.tsv, outcomes.tsv, slides.tsv and cohort.json to the directory `out`."""
+    write_table(out / "clinical.tsv", cohort.clinical)
+    write_table(out / "outcomes.tsv", cohort.outcomes)
+    write_table(out / "slides.tsv", cohort.slides)
+    write_json(out / "cohort.json", summarise(cohort, config))
+
+
+def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
+    """The content of cohort.json: counts, follow-up, modalities, sites, covariates, notes."""
+    outcomes = cohort.outcomes
+    clinical = cohort.clinical.set_index("patient_id")
+    described = clinical[list(config.cohort.covariates)]
+    present = {
+        "slides": set(cohort.slides["patient_id"]),
+        "omics": set(cohort.omics_ids),
+        "clinical": set(clinical.index[(described != "").any(axis=1)]),
+    }
+    combinations = Counter(
+        tuple(name for name, patients in present.items() if patient in patients)
+        for patient in outcomes["patient_id"]
+    )
+    endpoint = config.cohort.endpoint
+    return {
+        "n_patients": len(outcomes),
+        "n_events": int(outcomes["event"].sum()),
+        "censored_share": float(1 - outcomes["event"].mean()),
+        "median_follow_up_months": median_follow_up(outcomes),
+        "endpoint": {"name": endpoint.name, "definition": endpoint.definition},
+        "modalities": {name: len(patients) for name, patients in present.items()},
+        "overlap": [{"modalities": list(names), "n": n} for names, n in combinations.most_common()],
+        "sites": site_counts(cohort),
+        "covariates": [
+            {
+                "name": name,
+                "type": covariate.type,
+                "summary": describe(described[name], covariate, config.report.min_cell),
+                "missing": int((described[name] == "").sum()),
+            }
+            for name, covariate in config.cohort.covariates.items()
+        ],
+        "genes": cohort.genes,
+        "notes": list(cohort.notes),
+    }
+
+
+def median_follow_up(outcomes: pd.DataFrame) -> float | None:
+    """Median follow-up in months by reverse Kaplan-Meier, where being censored is the event.
+
+    Schemper and Smith, Control Clin Trials 1996;17:343. None where the curve stays above one half.
+    """
+    curve = KaplanMeierFitter().fit(outcomes["time_months"], 1 - outcomes["event"])
+    median = float(curve.median_survival_time_)
+    return median if math.isfinite(median) else None
+
+
+def site_counts(cohort: Cohort) -> list[dict[str, Any]]:
+    """Patients and events per site, the largest first."""
+    if cohort.sites is None:
+        return []
+    event = cohort.outcomes.set_index("patient_id")["event"]
+    counts = [
+        {"site": str(site), "n": len(at_site), "events": int(at_site.sum())}
+        for site, at_site in event.groupby(cohort.sites)
+    ]
+    return sorted(counts, key=lambda count: -count["n"])
+
+
+def describe(values: pd.Series[str], covariate: Covariate, min_cell: int) -> str:
+    """A covariate in a few words; counts below `min_cell` are not told."""
+    filled = values[values != ""]
+    if covariate.type == "continuous":
+        low, middle, high = np.quantile(filled.astype(float), [0.25, 0.5, 0.75])
+        return f"median {middle:.4g} (quartiles {low:.4g} to {high:.4g})"
+    counts = filled.value_counts()
+    levels = covariate.levels or sorted(counts.index)
+    told = {level: int(counts.get(level, 0)) for level in levels}
+    return ", ".join(
+        f"{level}: {n}" if n >= min_cell else f"{level}: fewer than {min_cell}"
+        for level, n in told.items()
+    )

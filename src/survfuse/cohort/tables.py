@@ -1,0 +1,49 @@
+"""The tables of the cohort directory: plain TSV, written atomically, read back as typed frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from survfuse.errors import UserInputError
+from survfuse.files import atomic_path
+
+
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """Write a frame as TSV with a header; missing values become empty cells."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, sep="\t", index=False, lineterminator="\n", encoding="utf-8")
+
+
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a table of this project as text.
+
+    Raises UserInputError where the file is not there or lacks a column.
+    """
+    try:
+        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise UserInputError(f"{path}: no such file; run the stage that writes it") from None
+    except ValueError as error:
+        raise UserInputError(f"{path}: not readable as a table: {error}") from None
+    if lacking := [name for name in columns if name not in frame.columns]:
+        raise UserInputError(f"{path}: has no column {lacking[0]}; run the stage that writes it")
+    return frame
+
+
+def read_outcomes(path: Path) -> pd.DataFrame:
+    """outcomes.tsv: `patient_id` (text), `time_months` (float), `event` (0 or 1)."""
+    frame = read_table(path, ["patient_id", "time_months", "event"])
+    return frame.astype({"time_months": float, "event": int})
+
+
+def read_clinical(path: Path) -> pd.DataFrame:
+    """clinical.tsv: `patient_id`, `site` if configured, covariates; all text, "" = missing."""
+    return read_table(path, ["patient_id"])
+
+
+def read_slides(path: Path) -> pd.DataFrame:
+    """slides.tsv of the cohort: `slide_id, patient_id, path, mpp, features`; all text."""
+    return read_table(path, ["slide_id", "patient_id", "path", "mpp", "features"])
