@@ -1,0 +1,135 @@
+"""What goes into a fusion model and what comes out; the only thing models and training share.
+
+Modalities: "slides" is a bag of tile embeddings, "omics" one token holding all gene groups end to
+end, "clinical" one token of encoded covariates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B patients, padded to the longest bag.
+
+    tokens[m]: (B, N_m, D_m) float, N_m >= 1. mask[m]: (B, N_m) bool, true where a token is real.
+    available: (B, M) bool, column order `modalities`; the only source of truth about what a patient
+    has: values of an absent modality, and padding, are never read and may be NaN. coords[m]:
+    optional (B, N_m, 2) integer (column, row) of each tile on the tile grid, one unit per tile
+    side, the slides of one patient side by side.
+
+    Raises ValueError when the shapes contradict each other.
+    """
+
+    tokens: Mapping[str, Tensor]
+    mask: Mapping[str, Tensor]
+    available: Tensor
+    modalities: tuple[str, ...]
+    coords: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.available.ndim != 2 or self.available.shape[1] != len(self.modalities):
+            raise ValueError(
+                f"available is {tuple(self.available.shape)}, expected one column for each of "
+                f"{', '.join(self.modalities)}"
+            )
+        for modality, tokens in self.tokens.items():
+            if tokens.ndim != 3 or tokens.shape[1] == 0 or len(tokens) != len(self.available):
+                raise ValueError(
+                    f"tokens of {modality} are {tuple(tokens.shape)}, expected "
+                    f"({len(self.available)}, N, D) with N >= 1"
+                )
+            if self.mask[modality].shape != tokens.shape[:2]:
+                raise ValueError(
+                    f"the mask of {modality} is {tuple(self.mask[modality].shape)}, its tokens are "
+                    f"{tuple(tokens.shape)}"
+                )
+        for modality, coords in self.coords.items():
+            if coords.shape != (*self.mask[modality].shape, 2) or coords.is_floating_point():
+                raise ValueError(
+                    f"coords of {modality} must be integers of shape (B, N, 2), found "
+                    f"{coords.dtype} {tuple(coords.shape)}"
+                )
+
+    def real(self, modality: str) -> Tensor:
+        """(B, N) bool: true for tokens that exist, false everywhere for a patient without them."""
+        present = self.available[:, self.modalities.index(modality)]
+        return self.mask[modality] & present[:, None]
+
+    def has(self, modality: str) -> Tensor:
+        """(B,) bool: which patients have at least one real token of the modality."""
+        return self.real(modality).any(dim=1)
+
+    def values(self, modality: str) -> Tensor:
+        """(B, N, D) tokens with zeros where nothing is real; the only way models read tokens."""
+        return torch.where(self.real(modality)[:, :, None], self.tokens[modality], 0.0)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+
+        def moved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+        return Batch(
+            moved(self.tokens),
+            moved(self.mask),
+            self.available.to(device),
+            self.modalities,
+            moved(self.coords),
+        )
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Sizes a model is built for; a modality that the data lack is None or empty.
+
+    slides_dim: width of a tile embedding. group_widths: genes per group, in packed order.
+    clinical_dim: width of the encoded covariates. n_bins: time bins, the last one open.
+    """
+
+    slides_dim: int | None
+    group_widths: tuple[int, ...]
+    clinical_dim: int | None
+    n_bins: int
+
+    def dim(self, modality: str) -> int:
+        """Width of one token. Raises ValueError when the data lack the modality."""
+        widths = {
+            "slides": self.slides_dim,
+            "omics": sum(self.group_widths),
+            "clinical": self.clinical_dim,
+        }
+        if not (width := widths[modality]):
+            raise ValueError(f"the model needs {modality}, which this cohort does not have")
+        return width
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a model says about B patients.
+
+    logits: (B, n_bins) of the discrete-time hazards. losses: auxiliary scalar losses, already
+    weighted. embeddings[m]: (B, d). attention, only when asked for: "slides" (B, N) in the order of
+    the batch, summing to one over the real tiles, and "groups" (B, K), summing to one; rows of
+    patients without the modality are zero.
+    """
+
+    logits: Tensor
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    embeddings: dict[str, Tensor] = field(default_factory=dict)
+    attention: dict[str, Tensor] = field(default_factory=dict)
+
+
+class FusionModel(nn.Module):
+    """Base of the registered models; `Model(shapes, **options)` turns a Batch into an Output.
+
+    modalities: what the model reads, the order of the columns of `Batch.available`.
+    """
+
+    modalities: ClassVar[tuple[str, ...]]

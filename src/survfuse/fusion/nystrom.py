@@ -1,0 +1,155 @@
+"""Self-attention over a bag: exact while that is cheap, the Nyström approximation beyond.
+
+Xiong et al., "Nyströmformer", AAAI 2021, equations 13-16, per patient and with masked padding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, scaled_dot_product_attention
+
+
+class SelfAttention(nn.Module):
+    """Exact multi-head softmax attention: (B, n, width) -> (B, n, width), padding never a key."""
+
+    def __init__(self, width: int, heads: int = 8, dropout: float = 0.1) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width must be a multiple of {heads}, the number of heads")
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor, rows: int | None = None) -> Tensor:
+        """Attend from the first `rows` tokens (default: all) to all: (B, rows, width).
+
+        mask: (B, n) bool, true where real; at least one true per row.
+        """
+        q, k, v = self.heads_of(x, rows)
+        return self.project(exact_attention(q, k, v, mask))
+
+    def heads_of(self, x: Tensor, rows: int | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries (B, heads, rows, width / heads), and keys and values for all n tokens."""
+        width = x.shape[-1]
+        q = linear(x[:, :rows], self.qkv.weight[:width])
+        k, v = linear(x, self.qkv.weight[width:]).chunk(2, dim=-1)
+        return self.divide(q), self.divide(k), self.divide(v)
+
+    def divide(self, x: Tensor) -> Tensor:
+        """(B, n, width) -> (B, heads, n, width / heads)."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def project(self, mixed: Tensor) -> Tensor:
+        return self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))
+
+
+class NystromAttention(SelfAttention):
+    """Self-attention plus a convolution of the values along the sequence.
+
+    Bags of at most `exact_up_to` tokens get exact attention, which up to there costs no more than
+    its approximation; longer ones the Nyström form with `landmarks` landmarks, each the mean of an
+    equal stretch of the sequence. Which form a patient gets depends on that patient alone. Real
+    tokens must come first in every row.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int = 8,
+        dropout: float = 0.1,
+        *,
+        landmarks: int = 128,
+        taps: int = 33,
+        exact_up_to: int = 1024,
+    ) -> None:
+        super().__init__(width, heads, dropout)
+        if exact_up_to < landmarks:
+            raise ValueError(f"exact_up_to {exact_up_to} is below the {landmarks} landmarks")
+        self.landmarks = landmarks
+        self.exact_up_to = exact_up_to
+        self.local = nn.Conv2d(
+            heads, heads, (taps, 1), padding=(taps // 2, 0), groups=heads, bias=False
+        )
+
+    def forward(self, x: Tensor, mask: Tensor, rows: int | None = None) -> Tensor:
+        """As `SelfAttention.forward`."""
+        x = x * mask[:, :, None]  # the projection has no bias: values of padding are zero too
+        q, k, v = self.heads_of(x, rows)
+        long = mask.sum(dim=1) > self.exact_up_to
+        if not long.any():
+            mixed = exact_attention(q, k, v, mask)
+        elif long.all():
+            mixed = self.approximate(x, q, k, v, mask)
+        else:
+            short, cut = ~long, self.exact_up_to
+            mixed = torch.zeros_like(q)
+            mixed[short, :, :cut] = exact_attention(
+                q[short, :, :cut], k[short, :, :cut], v[short, :, :cut], mask[short, :cut]
+            )
+            mixed[long] = self.approximate(x[long], q[long], k[long], v[long], mask[long])
+        seen = v[:, :, : q.shape[2] + self.local.kernel_size[0] // 2]
+        return self.project(mixed + self.local(seen)[:, :, : q.shape[2]])
+
+    def approximate(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        # The mean of projections is the projection of the mean: there is no bias.
+        q_marks, k_marks, _ = self.heads_of(landmark_means(x, mask, self.landmarks), None)
+        return nystrom_attention(q, k, v, q_marks, k_marks, mask)
+
+
+def exact_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v for (B, heads, n, d), keys limited to mask (B, n)."""
+    keys = None if mask is None else mask[:, None, None, :]
+    return scaled_dot_product_attention(q, k, v, attn_mask=keys)
+
+
+def nystrom_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    q_marks: Tensor,
+    k_marks: Tensor,
+    mask: Tensor | None,
+    iterations: int = 6,
+) -> Tensor:
+    """A1 pinv(A2) A3 v, multiplied from the right so that nothing is n x n.
+
+    A1 = softmax(q k_marks^T), A2 = softmax(q_marks k_marks^T), A3 = softmax(q_marks k^T), all over
+    sqrt(d); the pseudo-inverse by `iterations` steps of a cubic iteration.
+    """
+    middle = (q_marks @ k_marks.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
+    summary = iterative_pinv(middle, iterations) @ exact_attention(q_marks, k, v, mask)
+    return exact_attention(q, k_marks, summary, None)
+
+
+def iterative_pinv(a: Tensor, iterations: int = 6) -> Tensor:
+    """Approximate pseudo-inverse of (B, heads, m, m), scaled per patient.
+
+    Razavi et al. 2014, as used by the Nyströmformer. The starting scale is a maximum over heads but
+    never over patients: a batch would otherwise change the result of each of its members.
+    """
+    scale = a.abs().sum(-1).amax((1, 2)) * a.abs().sum(-2).amax((1, 2))
+    z = a.transpose(-1, -2) / scale[:, None, None, None]
+    eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    for _ in range(iterations):
+        az = a @ z
+        z = 0.25 * z @ (13 * eye - az @ (15 * eye - az @ (7 * eye - az)))
+    return z
+
+
+def landmark_means(x: Tensor, mask: Tensor, landmarks: int) -> Tensor:
+    """Means of `landmarks` equal stretches of the real tokens: (B, n, d) -> (B, landmarks, d).
+
+    Real tokens come first in each row and there are at least as many as landmarks.
+    """
+    batch, n, _ = x.shape
+    lengths = mask.sum(dim=1, keepdim=True)
+    stretch = torch.arange(n, device=x.device) * landmarks // lengths
+    stretch = stretch.clamp(max=landmarks - 1)  # padding joins the last stretch with weight zero
+    place = (stretch + landmarks * torch.arange(batch, device=x.device)[:, None]).flatten()
+    weight = mask.to(x.dtype).flatten()
+    sums = x.new_zeros(batch * landmarks, x.shape[-1])
+    sums = sums.index_add(0, place, x.flatten(0, 1) * weight[:, None])
+    counts = x.new_zeros(batch * landmarks).index_add(0, place, weight)
+    return (sums / counts[:, None]).unflatten(0, (batch, landmarks))

@@ -1,0 +1,110 @@
+"""The rows that every leaderboard needs beside the networks: Cox models and late fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from survfuse.config import CohortConfig, Covariate, ModelConfig
+from survfuse.errors import UserInputError
+from survfuse.training.checkpoint import FittedModel, ids_hash
+from survfuse.training.clinical import ClinicalEncoder, fit_encoder
+from survfuse.training.cox import CoxModel, describe, fit_cox
+from survfuse.training.part import TrainingPart
+from survfuse.training.prediction import Prediction, mean_over_available, percentile_ranks
+
+COX_KINDS = ("site_only", "clinical_cox")
+
+
+def covariates_of(model: ModelConfig, cohort: CohortConfig) -> dict[str, Covariate]:
+    """The columns a Cox row uses: all declared covariates, or the site alone."""
+    if model.kind == "clinical_cox":
+        if not cohort.covariates:
+            raise UserInputError(
+                f"models.{model.name}: the clinical Cox model needs covariates; declare at least "
+                "one column of patients.tsv under cohort.covariates"
+            )
+        return dict(cohort.covariates)
+    if cohort.site is None:
+        raise UserInputError(
+            f"models.{model.name}: site_only needs the column of the centre; set cohort.site or "
+            "remove the row"
+        )
+    return {"site": Covariate(type="categorical")}
+
+
+def fit_cox_row(
+    model: ModelConfig, cohort: CohortConfig, part: TrainingPart, clinical: pd.DataFrame
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Fit a Cox row on all training patients (there is nothing to stop early)."""
+    rows = clinical.loc[part.patient_ids]
+    encoder = fit_encoder(rows, covariates_of(model, cohort))
+    cox = fit_cox(encoder.transform(rows), part.time_months, part.event)
+    seen = ids_hash(part.patient_ids.tolist())
+    arrays = {"coefficients": cox.coefficients, "times": cox.times, "hazard": cox.hazard}
+    return arrays, {
+        "modalities": ["clinical"],
+        "encoder": encoder.to_json(),
+        "hazard_ratios": describe(cox, encoder),
+        "fitted_on": {"encoder": seen, "cox": seen},
+    }
+
+
+def predict_cox_row(
+    fitted: FittedModel,
+    clinical: pd.DataFrame,
+    patient_ids: Sequence[str],
+    grid_months: np.ndarray,
+) -> Prediction:
+    """Predict with a stored Cox row."""
+    encoder = ClinicalEncoder.from_json(fitted.fit["encoder"])
+    cox = CoxModel(**fitted.arrays())
+    x = encoder.transform(clinical.loc[list(patient_ids)])
+    return Prediction(tuple(patient_ids), cox.risk(x), cox.survival(x, grid_months)[None])
+
+
+def parts_of(model: ModelConfig) -> list[str]:
+    """The rows that a late fusion averages."""
+    parts = model.options.get("parts")
+    if not isinstance(parts, list) or len(parts) < 2:
+        raise UserInputError(
+            f"models.{model.name}: late_fusion averages other rows; list at least two in "
+            "options.parts, e.g. {parts: [snn, abmil]}"
+        )
+    return [str(part) for part in parts]
+
+
+def fit_late_fusion(predictions: dict[str, Prediction]) -> tuple[dict[str, np.ndarray], dict]:
+    """Store each part's risks of the training patients: the scale its ranks are taken on."""
+    arrays = {f"reference.{name}": part.risk for name, part in predictions.items()}
+    first = next(iter(predictions.values()))
+    return arrays, {
+        "parts": list(predictions),
+        "modalities": [],
+        "fitted_on": {"ranks": ids_hash(first.patient_ids)},
+    }
+
+
+def predict_late_fusion(
+    fitted: FittedModel, predictions: dict[str, Prediction], available: np.ndarray
+) -> Prediction:
+    """Average the parts' percentile ranks and survival curves.
+
+    `available` (n, parts) says which parts have something to go by for a patient; a part that
+    knows nothing of a patient is left out rather than averaged in.
+    """
+    parts = [predictions[name] for name in fitted.fit["parts"]]
+    references = fitted.arrays("reference.")
+    ranks = [
+        percentile_ranks(part.risk, references[name])
+        for name, part in zip(fitted.fit["parts"], parts, strict=True)
+    ]
+    # With nothing available for a patient, the middle rank says that nothing is known.
+    risk = np.nan_to_num(mean_over_available(ranks, available), nan=0.5)
+    nothing = ~available.any(axis=1, keepdims=True)
+    usable = available | nothing
+    survival = mean_over_available([part.survival for part in parts], usable)
+    return Prediction(parts[0].patient_ids, risk, survival[None])

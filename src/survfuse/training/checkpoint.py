@@ -1,0 +1,155 @@
+"""The files of a fitted model: weights as safetensors, everything else as JSON.
+
+`<model>/r0f0/model.safetensors` and `fit.json` are the results; resume files live elsewhere, in
+an undeclared scratch directory, because the workflow deletes the declared outputs of failed jobs.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import survfuse
+from survfuse.errors import UserInputError
+from survfuse.files import atomic_path, read_json, sha256_file, sha256_json, write_json
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A model fitted on one fold, as stored."""
+
+    kind: str
+    tensors: dict[str, Tensor]
+    fit: dict[str, Any]
+
+    def arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
+        """The tensors under a prefix as NumPy arrays, with the prefix removed."""
+        return {name: value.numpy() for name, value in self.member(prefix).items()}
+
+    def member(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors under a prefix, with the prefix removed."""
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
+
+def write_fitted(
+    directory: Path,
+    kind: str,
+    tensors: Mapping[str, Tensor | np.ndarray],
+    fit: Mapping[str, Any],
+) -> None:
+    """Write weights and description; fit.json comes last and vouches for the weights by hash."""
+    weights = directory / "model.safetensors"
+    stored = {name: torch.as_tensor(value).contiguous() for name, value in tensors.items()}
+    with atomic_path(weights) as temporary:
+        save_file(stored, temporary)
+    write_json(
+        directory / "fit.json",
+        {**fit, "kind": kind, "weights_sha256": sha256_file(weights), "software": software()},
+    )
+
+
+def read_fitted(directory: Path) -> FittedModel:
+    """Read a fitted model; UserInputError if its weights are not the ones it was stored with."""
+    fit = read_json(directory / "fit.json")
+    weights = directory / "model.safetensors"
+    if sha256_file(weights) != fit["weights_sha256"]:
+        raise UserInputError(
+            f"{weights}: differs from the weights that fit.json describes; train this fold again"
+        )
+    return FittedModel(fit["kind"], read_tensors(weights), fit)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file."""
+    with safe_open(path, framework="pt") as stored:
+        return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 not a dict
+
+
+def software() -> dict[str, str]:
+    """Versions that the numbers depend on."""
+    packages = ("torch", "numpy", "scikit-survival", "lifelines")
+    return {
+        "survfuse": survfuse.__version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def ids_hash(patient_ids: Sequence[str]) -> str:
+    """Hash of a set of patients, which says what a fitted object has seen."""
+    return sha256_json(sorted(patient_ids))
+
+
+@dataclass(frozen=True)
+class ResumeState:
+    """What is needed to continue an interrupted fit exactly."""
+
+    model: dict[str, Tensor]
+    best: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+    progress: dict[str, Any]
+
+    def restore_optimiser(self, optimiser: torch.optim.Optimizer) -> None:
+        """Put the moments back; the hyper-parameters come from the configuration."""
+        described = optimiser.state_dict()
+        described["state"] = {}
+        for name, value in self.optimiser.items():
+            index, field = name.split(".", 1)
+            described["state"].setdefault(int(index), {})[field] = value
+        optimiser.load_state_dict(described)
+
+
+def write_resume(
+    path: Path,
+    key: str,
+    model: nn.Module,
+    best: Mapping[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    progress: Mapping[str, Any],
+) -> None:
+    """Write the state of a running fit, atomically."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"best.{name}": value for name, value in best.items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{field}": value for field, value in state.items()}
+    detached = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(detached, temporary, {"key": key, "progress": json.dumps(progress)})
+
+
+def read_resume(path: Path, key: str) -> ResumeState | None:
+    """The state of an interrupted fit, or None if there is none for this key."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            metadata = stored.metadata()
+    except (FileNotFoundError, SafetensorError):
+        return None
+    if metadata.get("key") != key:
+        return None
+    tensors = read_tensors(path)
+
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {
+            name.removeprefix(prefix): value
+            for name, value in tensors.items()
+            if name.startswith(prefix)
+        }
+
+    return ResumeState(
+        under("model."), under("best."), under("optimiser."), json.loads(metadata["progress"])
+    )

@@ -1,0 +1,59 @@
+"""The training part of one outer fold: the only outcomes a training rule can read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from survfuse.cohort.splits import read_train
+from survfuse.errors import UserInputError
+
+
+@dataclass(frozen=True)
+class TrainingPart:
+    """Outcomes of the training patients of fold `fold` in repeat `repeat`."""
+
+    repeat: int
+    fold: int
+    patient_ids: np.ndarray  # (n,) str
+    role: np.ndarray  # (n,) "train" or "inner"
+    time_months: np.ndarray  # (n,)
+    event: np.ndarray  # (n,) bool
+
+    def seed(self, base: int) -> int:
+        """A seed that depends on the fold alone, so that folds can run in any order."""
+        return int(np.random.SeedSequence([base, self.repeat, self.fold]).generate_state(1)[0] >> 1)
+
+    def permuted(self, base: int) -> TrainingPart:
+        """The same patients with outcomes permuted within each role: the negative control."""
+        generator = np.random.default_rng([base, self.repeat, self.fold, 7919])
+        order = np.arange(len(self.patient_ids))
+        for role in ("train", "inner"):
+            rows = np.flatnonzero(self.role == role)
+            order[rows] = generator.permutation(rows)
+        return replace(self, time_months=self.time_months[order], event=self.event[order])
+
+
+def fold_of(directory: Path) -> tuple[int, int]:
+    """(repeat, fold) from the name of a fold directory, `r{repeat}f{fold}`."""
+    match = re.fullmatch(r"r(\d+)f(\d+)", directory.name)
+    if match is None:
+        raise UserInputError(f"{directory}: not a fold directory; its name should be like r0f3")
+    return int(match.group(1)), int(match.group(2))
+
+
+def read_part(fold_directory: Path) -> TrainingPart:
+    """Read the training outcomes of a fold directory."""
+    repeat, fold = fold_of(fold_directory)
+    frame = read_train(fold_directory / "train.tsv")
+    return TrainingPart(
+        repeat,
+        fold,
+        frame["patient_id"].to_numpy(dtype=str),
+        frame["role"].to_numpy(dtype=str),
+        frame["time_months"].to_numpy(dtype=float),
+        frame["event"].to_numpy(dtype=int).astype(bool),
+    )

@@ -1,0 +1,48 @@
+"""Survival predictions of fitted models, the same shape for every kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predictions for n patients on a grid of T times.
+
+    `members` holds the survival curves of the ensemble members, (members, n, T); their mean is
+    the prediction, because averaging probabilities cannot increase the Brier score. NaN marks
+    times that the model cannot speak about.
+    """
+
+    patient_ids: tuple[str, ...]
+    risk: np.ndarray  # (n,) higher is worse; comparable within one fitted model only
+    members: np.ndarray  # (members, n, T)
+    attention: dict[str, list[np.ndarray]] = field(default_factory=dict)  # per patient
+
+    @property
+    def survival(self) -> np.ndarray:
+        """Mean survival over the members, (n, T)."""
+        return self.members.mean(axis=0)
+
+
+def percentile_ranks(risk: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Share of the reference risks below each risk, ties counted half: in [0, 1]."""
+    ordered = np.sort(reference)
+    below = np.searchsorted(ordered, risk, side="left")
+    up_to = np.searchsorted(ordered, risk, side="right")
+    return (below + up_to) / (2 * len(ordered))
+
+
+def mean_over_available(values: Sequence[np.ndarray], available: np.ndarray) -> np.ndarray:
+    """Mean of `values[m][i]` over the parts m with `available[i, m]`; NaN where there is none.
+
+    Values of unavailable parts are not used, whatever they are.
+    """
+    stacked = np.stack(values)  # (M, n, ...)
+    kept = available.T.reshape(available.shape[1], len(available), *([1] * (stacked.ndim - 2)))
+    total = np.where(kept, stacked, 0.0).sum(axis=0)
+    count = kept.sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -1,0 +1,73 @@
+"""Synthetic batches for the fusion tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from survfuse.fusion.interface import Batch, Shapes
+
+SLIDES_DIM = 24
+CLINICAL_DIM = 5
+WIDTHS = (3, 1, 7, 4)
+SHAPES = Shapes(SLIDES_DIM, WIDTHS, CLINICAL_DIM, n_bins=4)
+MODALITIES = ("slides", "omics", "clinical")
+
+
+def square_coords(n: int) -> Tensor:
+    """(n, 2) positions that fill a square row by row."""
+    side = max(1, int(n**0.5 + 0.999))
+    index = torch.arange(n)
+    return torch.stack([index % side, index // side], dim=1)
+
+
+def make_batch(
+    sizes: Sequence[int],
+    *,
+    absent: Sequence[tuple[int, str]] = (),
+    with_coords: bool = False,
+    shapes: Shapes = SHAPES,
+    seed: int = 0,
+) -> Batch:
+    """Patients with `sizes` tiles each; padding and absent values are NaN."""
+    generator = torch.Generator().manual_seed(seed)
+    count, longest = len(sizes), max(max(sizes), 1)
+    dims = {"slides": shapes.slides_dim, "omics": sum(shapes.group_widths)}
+    dims["clinical"] = shapes.clinical_dim
+    tokens, mask = {}, {}
+    for modality in MODALITIES:
+        dim = dims[modality]
+        if not dim:
+            continue
+        n = longest if modality == "slides" else 1
+        tokens[modality] = torch.randn(count, n, dim, generator=generator)
+        mask[modality] = torch.ones(count, n, dtype=torch.bool)
+    for row, size in enumerate(sizes):
+        mask["slides"][row, size:] = False
+    available = torch.ones(count, len(MODALITIES), dtype=torch.bool)
+    for row, modality in absent:
+        available[row, MODALITIES.index(modality)] = False
+        tokens[modality][row] = float("nan")
+    tokens["slides"][~mask["slides"]] = float("nan")
+    coords = {"slides": square_coords(longest).expand(count, -1, -1)} if with_coords else {}
+    return Batch(tokens, mask, available, MODALITIES, coords)
+
+
+def rows_of(batch: Batch, rows: Sequence[int]) -> Batch:
+    """Only some patients, bags cut to the longest of them."""
+    index = torch.as_tensor(list(rows))
+    longest = max(1, int(batch.mask["slides"][index].sum(dim=1).max()))
+    cut = {"slides": longest}
+
+    def part(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value[index][:, : cut.get(name, 1)] for name, value in tensors.items()}
+
+    return Batch(
+        part(dict(batch.tokens)),
+        part(dict(batch.mask)),
+        batch.available[index],
+        batch.modalities,
+        part(dict(batch.coords)),
+    )

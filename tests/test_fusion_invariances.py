@@ -1,0 +1,172 @@
+"""What every registered model must hold to, whatever its architecture."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fusion_batches import MODALITIES, SHAPES, WIDTHS, make_batch, rows_of
+from survfuse.fusion.interface import Batch, Output, Shapes
+from survfuse.fusion.registry import MODELS, build
+from survfuse.training.losses import discrete_nll
+
+SIZES = (7, 1, 60, 30)
+LONG = (*SIZES, 1100)  # beyond where CMTA switches to approximate attention
+ABSENT = ((3, "slides"), (1, "omics"), (0, "clinical"))
+
+
+@pytest.fixture(params=sorted(MODELS))
+def model(request: pytest.FixtureRequest) -> nn.Module:
+    torch.manual_seed(0)
+    return build(request.param, SHAPES).eval()
+
+
+def tensors(output: Output) -> dict[str, Tensor]:
+    """Everything that belongs to single patients."""
+    named = {"logits": output.logits}
+    named |= {f"embedding {key}": value for key, value in output.embeddings.items()}
+    return named | {f"attention {key}": value for key, value in output.attention.items()}
+
+
+def run(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    with torch.no_grad():
+        return tensors(model(batch, attention=True))
+
+
+def filled(batch: Batch, value: float) -> Batch:
+    """The same patients with other garbage where nothing is real."""
+    tokens = {
+        name: torch.where(batch.real(name)[:, :, None], tensor, value)
+        for name, tensor in batch.tokens.items()
+    }
+    return Batch(tokens, batch.mask, batch.available, batch.modalities, batch.coords)
+
+
+@pytest.mark.parametrize("with_coords", [False, True])
+def test_values_of_absent_modalities_and_padding_change_no_bit(
+    model: nn.Module, with_coords: bool
+) -> None:
+    batch = make_batch(LONG, absent=ABSENT, with_coords=with_coords)
+    nans, numbers = run(model, batch), run(model, filled(batch, 3.0))
+    for name, value in nans.items():
+        assert torch.isfinite(value).all(), name
+        assert torch.equal(value, numbers[name]), name
+
+
+@pytest.mark.parametrize("with_coords", [False, True])
+def test_batch_equals_one_by_one(model: nn.Module, with_coords: bool) -> None:
+    batch = make_batch(LONG, absent=ABSENT, with_coords=with_coords)
+    together = run(model, batch)
+    for row in range(len(LONG)):
+        for name, value in run(model, rows_of(batch, [row])).items():
+            found = together[name][row, : value.shape[1]]
+            torch.testing.assert_close(found, value[0], atol=1e-5, rtol=0, msg=name)
+
+
+def test_more_padding_anywhere_changes_nothing(model: nn.Module) -> None:
+    batch = make_batch([7, 12], with_coords=True)
+    gap = torch.full((2, 5, batch.tokens["slides"].shape[2]), float("nan"))
+    tokens = torch.cat([gap, batch.tokens["slides"], gap], dim=1)
+    nothing = torch.zeros(2, 5, dtype=torch.bool)
+    mask = torch.cat([nothing, batch.mask["slides"], nothing], dim=1)
+    nowhere = torch.full((2, 5, 2), -99)
+    coords = torch.cat([nowhere, batch.coords["slides"], nowhere], dim=1)
+    padded = Batch(
+        {**batch.tokens, "slides": tokens},
+        {**batch.mask, "slides": mask},
+        batch.available,
+        batch.modalities,
+        {"slides": coords},
+    )
+    before, after = run(model, batch), run(model, padded)
+    for name, value in before.items():
+        found = after[name][:, 5:-5] if name == "attention slides" else after[name]
+        torch.testing.assert_close(found, value, atol=1e-5, rtol=0, msg=name)
+
+
+def test_attention_sums_to_one_over_real_tokens(model: nn.Module) -> None:
+    batch = make_batch(SIZES, absent=ABSENT)
+    assert model(batch).attention == {}
+    attention = model(batch, attention=True).attention
+    assert set(attention) <= {"slides", "groups"}
+    for name, shares in attention.items():
+        modality = "slides" if name == "slides" else "omics"
+        expected = batch.has(modality).float()
+        assert (shares >= 0).all()
+        torch.testing.assert_close(shares.sum(dim=1), expected, atol=1e-5, rtol=0)
+        if name == "slides":
+            assert not shares[~batch.real("slides")].any()
+        else:
+            assert shares.shape[1] == len(WIDTHS)
+
+
+def test_evaluation_is_repeatable_and_training_is_seeded(model: nn.Module) -> None:
+    batch = make_batch(SIZES, absent=ABSENT)
+    assert torch.equal(model(batch).logits, model(batch).logits)
+    model.train()
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(model(batch).logits)
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_gradients_are_repeatable(model: nn.Module) -> None:
+    batch = make_batch(SIZES, absent=ABSENT, with_coords=True)
+    found = []
+    for _ in range(2):
+        model.zero_grad()
+        model(batch).logits.sum().backward()
+        found.append([p.grad for p in model.parameters() if p.grad is not None])
+    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
+def test_same_seed_builds_the_same_model(model: nn.Module) -> None:
+    kind = next(name for name, known in MODELS.items() if known is type(model))
+    torch.manual_seed(0)
+    again = build(kind, SHAPES)
+    for one, two in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("logit", [40.0, -40.0])
+@pytest.mark.parametrize("happened", [0, 1])
+def test_degenerate_patients_give_finite_losses_and_gradients(
+    model: nn.Module, logit: float, happened: int
+) -> None:
+    """One tile, a group of one gene, nothing at all, all censored or all events, saturated."""
+    batch = make_batch([1, 1], absent=[(1, modality) for modality in MODALITIES])
+    output = model(batch)
+    events = torch.full((2,), happened)
+    loss = discrete_nll(output.logits + logit, torch.tensor([0, 3]), events)
+    (loss + sum(output.losses.values())).backward()
+    assert torch.isfinite(loss)
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    costly = (logit > 0) != bool(happened)
+    if costly:
+        assert max(gradient.abs().max().item() for gradient in gradients) > 0.01
+
+
+def test_patients_without_anything_share_one_prediction(model: nn.Module) -> None:
+    nothing = [(row, modality) for row in (0, 2) for modality in MODALITIES]
+    logits = model(make_batch([4, 5, 6], absent=nothing)).logits
+    torch.testing.assert_close(logits[0], logits[2], atol=1e-6, rtol=0)
+    assert not torch.allclose(logits[0], logits[1], atol=1e-4)
+
+
+def test_output_depends_on_every_modality_it_names(model: nn.Module) -> None:
+    batch = make_batch([6, 6])
+    for modality in MODALITIES:
+        other = {**batch.tokens, modality: batch.tokens[modality] + 1.0}
+        changed = Batch(other, batch.mask, batch.available, batch.modalities)
+        same = torch.equal(model(batch).logits, model(changed).logits)
+        assert same == (modality not in model.modalities)
+
+
+def test_a_cohort_without_the_modality_is_refused_with_its_name(model: nn.Module) -> None:
+    missing = model.modalities[0]
+    with pytest.raises(ValueError, match=f"needs {missing}"):
+        type(model)(Shapes(None, (), None, 4))
