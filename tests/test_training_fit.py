@@ -11,8 +11,14 @@ from survfuse.config import OmicsConfig, TrainingConfig
 from survfuse.errors import RetryableError
 from survfuse.fusion.registry import build
 from survfuse.training import fit
-from survfuse.training.bins import bin_index
-from survfuse.training.fit import Progress, Targets, fit_member, predict_logits, within_budget
+from survfuse.training.fit import (
+    Progress,
+    Targets,
+    fit_member,
+    predict_logits,
+    targets_of,
+    within_budget,
+)
 from survfuse.training.tokens import Scalers, TokenSource, fit_scalers, token_source
 from training_fixture import cohort
 
@@ -25,7 +31,7 @@ def prepared(modalities: tuple[str, ...] = BOTH) -> tuple[TokenSource, Targets]:
     inputs, time, event = cohort()
     ids = inputs.clinical.index.tolist()
     scalers = fit_scalers(inputs, ids[:40], modalities, OmicsConfig())
-    return token_source(inputs, ids, modalities, scalers), Targets(bin_index(time, EDGES), event)
+    return token_source(inputs, ids, modalities, scalers), targets_of(time, event, EDGES)
 
 
 def fitted(kind: str = "abmil", **options: object) -> tuple[dict, Progress]:
@@ -168,7 +174,7 @@ def test_early_stopping_keeps_the_best_inner_epoch() -> None:
 def test_inner_outcomes_change_no_gradient() -> None:
     """The inner part may choose the epoch; it must not train."""
     source, targets = prepared(("omics",))
-    flipped = Targets(targets.bins.copy(), targets.event.copy())
+    flipped = Targets(targets.bins, targets.event.copy(), targets.lived)
     flipped.event[40:56] = ~flipped.event[40:56]
     settings = SETTINGS.model_copy(update={"epochs": 1})
     weights = []

@@ -1,3 +1,3 @@
-"""survfuse: from slides, genes and clinical tables to validated survival models and risk reports."""
+"""survfuse: slides, genes and clinical tables to validated survival models and risk reports."""
 
 __version__ = "0.1.0"

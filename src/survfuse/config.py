@@ -184,7 +184,8 @@ class TrainingConfig(Section):
         description="Upper edges of the time bins; an open bin follows. Clinical, not data-driven.",
     )
     min_events_per_bin: int = Field(
-        10, ge=1, description="Bins with fewer training events are merged with the next."
+        10, ge=1, description="Bins with fewer training events are merged with the next, the last one with "
+        "the one before."
     )
     epochs: int = Field(30, ge=1, description="Most epochs.")
     patience: int = Field(8, ge=1, description="Epochs without inner improvement before stopping.")
@@ -303,8 +304,8 @@ class Config(Section):
             raise ValueError(f"report.model {self.report.model!r} is not among the models")
         if self.evaluation.reference not in names:
             raise ValueError(
-                f"evaluation.reference {self.evaluation.reference!r} is not among the models; every "
-                "leaderboard needs its clinical Cox row"
+                f"evaluation.reference {self.evaluation.reference!r} is not among the models; "
+                "every leaderboard needs its clinical Cox row"
             )
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,12 +22,13 @@ def read_gene_sets(path: str | Path) -> GeneSets:
     """
     path = Path(path)
     try:
-        opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8-sig")
-        with opened as handle:
-            lines = handle.read().splitlines()
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        lines = content.decode("utf-8-sig").splitlines()
     except FileNotFoundError:
         raise UserInputError(f"{path}: no such gene-set file") from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise UserInputError(f"{path}: not readable as text: {error}") from None
     stem = path.name.removesuffix(".gz")
     sets = from_gmt(lines, path) if stem.endswith(".gmt") else from_wide_csv(lines, path)

@@ -41,7 +41,9 @@ def fit_scaler(values: np.ndarray, config: OmicsConfig) -> OmicsScaler:
         raise ValueError("no training patient has gene measurements")
     measured = np.isfinite(values)
     empty = ~measured.any(axis=0)
-    filled = np.where(empty, 0.0, values)  # avoids all-NaN warnings; such columns are dropped
+    filled = np.where(
+        empty, 0.0, values.astype(np.float64)
+    )  # avoids all-NaN warnings; such columns are dropped
     low = np.nanquantile(filled, config.winsorise, axis=0)
     high = np.nanquantile(filled, 1 - config.winsorise, axis=0)
     clipped = np.clip(filled, low, high)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from survfuse.config import TrainingConfig
 from survfuse.errors import RetryableError
+from survfuse.training.bins import bin_index, lived_share
 from survfuse.training.checkpoint import read_resume, write_resume
 from survfuse.training.losses import discrete_nll
 from survfuse.training.tokens import TokenSource
@@ -29,6 +30,13 @@ class Targets:
 
     bins: np.ndarray  # (n,) int64
     event: np.ndarray  # (n,) bool
+    lived: np.ndarray  # (n,) part of the own bin before the time, which counts for the censored
+
+
+def targets_of(time_months: np.ndarray, event: np.ndarray, edges_months: np.ndarray) -> Targets:
+    """Outcomes in the bins of a fold."""
+    bins = bin_index(time_months, edges_months)
+    return Targets(bins, event, lived_share(time_months, edges_months))
 
 
 @dataclass(frozen=True)
@@ -185,7 +193,8 @@ def nll(logits: Tensor, targets: Targets, rows: Sequence[int]) -> Tensor:
     """Mean discrete-time negative log-likelihood of some patients."""
     bins = torch.as_tensor(targets.bins[list(rows)], device=logits.device)
     event = torch.as_tensor(targets.event[list(rows)], device=logits.device)
-    return discrete_nll(logits, bins, event)
+    lived = torch.as_tensor(targets.lived[list(rows)], device=logits.device, dtype=logits.dtype)
+    return discrete_nll(logits, bins, event, lived_share=lived)
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ import pandas as pd
 
 from survfuse.errors import UserInputError
 from survfuse.omics.matrix import OmicsMatrix, read_matrix
+from survfuse.slides.store import read_features, read_manifest
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,6 @@ def load_inputs(clinical: Path, manifest: Path | None, omics: Path | None) -> Co
 
 def load_bags(manifest: Path) -> dict[str, Bag]:
     """Read the embeddings of all usable slides and join those of a patient into one bag."""
-    from survfuse.slides.store import read_manifest
-
     per_patient: dict[str, list[tuple[str, Path]]] = {}
     for status in read_manifest(manifest):
         if status.status == "ok":
@@ -80,8 +79,6 @@ def load_bags(manifest: Path) -> dict[str, Bag]:
 
 def join_slides(slides: Sequence[tuple[str, Path]]) -> Bag:
     """One bag from the (slide_id, features file) pairs of a patient."""
-    from survfuse.slides.store import read_features
-
     features, grids, coords, sides, names = [], [], [], [], []
     next_column = 0
     for slide_id, path in slides:

@@ -16,13 +16,13 @@ from survfuse.errors import MissingResourceError, UserInputError
 from survfuse.files import sha256_json
 from survfuse.fusion.interface import Shapes
 from survfuse.fusion.registry import MODELS, build
-from survfuse.training.bins import bin_index, fit_bins, survival_at
+from survfuse.training.bins import fit_bins, survival_at
 from survfuse.training.checkpoint import FittedModel, ids_hash
 from survfuse.training.fit import (
-    Targets,
     fit_member,
     hash_seed,
     predict_logits,
+    targets_of,
     within_budget,
 )
 from survfuse.training.inputs import CohortInputs
@@ -80,7 +80,7 @@ def fit_neural(
     )
     source = token_source(inputs, part.patient_ids.tolist(), modalities, scalers)
     shapes = source.shapes(len(edges) + 1)
-    targets = Targets(bin_index(part.time_months, edges), part.event)
+    targets = targets_of(part.time_months, part.event, edges)
     tensors: dict[str, Tensor | np.ndarray] = {"edges_months": edges, **scalers.arrays()}
     histories = []
     for member in range(settings.members):
