@@ -1,0 +1,115 @@
+"""From sample sheets, simulated or imported where the configuration says so, to the folds."""
+
+if SETTINGS.source and SETTINGS.source.kind == "simulate":
+
+    rule simulate:
+        """Draw the simulated cohort with known truth."""
+        output:
+            OUT / "sheets" / "patients.tsv",
+            OUT / "sheets" / "slides.tsv",
+            OUT / "sheets" / "omics.parquet",
+            OUT / "sheets" / "gene_sets.gmt",
+            truth=OUT / "sheets" / "truth.tsv",
+        log:
+            OUT / "logs" / "simulate.log",
+        benchmark:
+            OUT / "benchmarks" / "simulate.tsv"
+        threads: 4
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            config=CONFIG,
+            results=OUT,
+            settings=settings("source"),
+        shell:
+            "survfuse simulate --config {params.config:q} --out {params.results:q}/sheets --workers {threads}"
+            " --log {log:q}"
+
+
+if SETTINGS.source and SETTINGS.source.kind == "porpoise":
+
+    rule import_cohort:
+        """Turn a published TCGA table into sample sheets."""
+        output:
+            [
+                sheet
+                for sheet in (
+                    SETTINGS.cohort.patients,
+                    SETTINGS.cohort.slides,
+                    SETTINGS.cohort.omics,
+                    SETTINGS.cohort.folds,
+                )
+                if sheet
+            ],
+        log:
+            OUT / "logs" / "import_cohort.log",
+        benchmark:
+            OUT / "benchmarks" / "import_cohort.tsv"
+        resources:
+            mem_mb=2000,
+            runtime=30,
+        params:
+            config=CONFIG,
+            results=OUT,
+            settings=settings("source"),
+        shell:
+            "survfuse import-cohort --config {params.config:q} --out {params.results:q}/sheets --log {log:q}"
+
+
+rule check_cohort:
+    """Validate all sheets; separate outcomes from what models may see."""
+    input:
+        [
+            sheet
+            for sheet in (
+                SETTINGS.cohort.patients,
+                SETTINGS.cohort.slides,
+                SETTINGS.cohort.omics,
+                SETTINGS.cohort.folds,
+                SETTINGS.omics.gene_sets,
+            )
+            if sheet
+        ],
+    output:
+        OUT / "cohort" / "clinical.tsv",
+        OUT / "cohort" / "outcomes.tsv",
+        OUT / "cohort" / "slides.tsv",
+        OUT / "cohort" / "cohort.json",
+    log:
+        OUT / "logs" / "check_cohort.log",
+    benchmark:
+        OUT / "benchmarks" / "check_cohort.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        config=CONFIG,
+        results=OUT,
+        settings=settings("cohort", "splits"),
+    shell:
+        "survfuse check-cohort --config {params.config:q} --out {params.results:q}/cohort --log {log:q}"
+
+
+rule make_splits:
+    """Divide the patients into folds, once; each fold's training outcomes get their own file."""
+    input:
+        rules.check_cohort.output,
+    output:
+        OUT / "splits" / "splits.tsv",
+        expand(OUT / "splits" / "{fold}" / "train.tsv", fold=FOLDS),
+        expand(OUT / "splits" / "{fold}" / "test_ids.tsv", fold=FOLDS),
+    log:
+        OUT / "logs" / "make_splits.log",
+    benchmark:
+        OUT / "benchmarks" / "make_splits.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        config=CONFIG,
+        results=OUT,
+        settings=settings("splits"),
+    shell:
+        "survfuse make-splits --config {params.config:q} --cohort {params.results:q}/cohort --out {params.results:q}/splits"
+        " --log {log:q}"

@@ -1,0 +1,82 @@
+"""What all rules share: the loaded configuration and the names of folds and models."""
+
+import math
+import os
+import sys
+from pathlib import Path
+
+from survfuse.config import load
+from survfuse.errors import UserInputError
+
+
+def load_settings(files):
+    """The typed configuration. One file holds all of it, so that one file can be archived."""
+    if len(files) != 1:
+        raise WorkflowError("give exactly one --configfile, and no --config KEY=VALUE")
+    try:
+        return load(files[0])
+    except UserInputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def count_lines(path):
+    """Lines of a sheet, or 0 where it does not exist yet."""
+    try:
+        with open(path, "rb") as handle:
+            return sum(1 for line in handle if line.strip())
+    except OSError:
+        return 0
+
+
+def count_batches():
+    """Jobs over which the slides are spread; known before any sheet is written."""
+    if SETTINGS.cohort.slides is None:
+        return 0
+    if SETTINGS.source is None:
+        slides = count_lines(SETTINGS.cohort.slides) - 1
+    elif SETTINGS.source.kind == "simulate":
+        slides = SETTINGS.source.patients
+    else:
+        slides = SETTINGS.slides.batch_size
+    return max(1, math.ceil(slides / SETTINGS.slides.batch_size))
+
+
+CONFIG = os.path.relpath(workflow.configfiles[0])
+SETTINGS = load_settings(workflow.configfiles)
+OUT = SETTINGS.output
+MODELS = {model.name: model for model in SETTINGS.models}
+REPEATS = 1 if SETTINGS.cohort.folds else SETTINGS.splits.repeats
+FOLDS = [f"r{r}f{f}" for r in range(REPEATS) for f in range(SETTINGS.splits.folds)]
+BATCHES = range(count_batches())
+SLIDES = OUT / "slides" / "slides.tsv" if SETTINGS.cohort.slides else []
+OMICS = OUT / "omics" / "omics.npz" if SETTINGS.cohort.omics else []
+
+
+def settings(*sections):
+    """Hash of the settings a rule reads, a parameter that makes it run again when they change."""
+    return SETTINGS.settings_hash(*sections)
+
+
+def optional(option, path):
+    """`--option path`, or nothing where the cohort lacks that modality."""
+    return f"{option} {path}" if path else ""
+
+
+def device(wildcards, resources):
+    """A job that was given a GPU insists on it; any other takes what it finds."""
+    return "cuda" if resources.get("gpu", 0) else "auto"
+
+
+def parts_fitted(wildcards):
+    """The models that a late fusion averages must be fitted on the same fold first."""
+    return expand(
+        OUT / "models" / "{part}" / "{fold}" / "fit.json",
+        part=MODELS[wildcards.model].options.get("parts", []),
+        fold=[wildcards.fold] if hasattr(wildcards, "fold") else FOLDS,
+    )
+
+
+wildcard_constraints:
+    batch=r"\d+",
+    fold=r"r\d+f\d+",
+    model="|".join(MODELS),

@@ -1,0 +1,77 @@
+"""One training job per model and fold, then one prediction job per model.
+
+Training reads the outcomes of its own training patients and nothing else: the test outcomes are
+in files that no rule here has as an input.
+"""
+
+
+rule train:
+    """Fit one model on the training part of one fold."""
+    input:
+        fold=OUT / "splits" / "{fold}" / "train.tsv",
+        splits=OUT / "splits" / "splits.tsv",
+        clinical=OUT / "cohort" / "clinical.tsv",
+        slides=SLIDES,
+        omics=OMICS,
+        parts=parts_fitted,
+    output:
+        OUT / "models" / "{model}" / "{fold}" / "model.safetensors",
+        OUT / "models" / "{model}" / "{fold}" / "fit.json",
+    log:
+        OUT / "logs" / "train" / "{model}-{fold}.log",
+    benchmark:
+        OUT / "benchmarks" / "train" / "{model}-{fold}.tsv"
+    threads: SETTINGS.training.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 720 * attempt,
+    params:
+        config=CONFIG,
+        results=OUT,
+        settings=lambda wildcards: SETTINGS.settings_hash(
+            "training", "omics", "cohort", model=wildcards.model
+        ),
+        fold=lambda wildcards, input: Path(input.fold).parent,
+        slides=optional("--slides", SLIDES),
+        omics=optional("--omics", OMICS),
+        device=device,
+    shell:
+        "survfuse train --config {params.config:q} --model {wildcards.model} --fold {params.fold:q}"
+        " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
+        " --models {params.results:q}/models --device {params.device} --log {log:q}"
+
+
+rule predict:
+    """Predict every patient with the model that has not seen the patient."""
+    input:
+        fitted=expand(OUT / "models" / "{{model}}" / "{fold}" / "fit.json", fold=FOLDS),
+        test_ids=expand(OUT / "splits" / "{fold}" / "test_ids.tsv", fold=FOLDS),
+        splits=OUT / "splits" / "splits.tsv",
+        clinical=OUT / "cohort" / "clinical.tsv",
+        slides=SLIDES,
+        omics=OMICS,
+        parts=parts_fitted,
+    output:
+        table=OUT / "predictions" / "{model}.tsv",
+        attention=OUT / "predictions" / "{model}.attention.h5",
+    log:
+        OUT / "logs" / "predict" / "{model}.log",
+    benchmark:
+        OUT / "benchmarks" / "predict" / "{model}.tsv"
+    threads: SETTINGS.training.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        config=CONFIG,
+        results=OUT,
+        settings=settings("evaluation", "training"),
+        folds=lambda wildcards, input: [str(Path(ids).parent) for ids in input.test_ids],
+        slides=optional("--slides", SLIDES),
+        omics=optional("--omics", OMICS),
+        device=device,
+    shell:
+        "survfuse predict --config {params.config:q} --model {wildcards.model} --folds {params.folds:q}"
+        " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
+        " --models {params.results:q}/models --out {output.table:q} --attention {output.attention:q}"
+        " --device {params.device} --log {log:q}"

@@ -1,0 +1,59 @@
+"""Scores of all models side by side, and the pages people read."""
+
+TRUTH = (
+    OUT / "sheets" / "truth.tsv"
+    if SETTINGS.source and SETTINGS.source.kind == "simulate"
+    else []
+)
+
+
+rule evaluate:
+    """The first rule that sees the outcomes of test patients."""
+    input:
+        outcomes=OUT / "cohort" / "outcomes.tsv",
+        splits=OUT / "splits" / "splits.tsv",
+        predictions=expand(OUT / "predictions" / "{model}.tsv", model=MODELS),
+        truth=TRUTH,
+    output:
+        OUT / "evaluation" / "evaluation.json",
+    log:
+        OUT / "logs" / "evaluate.log",
+    benchmark:
+        OUT / "benchmarks" / "evaluate.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=CONFIG,
+        results=OUT,
+        settings=settings("evaluation", "models"),
+        truth=optional("--truth", TRUTH),
+    shell:
+        "survfuse evaluate --config {params.config:q} --outcomes {input.outcomes:q}"
+        " --splits {input.splits:q} --predictions {params.results:q}/predictions {params.truth}"
+        " --out {output:q} --log {log:q}"
+
+
+rule report:
+    """The cohort report, the patient pages and the index that links them."""
+    input:
+        OUT / "evaluation" / "evaluation.json",
+        OUT / "cohort" / "cohort.json",
+        expand(OUT / "predictions" / "{model}.attention.h5", model=MODELS),
+        SLIDES,
+        OMICS,
+    output:
+        OUT / "report" / "index.html",
+    log:
+        OUT / "logs" / "report.log",
+    benchmark:
+        OUT / "benchmarks" / "report.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        config=CONFIG,
+        results=OUT,
+        settings=settings("report", "evaluation", "cohort", "slides"),
+    shell:
+        "survfuse report --config {params.config:q} --results {params.results:q} --out {params.results:q}/report --log {log:q}"
