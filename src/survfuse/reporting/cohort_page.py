@@ -1,0 +1,215 @@
+"""The cohort report: who the patients are, how all models compare, and what that is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from survfuse.config import Config
+from survfuse.reporting import disclosure, figures, findings, provenance, wording
+from survfuse.reporting.inputs import ReportData
+from survfuse.slides.store import OK, QUARANTINED, SlideStatus
+
+INPUT_NAMES = {"slides": "slides", "omics": "genes", "clinical": "clinical"}
+
+
+def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
+    """Everything the template prints."""
+    evaluation = data.evaluation
+    rows = evaluation["rows"]
+    verdict = findings.verdict(evaluation)
+    pages = page_ids(config, data)
+    reference = findings.row_of(evaluation, evaluation["reference"])
+    oracle_row = next((row for row in rows if row["role"] == "oracle"), None)
+    return {
+        **common_context(config, data),
+        "title": config.report.title,
+        "cohort": data.cohort,
+        "evaluation": evaluation,
+        "model_count": sum(row["role"] not in ("control", "oracle") for row in rows),
+        "verdict": verdict,
+        "tested": sum(map(len, (verdict.better, verdict.worse, verdict.unclear, verdict.unknown))),
+        "comparisons": findings.comparisons(evaluation),
+        "leaking_controls": findings.suspicious(evaluation, "control"),
+        "telling_sites": findings.suspicious(evaluation, "site"),
+        "reference": reference,
+        "oracle": (findings.metric(oracle_row, "harrell_c") or {}).get("value"),
+        "axis": findings.forest_axis(rows),
+        "describe": describe_row,
+        "metric": findings.metric,
+        "reasons": findings.reasons,
+        "scored": [row for row in rows if row["role"] != "oracle"],
+        "difference_method": next((c["method"] for c in evaluation["comparisons"]), None),
+        "convention": (findings.metric(reference, "harrell_c") or {}).get("convention"),
+        "uno_convention": (findings.metric(reference, "uno_c") or {}).get("convention"),
+        "grid_text": grid_text(evaluation["grid_months"]),
+        "curves": risk_group_figures(config, data),
+        "calibrations": calibration_figures(config, data),
+        "observed": {h: observed_risk(data, h) for h in evaluation["horizons_months"]},
+        "slides": slide_counts(data.slides),
+        "quarantine": quarantine_rows(data.slides),
+        "sites": disclosure.site_rows(data.cohort["sites"], config.report.min_cell),
+        "fold_sizes": fold_sizes(data),
+        "members": config.training.members,
+        "bootstrap": config.evaluation.bootstrap,
+        "pages": pages,
+        "page_label": page_label(config, data) if pages else None,
+        "provenance": provenance.facts(config, data),
+    }
+
+
+def common_context(config: Config, data: ReportData) -> dict[str, Any]:
+    """What the cohort report and the patient pages share."""
+    return {
+        "simulated": config.source is not None and config.source.kind == "simulate",
+        "encoder": describe_encoder(config, data),
+        "level": f"{100 * data.evaluation['confidence']:g} %",
+        "min_cell": config.report.min_cell,
+    }
+
+
+def describe_encoder(config: Config, data: ReportData) -> dict[str, Any]:
+    """What made the tile embeddings, in words, and whether it was never trained."""
+    if not data.slides:
+        return {"untrained": False, "text": None}
+    supplied = data.slide_sheet is not None and (data.slide_sheet["features"] != "").all()
+    if supplied:
+        return {"untrained": False, "text": "Supplied with the slide sheet, not computed here."}
+    name = config.slides.encoder
+    if config.slides.untrained:
+        text = f"{name} with untrained demonstration weights: random numbers, never trained."
+        return {"untrained": True, "text": text}
+    weights = config.slides.weights.name if config.slides.weights else "no weight file"
+    return {"untrained": False, "text": f"{name} ({weights})."}
+
+
+def describe_row(row: Mapping[str, Any]) -> str:
+    """The second line of a leaderboard row: what goes in, or why the row is there."""
+    if row["role"] == "oracle":
+        return "true risk, known by simulation"
+    inputs = " + ".join(INPUT_NAMES.get(name, name) for name in row["modalities"])
+    if row["role"] == "site":
+        return "only the centre that treated the patient"
+    if row["role"] == "control":
+        return f"control: permuted outcomes; {inputs}"
+    return inputs
+
+
+def page_ids(config: Config, data: ReportData) -> list[str]:
+    """The patients that get a page, as configured."""
+    if config.report.patients == "all":
+        return list(data.study.patient_ids)
+    return list(config.report.patients)
+
+
+def page_label(config: Config, data: ReportData) -> str:
+    """Name on the pages of the model that patient pages show."""
+    model = findings.page_model(config, data.evaluation)
+    row = findings.row_of(data.evaluation, model)
+    return str(row["label"]) if row else model
+
+
+def observed_risk(data: ReportData, horizon: float) -> float | None:
+    """1 - Kaplan-Meier of the whole cohort at a horizon in months; None beyond the curve."""
+    curve = data.evaluation["cohort_curve"]
+    if not curve["time"] or horizon > curve["time"][-1]:
+        return None
+    step = int(np.searchsorted(curve["time"], horizon, side="right")) - 1
+    return 0.0 if step < 0 else 1 - float(curve["survival"][step])
+
+
+def drawn_rows(config: Config, data: ReportData) -> list[findings.Row]:
+    """The rows that get figures: the reference, the combining models, the pages' model."""
+    return [
+        row
+        for row in data.evaluation["rows"]
+        if row["role"] in findings.FUSING
+        or row["model"] in (data.evaluation["reference"], config.report.model)
+    ]
+
+
+def risk_group_figures(config: Config, data: ReportData) -> list[dict[str, Any]]:
+    """Kaplan-Meier figures by predicted risk, in the order of the leaderboard."""
+    evaluation = data.evaluation
+    return [
+        {
+            "label": row["label"],
+            "svg": figures.risk_groups(
+                evaluation["risk_groups"][row["model"]],
+                evaluation["horizons_months"],
+                config.report.min_cell,
+                f"km-{row['model']}",
+            ),
+        }
+        for row in drawn_rows(config, data)
+        if evaluation["risk_groups"].get(row["model"])
+    ]
+
+
+def calibration_figures(config: Config, data: ReportData) -> list[dict[str, Any]]:
+    """Calibration figures, in the order of the leaderboard; empty panels are left out."""
+    found = []
+    for row in drawn_rows(config, data):
+        panels = {}
+        for horizon in data.evaluation["horizons_months"]:
+            points = findings.metric(row, "calibration", horizon) or []
+            if complete := [point for point in points if point["low"] is not None]:
+                panels[horizon] = complete
+        if panels:
+            svg = figures.calibration(panels, row["label"], f"calibration-{row['model']}")
+            found.append({"label": row["label"], "svg": svg})
+    return found
+
+
+def slide_counts(slides: Sequence[SlideStatus]) -> dict[str, int] | None:
+    """Slides and their patients by status."""
+    if not slides:
+        return None
+    usable = [slide for slide in slides if slide.status == OK]
+    return {
+        "total": len(slides),
+        "usable": len(usable),
+        "quarantined": len(slides) - len(usable),
+        "patients": len({slide.patient_id for slide in slides}),
+        "patients_usable": len({slide.patient_id for slide in usable}),
+    }
+
+
+def quarantine_rows(slides: Sequence[SlideStatus]) -> list[dict[str, str]]:
+    """Quarantined slides with the reason in words."""
+    return [
+        {
+            "slide_id": slide.slide_id,
+            "patient_id": slide.patient_id,
+            "reason": reason_in_words(slide.reason),
+        }
+        for slide in slides
+        if slide.status == QUARANTINED
+    ]
+
+
+def reason_in_words(reason: str) -> str:
+    """A manifest's reason without its leading code and without paths of files."""
+    code, separator, sentence = reason.partition(": ")
+    words = (
+        sentence if separator and code.replace("_", "").isalpha() and " " not in code else reason
+    )
+    return wording.without_paths(words) or "no reason was recorded"
+
+
+def grid_text(grid_months: list[float]) -> str:
+    """The grid of the integrated score in words."""
+    if not grid_months:
+        return "none"
+    steps = set(np.diff(grid_months).round(6))
+    if len(steps) == 1:
+        return f"{grid_months[0]:g}, {grid_months[1]:g}, … {grid_months[-1]:g} months"
+    return f"from {grid_months[0]:g} to {grid_months[-1]:g} months"
+
+
+def fold_sizes(data: ReportData) -> str:
+    """How many patients a test fold has: "16" or "15 to 17"."""
+    sizes = [len(fold.test) for fold in data.study.folds]
+    return f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"

@@ -1,0 +1,294 @@
+"""The drawings of the reports, as inline SVG with selectable text.
+
+Colours are from Okabe and Ito's set, which colour-blind readers can tell apart; line styles differ
+as well, so that the curves survive a black-and-white printer.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.style
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from survfuse.reporting.inputs import Prediction
+
+INK, MUTED, GRID = "#1c2733", "#56626e", "#dfe4e8"
+GROUPS: dict[str, tuple[str, str, Any]] = {  # name, colour, line style
+    "low": ("Lower", "#0072b2", "-"),
+    "middle": ("Middle", "#00855f", (0, (5, 2))),
+    "high": ("Higher", "#d55e00", (0, (5, 1.5, 1, 1.5))),
+}
+WIDTH = 8.4  # of every figure, in inches
+PLOT = 2.1  # height of a survival plot
+STYLE = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same layout on every machine
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "survfuse",
+}
+
+
+def risk_groups(
+    groups: Sequence[Mapping[str, Any]], horizons: Sequence[float], least: int, name: str
+) -> Markup:
+    """Kaplan-Meier curves of risk groups over their table of numbers.
+
+    The table lists at risk, events and censored (Morris et al., BMJ Open 2019;9:e030215). From the
+    first listed time at which fewer than `least` patients of a group are at risk, its curve ends
+    and its counts are withheld. `name` makes the identifiers of the drawing unique on its page.
+    """
+    row, gap, left, under, over = 0.165, 0.09, 1.75, 0.5, 0.32  # inches
+    table = len(groups) * (3 * row + gap)
+    height = table + under + PLOT + over
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure(figsize=(WIDTH, height))
+        place = (left, table + under, WIDTH - left - 0.15, PLOT)
+        plot = figure.add_axes(in_figure(place, height))
+        for group in groups:
+            label, colour, line = GROUPS[group["group"]]
+            text = f"{label} ({group['n']} patients, {group['events']} events)"
+            step_curve(plot, group, colour, line, text, visible_until(group["at_risk"], least))
+        times = [entry["time"] for entry in groups[0]["at_risk"]]
+        survival_axes(plot, times[-1], times)
+        for horizon in horizons:
+            plot.axvline(horizon, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
+        figure.text(0, 1 - 0.1 / height, "Predicted risk:", fontsize=8.5, va="center")
+        legend_line(figure, 1.05)
+        y = table - 0.05
+        for group in groups:
+            y = counts_rows(figure, plot, group, least, y, (row, height)) - gap
+        described = "; ".join(
+            f"{GROUPS[group['group']][0]}: {group['n']} patients, {group['events']} events"
+            for group in groups
+        )
+        return svg(figure, name, f"Kaplan-Meier curves by predicted risk. {described}.")
+
+
+def in_figure(
+    place: tuple[float, float, float, float], height: float
+) -> tuple[float, float, float, float]:
+    """A rectangle (left, bottom, width, height) in inches as shares of the figure."""
+    left, bottom, wide, high = place
+    return left / WIDTH, bottom / height, wide / WIDTH, high / height
+
+
+def legend_line(figure: Figure, left: float, reverse: bool = False) -> None:
+    """The legend as one line at the top of the figure, from `left` inches on."""
+    figure.legend(
+        loc="upper left",
+        bbox_to_anchor=(left / WIDTH, 1),
+        ncols=3,
+        fontsize=8.5,
+        handlelength=2.4,
+        columnspacing=1.4,
+        borderaxespad=0,
+        borderpad=0.15,
+        reverse=reverse,
+    )
+
+
+def counts_rows(
+    figure: Figure,
+    plot: Axes,
+    group: Mapping[str, Any],
+    least: int,
+    y: float,
+    size: tuple[float, float],
+) -> float:
+    """Write the three rows of numbers of one group below the plot; returns the next free height."""
+    row, height = size
+    label, colour, line = GROUPS[group["group"]]
+    at = plot.get_xaxis_transform()
+    figure.text(0, y / height, label, fontsize=8.5, va="center", fontweight="bold")
+    figure.add_artist(
+        Line2D(
+            [0, 0.32 / WIDTH], [(y - row) / height] * 2, color=colour, linestyle=line, linewidth=2
+        )
+    )
+    box = plot.get_position()
+    for key, title in (("n", "At risk"), ("events", "Events"), ("censored", "Censored")):
+        figure.text(0.85 / WIDTH, y / height, title, fontsize=8.5, va="center", color=MUTED)
+        shown = True
+        for entry in group["at_risk"]:
+            hidden_before, shown = not shown, entry["n"] >= least
+            if shown:
+                text = str(entry[key])
+            else:
+                text = f"<{least}" if key == "n" and not hidden_before else "–"
+            below = (y / height - box.y0) / box.height
+            plot.text(entry["time"], below, text, transform=at, fontsize=8.5, ha="center",
+                      va="center")  # fmt: skip
+        y -= row
+    return y
+
+
+def calibration(
+    panels: Mapping[float, Sequence[Mapping[str, Any]]], label: str, name: str
+) -> Markup:
+    """Predicted against observed events per 100 patients, one panel per horizon (months)."""
+    columns = min(max(len(panels), 3), 4)
+    rows = math.ceil(len(panels) / columns)
+    cell = WIDTH / columns
+    side = min(cell - 0.7, 2.1)
+    height = rows * (side + 0.75)
+    largest = max(max(p["predicted"], p["high"]) for points in panels.values() for p in points)
+    top = min(100, 20 * math.ceil(5 * largest))
+    with matplotlib.style.context(["default", STYLE]):
+        figure = Figure(figsize=(WIDTH, height))
+        for index, (horizon, points) in enumerate(panels.items()):
+            below = height - (index // columns + 1) * (side + 0.75) + 0.48
+            place = (0.55 + index % columns * cell, below, side, side)
+            plot = figure.add_axes(in_figure(place, height))
+            calibration_panel(plot, points, top)
+            plot.set_title(f"By {horizon:g} months", fontsize=9.5, loc="left", fontweight="bold")
+            if index % columns == 0:
+                plot.set_ylabel("Observed, of 100")
+        return svg(figure, name, f"Calibration of {label}: observed against predicted events.")
+
+
+def calibration_panel(plot: Axes, points: Sequence[Mapping[str, Any]], top: int) -> None:
+    """One horizon: the diagonal, and a point with its interval for each group of patients."""
+    plot.plot([0, top], [0, top], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
+    for point in points:
+        x = 100 * point["predicted"]
+        limits = [100 * point["low"], 100 * point["high"]]
+        plot.plot([x, x], limits, color="#0072b2", linewidth=1.2)
+        plot.plot(x, 100 * point["observed"], "o", color="#0072b2", markersize=5, clip_on=False)
+    plot.set(xlim=(0, top), ylim=(0, top), xlabel="Predicted, of 100")
+    ticks = range(0, top + 1, 20)
+    plot.set_xticks(ticks)
+    plot.set_yticks(ticks)
+
+
+def patient_curve(
+    prediction: Prediction,
+    cohort: Mapping[str, Sequence[float]],
+    group: Mapping[str, Any] | None,
+    horizons: Sequence[float],
+    least: int,
+    name: str,
+) -> Markup:
+    """Predicted survival of one patient over the observed survival of cohort and risk group."""
+    last = max([*prediction.survival, *horizons])
+    with matplotlib.style.context(["default", STYLE]):
+        height = PLOT + 0.85
+        figure = Figure(figsize=(WIDTH, height))
+        plot = figure.add_axes(in_figure((0.6, 0.5, WIDTH - 0.75, PLOT), height))
+        step_curve(plot, cohort, "#7a858f", "-", "All patients, observed", last)
+        if group is not None:
+            label, colour, line = GROUPS[group["group"]]
+            text = f"{label} third of predicted risk, observed"
+            until = min(last, visible_until(group["at_risk"], least))
+            step_curve(plot, group, colour, line, text, until)
+        times = [0.0, *prediction.survival]
+        event_free = [100.0, *(100 * value for value in prediction.survival.values())]
+        plot.plot(times, event_free, color=INK, linewidth=2.4, label="This patient, predicted")
+        shown = [horizon for horizon in horizons if horizon in prediction.survival]
+        for horizon in shown:
+            if horizon in prediction.ranges:
+                low, high = prediction.ranges[horizon]
+                plot.plot([horizon] * 2, [100 - 100 * low, 100 - 100 * high], color=INK,
+                          linewidth=1.4, marker="_", markersize=9)  # fmt: skip
+            plot.plot(horizon, 100 * prediction.survival[horizon], "o", color=INK, markersize=5.5,
+                      markerfacecolor="white", markeredgewidth=1.6)  # fmt: skip
+        survival_axes(plot, last, None)
+        legend_line(figure, 0.6, reverse=True)
+        return svg(figure, name, "Predicted survival of this patient over the observed survival.")
+
+
+def step_curve(
+    plot: Axes,
+    curve: Mapping[str, Sequence[float]],
+    colour: str,
+    line: Any,
+    label: str,
+    until: float,
+) -> None:
+    """One Kaplan-Meier curve with its interval, up to the time `until`."""
+    kept = [index for index, time in enumerate(curve["time"]) if time <= until]
+    if not kept:
+        return
+    time = [curve["time"][index] for index in kept]
+    parts = {key: [100 * curve[key][i] for i in kept] for key in ("survival", "low", "high")}
+    if time[0] > 0:
+        time = [0.0, *time]
+        parts = {key: [100.0, *values] for key, values in parts.items()}
+    if time[-1] < until and len(kept) < len(curve["time"]):
+        time = [*time, until]
+        parts = {key: [*values, values[-1]] for key, values in parts.items()}
+    plot.fill_between(
+        time, parts["low"], parts["high"], step="post", color=colour, alpha=0.13, linewidth=0
+    )
+    plot.step(
+        time,
+        parts["survival"],
+        where="post",
+        color=colour,
+        linestyle=line,
+        linewidth=1.8,
+        label=label,
+    )
+
+
+def survival_axes(plot: Axes, last: float, ticks: Sequence[float] | None) -> None:
+    """Axes of a survival plot: months, and event-free patients of 100."""
+    plot.set(xlim=(0, last), ylim=(0, 101), xlabel="Months", ylabel="Event-free, of 100 patients")
+    plot.set_xticks(ticks if ticks is not None else month_ticks(last))
+    plot.set_yticks(range(0, 101, 25))
+    plot.spines["left"].set_bounds(0, 100)
+
+
+def month_ticks(last: float) -> list[float]:
+    """Ticks at whole half-years or years, at most nine of them."""
+    step = next(step for step in (3, 6, 12, 24, 60, 120, 240) if last / step <= 9)
+    return [float(step * index) for index in range(int(last // step) + 1)]
+
+
+def visible_until(at_risk: Sequence[Mapping[str, float]], least: int) -> float:
+    """The first listed time with fewer than `least` patients at risk; infinity if there is none."""
+    return next((entry["time"] for entry in at_risk if entry["n"] < least), math.inf)
+
+
+def svg(figure: Figure, name: str, description: str) -> Markup:
+    """The figure as an SVG element to stand inside a page.
+
+    Text stays text; identifiers are prefixed with `name`, which must be unique on the page; the
+    element scales with the page and tells screen readers what it shows.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    drawing = buffer.getvalue()
+    drawing = drawing[drawing.index("<svg") :].strip()
+    drawing = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", drawing, flags=re.S)
+    drawing = re.sub(r' xmlns(:xlink)?="[^"]*"', "", drawing)
+    drawing = drawing.replace("xlink:href=", "href=")
+    drawing = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", drawing)
+    box = re.search(r'viewBox="([^"]*)"', drawing)
+    assert box is not None, "matplotlib always writes a viewBox"
+    opening = Markup('<svg viewBox="{}" role="img" aria-label="{}">').format(box[1], description)
+    return Markup(re.sub(r"^<svg[^>]*>", lambda _: opening, drawing))

@@ -1,0 +1,139 @@
+"""What the evaluation says, in the form the pages print: verdict, forest axis, reasons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from survfuse.config import Config
+from survfuse.errors import UserInputError
+
+FUSING = ("fusion", "late")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the models that fuse modalities compare with the reference, by rows."""
+
+    better: list[Row]
+    worse: list[Row]
+    unclear: list[Row]  # the interval of the difference includes zero
+    unknown: list[Row]  # no comparison could be made
+
+
+def verdict(evaluation: Mapping[str, Any]) -> Verdict:
+    """Sort the fusing models by the interval of their difference in C from the reference."""
+    found = Verdict([], [], [], [])
+    differences = comparisons(evaluation)
+    for row in evaluation["rows"]:
+        if row["role"] not in FUSING or row["model"] == evaluation["reference"]:
+            continue
+        difference = differences.get(row["model"])
+        if difference is None or difference.get("low") is None or difference.get("high") is None:
+            found.unknown.append(row)
+        elif difference["low"] > 0:
+            found.better.append(row)
+        elif difference["high"] < 0:
+            found.worse.append(row)
+        else:
+            found.unclear.append(row)
+    return found
+
+
+def comparisons(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Difference in Harrell's C from the reference, by model."""
+    return {
+        entry["model"]: entry
+        for entry in evaluation["comparisons"]
+        if entry["metric"] == "harrell_c" and entry["reference"] == evaluation["reference"]
+    }
+
+
+def row_of(evaluation: Mapping[str, Any], model: str) -> Row | None:
+    """The leaderboard row of a model."""
+    return next((row for row in evaluation["rows"] if row["model"] == model), None)
+
+
+def metric(row: Row | None, name: str, horizon: float | None = None) -> Any:
+    """One metric of a row, None where evaluation.json has none."""
+    value = (row or {}).get(name)
+    if horizon is not None and value is not None:
+        value = value.get(f"{horizon:g}")
+    return value
+
+
+def suspicious(evaluation: Mapping[str, Any], role: str) -> list[Row]:
+    """Rows of a role that rank patients better than chance (the interval lies above 0.5).
+
+    For the control, trained on permuted outcomes, this means a leak; for the site alone, that a
+    part of every model's C may only be the site.
+    """
+    rows = [row for row in evaluation["rows"] if row["role"] == role]
+    return [row for row in rows if ((metric(row, "harrell_c") or {}).get("low") or 0) > 0.5]
+
+
+def page_model(config: Config, evaluation: Mapping[str, Any]) -> str:
+    """The model of the patient pages: the configured one, else the first fusion model.
+
+    Raises UserInputError if neither exists.
+    """
+    if config.report.model is not None:
+        return config.report.model
+    roles = {row["model"]: row["role"] for row in evaluation["rows"]}
+    for role in FUSING:
+        for model in config.models:
+            if roles.get(model.name) == role:
+                return model.name
+    raise UserInputError(
+        "no fusion model was evaluated, so patient pages have no model; set report.model"
+    )
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The horizontal axis of the forest plot."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> str:
+        """Place of a value as a CSS percentage."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return f"{3 + 94 * share:.2f}%"
+
+    @property
+    def ticks(self) -> list[float]:
+        first, last = round(10 * self.low), round(10 * self.high)
+        step = 1 if last - first <= 7 else 2
+        return [tick / 10 for tick in range(first, last + 1, step)]
+
+
+def forest_axis(rows: Iterable[Row]) -> Axis:
+    """An axis that holds all intervals and folds, 0.4 to 0.8 at least, in whole tenths."""
+    values = [0.4, 0.8]
+    for row in rows:
+        found = metric(row, "harrell_c") or {}
+        values += [found.get(key) for key in ("value", "low", "high")] + found.get("per_fold", [])
+    known = [value for value in values if value is not None]
+    return Axis(math.floor(10 * min(known)) / 10, math.ceil(10 * max(known)) / 10)
+
+
+def reasons(rows: Sequence[Row], names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Why metrics or their intervals are absent: each reason with the places it applies to.
+
+    `names` maps the metrics of a table (keys of evaluation.json) to their names on the page.
+    """
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for key, name in names.items():
+            value = row.get(key) or {}
+            parts = {"": value} if "value" in value else value
+            for horizon, part in parts.items():
+                if isinstance(part, Mapping) and part.get("reason"):
+                    at = f" at {horizon} months" if horizon else ""
+                    found.setdefault(part["reason"], []).append(f"{row['label']}: {name}{at}")
+    return list(found.items())

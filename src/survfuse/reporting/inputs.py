@@ -1,0 +1,211 @@
+"""Everything the reports read, in one place: paths in, typed tables out.
+
+The reports compute no metric. They print what evaluation wrote, so this module checks that the
+files belong together (same splits, same patients) and refuses a mixture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from survfuse.cohort.splits import splits_hash
+from survfuse.cohort.tables import read_clinical, read_slides
+from survfuse.errors import UserInputError
+from survfuse.evaluation.predictions import months_of, read_predictions
+from survfuse.evaluation.risk_groups import GROUPS, assign_groups
+from survfuse.evaluation.study import Study, read_study
+from survfuse.files import read_json
+from survfuse.omics.matrix import read_matrix
+from survfuse.slides.store import SlideStatus, read_manifest
+from survfuse.training import attention
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """The files a report is made from; None where a cohort has no such data."""
+
+    cohort_json: Path
+    clinical: Path
+    outcomes: Path
+    splits: Path
+    evaluation_json: Path
+    predictions: Path  # directory of {model}.tsv and {model}.attention.h5
+    slide_sheet: Path | None = None  # where the slide files are, for pictures of single tiles
+    slides_manifest: Path | None = None
+    omics: Path | None = None
+    fits: tuple[Path, ...] = ()  # fit.json of every model and fold, for the provenance
+
+    @classmethod
+    def under(cls, output: Path) -> ReportInputs:
+        """The files at their usual places in the results directory `output`."""
+
+        def if_there(path: Path) -> Path | None:
+            return path if path.is_file() else None
+
+        return cls(
+            cohort_json=output / "cohort" / "cohort.json",
+            clinical=output / "cohort" / "clinical.tsv",
+            outcomes=output / "cohort" / "outcomes.tsv",
+            splits=output / "splits" / "splits.tsv",
+            evaluation_json=output / "evaluation" / "evaluation.json",
+            predictions=output / "predictions",
+            slide_sheet=if_there(output / "cohort" / "slides.tsv"),
+            slides_manifest=if_there(output / "slides" / "slides.tsv"),
+            omics=if_there(output / "omics" / "omics.npz"),
+            fits=tuple(sorted(output.glob("models/*/*/fit.json"))),
+        )
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """What all pages share. Tables keep the text of their files; missing is an empty string."""
+
+    cohort: dict[str, Any]
+    evaluation: dict[str, Any]
+    clinical: pd.DataFrame  # index patient_id
+    study: Study  # outcomes, and who was tested in which fold
+    slide_sheet: pd.DataFrame | None  # slide_id, patient_id, path, mpp, features
+    slides: tuple[SlideStatus, ...]  # the manifest; empty without slides
+    genes_measured: dict[str, int]  # only patients with expression data
+    fits: tuple[dict[str, Any], ...]
+    inputs: ReportInputs
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Out-of-fold survival of one patient, the mean over repeats."""
+
+    folds: tuple[tuple[int, int], ...]  # (repeat, fold), one per repeat
+    survival: dict[float, float]  # months -> probability of being event-free, where estimable
+    ranges: dict[float, tuple[float, float]]  # months -> lowest and highest risk of the members
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Where a model looked in one patient; None where it does not tell."""
+
+    tiles: pd.DataFrame | None  # slide_id, x_px0, y_px0, side_px0 (0: unknown), share (sums to 1)
+    groups: pd.Series | None  # gene group -> share (sums to 1)
+
+
+def read_report_data(inputs: ReportInputs) -> ReportData:
+    """Read what all pages share.
+
+    Raises UserInputError if a file is absent or not readable, or if the evaluation was made on
+    other splits than the ones given.
+    """
+    evaluation = read_object(inputs.evaluation_json)
+    study = read_study(inputs.outcomes, inputs.splits)
+    if evaluation.get("splits_sha256") != splits_hash(inputs.splits):
+        raise UserInputError(
+            f"{inputs.evaluation_json}: made from other splits than {inputs.splits}; "
+            "run the evaluation again before the report"
+        )
+    return ReportData(
+        cohort=read_object(inputs.cohort_json),
+        evaluation=evaluation,
+        clinical=read_clinical(inputs.clinical).set_index("patient_id"),
+        study=study,
+        slide_sheet=read_slides(inputs.slide_sheet) if inputs.slide_sheet else None,
+        slides=tuple(read_manifest(inputs.slides_manifest)) if inputs.slides_manifest else (),
+        genes_measured=count_measured(inputs.omics) if inputs.omics else {},
+        fits=tuple(read_object(path) for path in inputs.fits),
+        inputs=inputs,
+    )
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object; raises UserInputError naming the file."""
+    try:
+        value = read_json(path)
+    except FileNotFoundError:
+        raise UserInputError(f"{path}: no such file; run the stage that writes it") from None
+    except ValueError as error:
+        raise UserInputError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UserInputError(f"{path}: expected an object, found {type(value).__name__}")
+    return value
+
+
+def count_measured(path: Path) -> dict[str, int]:
+    """Number of measured features per patient of the gene matrix."""
+    matrix = read_matrix(path)
+    measured = np.isfinite(matrix.values).sum(axis=1)
+    return dict(zip(matrix.patient_ids.tolist(), measured.tolist(), strict=True))
+
+
+def read_model(data: ReportData, model: str) -> pd.DataFrame:
+    """The checked predictions of a model, one row per patient and repeat."""
+    return read_predictions(data.inputs.predictions / f"{model}.tsv")
+
+
+def prediction_of(table: pd.DataFrame, patient_id: str) -> Prediction:
+    """One patient's out-of-fold prediction.
+
+    Raises UserInputError if the table has none for this patient. A time that is not estimable in
+    any of the repeats is left out.
+    """
+    rows = table[table["patient_id"] == patient_id]
+    if rows.empty:
+        raise UserInputError(f"patient {patient_id}: the model has no prediction; predict again")
+    complete = [str(column) for column in rows.columns if rows[column].notna().all()]
+    survival = {months_of(c): float(rows[c].mean()) for c in complete if c.startswith("surv_")}
+    ranges = {
+        months_of(low): (float(rows[low].min()), float(rows[high].max()))
+        for low in complete
+        if low.startswith("risk_low_") and (high := low.replace("low", "high")) in complete
+    }
+    folds = tuple(zip(rows["repeat"].tolist(), rows["fold"].tolist(), strict=True))
+    return Prediction(folds, dict(sorted(survival.items())), ranges)
+
+
+def risk_group_of(data: ReportData, table: pd.DataFrame, patient_id: str) -> str:
+    """The third of predicted risk that the patient belongs to within the test fold."""
+    first = table[table["repeat"] == 0].set_index("patient_id")
+    risk = first["risk"].reindex(data.study.patient_ids).to_numpy()
+    return GROUPS[assign_groups(data.study, risk)[data.study.patient_ids.index(patient_id)]]
+
+
+def read_attention(data: ReportData, model: str, patient_id: str) -> Attention:
+    """Attention of one patient; both parts None when the model wrote none."""
+    path = data.inputs.predictions / f"{model}.attention.h5"
+    found = attention.read_attention(path, patient_id) if path.is_file() else None
+    if found is None:
+        return Attention(None, None)
+    tiles = groups = None
+    if found.slides is not None and found.coords is not None:
+        tiles = pd.DataFrame(
+            {
+                "slide_id": found.slide_id,
+                "x_px0": found.coords[:, 0],
+                "y_px0": found.coords[:, 1],
+                "side_px0": found.tile_px0,
+                "share": found.slides.astype(float),
+            }
+        )
+    if found.groups is not None:
+        groups = pd.Series(found.groups.astype(float), index=list(found.group_names))
+    return Attention(tiles, groups)
+
+
+def slide_file(data: ReportData, relative: str) -> Path | None:
+    """A file that the manifest names relative to itself, if it is there."""
+    if not relative or data.inputs.slides_manifest is None:
+        return None
+    path = data.inputs.slides_manifest.parent / relative
+    return path if path.is_file() else None
+
+
+def level0_size_px0(patches: Path) -> tuple[int, int] | None:
+    """Width and height of a slide in level-0 pixels, from its coordinate file; None if not told."""
+    with h5py.File(patches, "r") as store:
+        attributes = store["coords"].attrs
+        if "level0_width" not in attributes:
+            return None
+        return int(attributes["level0_width"]), int(attributes["level0_height"])

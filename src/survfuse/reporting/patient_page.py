@@ -1,0 +1,242 @@
+"""The patient page: one out-of-fold prediction, what it rests on, and how far to trust it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from survfuse import __version__
+from survfuse.config import IDENTIFIER, Config
+from survfuse.errors import UserInputError
+from survfuse.reporting import attention, figures, findings, images, provenance, wording
+from survfuse.reporting.cohort_page import (
+    common_context,
+    observed_risk,
+    reason_in_words,
+)
+from survfuse.reporting.inputs import (
+    Prediction,
+    ReportData,
+    prediction_of,
+    read_attention,
+    read_model,
+    risk_group_of,
+)
+from survfuse.slides.store import OK, QUARANTINED
+
+
+@dataclass(frozen=True)
+class PageModel:
+    """The model that patient pages show, read once for all of them."""
+
+    name: str
+    label: str
+    row: findings.Row
+    table: pd.DataFrame  # its predictions
+
+
+def read_page_model(config: Config, data: ReportData) -> PageModel:
+    """Read the model of the patient pages.
+
+    Raises UserInputError if there is no such model, it was not evaluated, or it has no predictions.
+    """
+    name = findings.page_model(config, data.evaluation)
+    row = findings.row_of(data.evaluation, name)
+    if row is None:
+        raise UserInputError(f"report.model {name!r} was not evaluated; evaluate it first")
+    return PageModel(name, row["label"], row, read_model(data, name))
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One modality in the strip of inputs."""
+
+    name: str
+    state: str  # present, missing or quarantined
+    lines: list[str]
+    used: bool  # by the model of the page
+
+    @property
+    def css(self) -> str:
+        return {"missing": "absent", "quarantined": "set-aside"}.get(self.state, "")
+
+
+@dataclass(frozen=True)
+class HorizonRow:
+    """The prediction at one horizon; None is not estimable."""
+
+    horizon: float
+    risk: float | None
+    observed: float | None  # of the whole cohort, by Kaplan-Meier
+    low: float | None  # range over the ensemble members
+    high: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        if self.risk is None or not self.observed:
+            return None
+        return self.risk / self.observed
+
+
+def patient_context(
+    config: Config, data: ReportData, model: PageModel, patient_id: str
+) -> dict[str, Any]:
+    """Everything the template prints.
+
+    Raises UserInputError if the model has no prediction for the patient.
+    """
+    evaluation = data.evaluation
+    prediction = prediction_of(model.table, patient_id)
+    horizons = [horizon_row(data, prediction, h) for h in evaluation["horizons_months"]]
+    estimable = [entry for entry in horizons if entry.risk is not None]
+    headline = estimable[-1] if estimable else None
+    looked = read_attention(data, model.name, patient_id)
+    tiles = looked.tiles
+    chips = input_chips(data, patient_id, model.row["modalities"])
+    group = patient_group(data, model, patient_id)
+    reference = findings.row_of(evaluation, evaluation["reference"])
+    return {
+        **common_context(config, data),
+        "patient_id": patient_id,
+        "cohort": data.cohort,
+        "evaluation": evaluation,
+        "model": model.name,
+        "label": model.label,
+        "row": model.row,
+        "reference": reference,
+        "comparison": findings.comparisons(evaluation).get(model.name),
+        "metric": findings.metric,
+        "folds": prediction.folds,
+        "members": config.training.members,
+        "chips": chips,
+        "lacking": [chip.name.lower() for chip in chips if chip.used and chip.state != "present"],
+        "left": [chip.name.lower() for chip in chips if chip.used and chip.state == "present"],
+        "horizons": horizons,
+        "beyond_tau": evaluation["horizons_months"][-1] > evaluation["tau_months"],
+        "headline": headline,
+        "filled": round(100 * headline.risk) if headline and headline.risk is not None else 0,
+        "group": group,
+        "curve": patient_figure(config, data, prediction, group),
+        "tile_count": 0 if tiles is None else len(tiles),
+        "overviews": [] if tiles is None else attention.overviews(data, tiles),
+        "tiles": [] if tiles is None else attention.tiles_shown(data, tiles),
+        "groups": [] if looked.groups is None else attention.gene_groups(looked.groups),
+        "group_count": 0 if looked.groups is None else len(looked.groups),
+        "gradient": images.colour_gradient(),
+        "covariates": covariate_rows(data, patient_id),
+        "clinical_used": "clinical" in model.row["modalities"],
+        "version": __version__,
+        "configuration_hash": provenance.configuration_hash(config),
+        "weights": provenance.weights_hashes(data, model.name, prediction.folds),
+    }
+
+
+def check_patient(data: ReportData, patient_id: str) -> None:
+    """Raise UserInputError unless the id is a plain identifier of the cohort."""
+    if not re.fullmatch(IDENTIFIER, patient_id):
+        raise UserInputError(
+            f"report.patients: {patient_id!r} is not an identifier; use letters, digits, - and _"
+        )
+    if patient_id not in data.clinical.index:
+        raise UserInputError(f"report.patients: {patient_id} is not in the cohort")
+
+
+def horizon_row(data: ReportData, prediction: Prediction, horizon: float) -> HorizonRow:
+    """The prediction at a horizon; beyond tau nothing is estimable."""
+    within = horizon <= data.evaluation["tau_months"]
+    survival = prediction.survival.get(horizon) if within else None
+    low, high = prediction.ranges.get(horizon, (None, None)) if within else (None, None)
+    observed = observed_risk(data, horizon)
+    return HorizonRow(horizon, None if survival is None else 1 - survival, observed, low, high)
+
+
+def input_chips(data: ReportData, patient_id: str, used: list[str]) -> list[Chip]:
+    """What is known of the patient, by modality."""
+    return [
+        slide_chip(data, patient_id, "slides" in used),
+        gene_chip(data, patient_id, "omics" in used),
+        clinical_chip(data, patient_id, "clinical" in used),
+    ]
+
+
+def slide_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
+    """Slides: how much tissue, and what was set aside."""
+    own = [slide for slide in data.slides if slide.patient_id == patient_id]
+    usable = [slide for slide in own if slide.status == OK]
+    aside = [
+        f"{slide.slide_id} quarantined: {reason_in_words(slide.reason)}"
+        for slide in own
+        if slide.status == QUARANTINED
+    ]
+    if not own:
+        reason = "no slide in the sheet" if data.slides else "none in this cohort"
+        return Chip("Slides", "missing", [reason], used)
+    if not usable:
+        return Chip("Slides", "quarantined", aside, used)
+    tiles = sum(slide.n_tiles for slide in usable)
+    lines = [f"{wording.plural(len(usable), 'slide')}, {wording.plural(tiles, 'tile')}"]
+    areas = [slide.tissue_mm2 for slide in usable if slide.tissue_mm2 is not None]
+    if len(areas) == len(usable):
+        lines.append(f"{sum(areas):.1f} mm² of tissue")
+    return Chip("Slides", "present", lines + aside, used)
+
+
+def gene_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
+    """Gene expression: how many genes were measured."""
+    measured = data.genes_measured.get(patient_id)
+    if not measured:
+        reason = "not measured" if data.genes_measured else "none in this cohort"
+        return Chip("Gene expression", "missing", [reason], used)
+    most = max(data.genes_measured.values())
+    return Chip("Gene expression", "present", [f"{measured:,} of {most:,} measurements"], used)
+
+
+def clinical_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
+    """Clinical covariates: how many are known."""
+    names = [covariate["name"] for covariate in data.cohort["covariates"]]
+    known = [name for name in names if data.clinical.at[patient_id, name] != ""]
+    state = "present" if known else "missing"
+    return Chip("Clinical", state, [f"{len(known)} of {len(names)} covariates known"], used)
+
+
+def covariate_rows(data: ReportData, patient_id: str) -> list[dict[str, str]]:
+    """The patient's covariates beside their distribution in the cohort."""
+    return [
+        {
+            "name": covariate["name"],
+            "value": str(data.clinical.at[patient_id, covariate["name"]]),
+            "summary": covariate["summary"],
+        }
+        for covariate in data.cohort["covariates"]
+    ]
+
+
+def patient_group(data: ReportData, model: PageModel, patient_id: str) -> Mapping[str, Any] | None:
+    """The risk group of the patient with its observed curve, if the model has risk groups."""
+    groups = data.evaluation["risk_groups"].get(model.name)
+    if not groups:
+        return None
+    name = risk_group_of(data, model.table, patient_id)
+    return next((group for group in groups if group["group"] == name), None)
+
+
+def patient_figure(
+    config: Config, data: ReportData, prediction: Prediction, group: Mapping[str, Any] | None
+) -> Any:
+    """The survival curve of the patient, None if nothing is estimable."""
+    tau = data.evaluation["tau_months"]
+    known = {time: value for time, value in prediction.survival.items() if time <= tau}
+    if not known:
+        return None
+    return figures.patient_curve(
+        Prediction(prediction.folds, known, prediction.ranges),
+        data.evaluation["cohort_curve"],
+        group,
+        [h for h in data.evaluation["horizons_months"] if h <= tau],
+        config.report.min_cell,
+        "curve",
+    )

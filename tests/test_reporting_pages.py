@@ -1,0 +1,498 @@
+"""The pages as a whole: self-contained, reproducible, true to their sources, discreet."""
+
+import csv
+import json
+import re
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from lifelines import KaplanMeierFitter
+from PIL import Image
+
+from reporting_fixture import Page, configuration, write_fixture
+from survfuse.config import Config
+from survfuse.errors import UserInputError
+from survfuse.evaluation.leaderboard import evaluate
+from survfuse.files import read_json
+from survfuse.reporting.cohort_page import cohort_context, reason_in_words
+from survfuse.reporting.images import TILE_BYTES
+from survfuse.reporting.inputs import read_report_data
+from survfuse.reporting.patient_page import patient_context, read_page_model
+from survfuse.reporting.render import TEMPLATES, render
+from survfuse.reporting.stage import write_cohort_report, write_patient_report, write_reports
+from survfuse.reporting.wording import lint
+
+PATIENTS = ("P001", "P003", "P004", "P005")
+ATTACK = "<script>alert('x')</script>"
+
+
+@pytest.fixture(scope="module")
+def fixture(tmp_path_factory):
+    return write_fixture(tmp_path_factory.mktemp("pages"))
+
+
+@pytest.fixture(scope="module")
+def data(fixture):
+    return read_report_data(fixture.inputs)
+
+
+@pytest.fixture(scope="module")
+def pages(fixture, tmp_path_factory):
+    """All pages of the fixture by name, written through the stage."""
+    out = tmp_path_factory.mktemp("report")
+    config = fixture.config.model_copy(
+        update={"report": fixture.config.report.model_copy(update={"patients": list(PATIENTS)})}
+    )
+    write_reports(config, config.output, out)
+    found = {path.stem: path.read_text("utf-8") for path in out.rglob("*.html")}
+    assert set(found) == {"index", *PATIENTS}
+    return found
+
+
+def cohort_html(config, data):
+    return render("cohort.html.j2", cohort_context(config, data))
+
+
+def patient_html(config, data, patient_id="P001"):
+    model = read_page_model(config, data)
+    return render("patient.html.j2", patient_context(config, data, model, patient_id))
+
+
+def changed(data, **evaluation):
+    """The data with other values in the evaluation."""
+    return replace(data, evaluation={**data.evaluation, **evaluation})
+
+
+def text_of(html):
+    """What one reads: inline tags leave no gap, all others do."""
+    body = re.sub(r"<style>.*?</style>", "", html, flags=re.S)
+    inline = re.sub(r"</?(?:span|b|i)\b[^>]*>", "", body)
+    return " ".join(re.sub(r"<[^>]+>", " ", inline).split())
+
+
+# --- self-contained, well formed, accessible
+
+
+def test_nothing_is_fetched(pages):
+    for html in pages.values():
+        page = Page(html)
+        for _, attributes in page.elements:
+            for name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
+                if name in attributes:
+                    assert attributes[name].startswith(("data:", "#")), attributes
+        assert not re.findall(r"url\((?!#)", html)
+        assert "@import" not in html
+        assert "http://" not in html
+        assert "https://" not in html
+        assert not page.all("script")
+        assert not page.all("link")
+
+
+def test_the_page_forbids_fetching(pages):
+    for html in pages.values():
+        policies = [
+            meta["content"]
+            for meta in Page(html).all("meta")
+            if meta.get("http-equiv") == "Content-Security-Policy"
+        ]
+        assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_pages_are_well_formed(pages):
+    for html in pages.values():
+        page = Page(html)
+        assert page.faults == []
+        identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+        assert len(identifiers) == len(set(identifiers))
+
+
+def test_pages_speak_to_screen_readers(pages):
+    for html in pages.values():
+        page = Page(html)
+        assert page.all("html") == [{"lang": "en"}]
+        assert all(image.get("alt") for image in page.all("img"))
+        assert len(page.all("h1")) == 1
+        for svg in page.all("svg"):
+            labelled = svg.get("role") == "img" and svg.get("aria-label")
+            assert labelled or svg.get("aria-hidden") == "true", svg
+
+
+def test_colours_of_text_have_contrast():
+    css = (TEMPLATES / "style.css").read_text()
+    colour = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", css))
+    pairs = [
+        (ink, paper) for ink in ("ink", "muted", "none", "accent") for paper in ("paper", "wash")
+    ]
+    pairs += [(f"{kind}-ink", f"{kind}-paper") for kind in ("warn", "note", "good")]
+    for ink, paper in pairs:
+        assert contrast(colour[ink], colour[paper]) >= 4.5, (ink, paper)
+
+
+def contrast(one, other):
+    """Contrast ratio of WCAG 2."""
+
+    def luminance(colour):
+        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_writing_twice_gives_the_same_bytes(fixture, pages, tmp_path):
+    write_cohort_report(fixture.config, fixture.inputs, tmp_path / "a.html")
+    write_cohort_report(fixture.config, fixture.inputs, tmp_path / "b.html")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    write_patient_report(fixture.config, fixture.inputs, "P001", tmp_path / "p.html")
+    again = (tmp_path / "p.html").read_text("utf-8")
+    # The stage wrote the same page with another list of patients: only the hash may differ.
+    assert re.sub(r"Configuration <span[^>]*>\w+", "", again) == re.sub(
+        r"Configuration <span[^>]*>\w+", "", pages["P001"]
+    )
+
+
+def test_pages_stay_small(pages, fixture, data):
+    assert len(pages["index"].encode()) <= 8 * 2**20
+    noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
+    folder = fixture.inputs.slides_manifest.parent
+    overviews = [folder / s.overview for s in data.slides if s.patient_id == "P001"]
+    before = [path.read_bytes() for path in overviews]
+    for path in overviews:
+        Image.fromarray(noise).save(path, quality=95)
+    html = patient_html(fixture.config, replace(data, slide_sheet=None))
+    for path, content in zip(overviews, before, strict=True):
+        path.write_bytes(content)
+    assert html.count("data:image/jpeg") == 4  # two overviews twice, no tiles
+    assert len(html.encode()) + 8 * 4 * TILE_BYTES / 3 <= 2 * 2**20
+
+
+# --- true to their sources
+
+
+def test_numbers_of_the_cohort_report_are_those_of_the_evaluation(fixture, pages):
+    numbers = Page(pages["index"]).numbers
+    keys = {key for key, _ in numbers}
+    for row in read_json(fixture.inputs.evaluation_json)["rows"]:
+        assert f"evaluation/rows/{row['model']}/harrell_c/value" in keys
+        if row["role"] not in ("oracle", "control"):
+            for name in ("uno_c", "ibs"):
+                assert f"evaluation/rows/{row['model']}/{name}/high" in keys
+            for name in ("auc", "brier", "observed_expected", "calibration_slope"):
+                assert f"evaluation/rows/{row['model']}/{name}/36/low" in keys
+    for key, text in numbers:
+        assert_rounds_to(fixture, key, text)
+
+
+@pytest.mark.parametrize("patient_id", PATIENTS)
+def test_numbers_of_the_patient_page_are_those_of_the_prediction(fixture, pages, patient_id):
+    numbers = Page(pages[patient_id]).numbers
+    assert {f"prediction/cmta/risk/{h}" for h in (12, 24, 36)} <= {key for key, _ in numbers}
+    for key, text in numbers:
+        assert_rounds_to(fixture, key, text, patient_id)
+
+
+def assert_rounds_to(fixture, key, text, patient_id=None):
+    """The printed text is the value at `key`, rounded to the digits shown."""
+    value = source_value(fixture, key.split("/"), patient_id)
+    words = {"fewer than 1": 0.0, "more than 99": 100.0}
+    shown = words[text] if text in words else float(text.replace("−", "-"))
+    digits = len(text.partition(".")[2])
+    assert abs(shown - value) <= 0.5 * 10**-digits + 1e-9, (key, text, value)
+
+
+def source_value(fixture, parts, patient_id):
+    """Look a key up in the files themselves, without the code under test."""
+    evaluation = json.loads(fixture.inputs.evaluation_json.read_text())
+    if parts[0] == "evaluation" and parts[1] == "rows":
+        found = next(row for row in evaluation["rows"] if row["model"] == parts[2])
+        for part in parts[3:]:
+            found = found[part]
+        return found
+    if parts[0] == "evaluation" and parts[1] == "comparisons":
+        against = (parts[2], evaluation["reference"])
+        entries = evaluation["comparisons"]
+        return next(e for e in entries if (e["model"], e["reference"]) == against)[parts[3]]
+    if parts[0] == "evaluation":
+        return evaluation[parts[1]]
+    if parts[0] == "cohort":
+        return json.loads(fixture.inputs.cohort_json.read_text())[parts[1]]
+    if parts[0] == "observed":
+        outcomes = pd.read_csv(fixture.inputs.outcomes, sep="\t")
+        fitted = KaplanMeierFitter().fit(outcomes["time_months"], outcomes["event"])
+        return 100 * (1 - float(fitted.predict(float(parts[1]))))
+    _, model, name, horizon = parts
+    with (fixture.inputs.predictions / f"{model}.tsv").open() as file:
+        row = next(r for r in csv.DictReader(file, delimiter="\t") if r["patient_id"] == patient_id)
+    risk = 1 - float(row[f"surv_{horizon}"])
+    if name == "ratio":
+        return risk / (source_value(fixture, ["observed", horizon], None) / 100)
+    return 100 * (risk if name == "risk" else float(row[f"{name}_{horizon}"]))
+
+
+def test_the_output_of_the_evaluation_stage_can_be_reported(fixture, tmp_path):
+    out = tmp_path / "evaluation.json"
+    settings = fixture.config.evaluation.model_copy(update={"bootstrap": 20})
+    names = [model.name for model in fixture.config.models]
+    evaluate(
+        {name: fixture.inputs.predictions / f"{name}.tsv" for name in names},
+        fixture.inputs.outcomes,
+        fixture.inputs.splits,
+        fixture.config.models,
+        settings,
+        fixture.config.grid_months(),
+        None,
+        out,
+    )
+    data = read_report_data(replace(fixture.inputs, evaluation_json=out))
+    for html in (cohort_html(fixture.config, data), patient_html(fixture.config, data)):
+        assert Page(html).faults == []
+        assert lint(html) == []
+
+
+# --- what the pages say
+
+
+def test_wording(pages):
+    for name, html in pages.items():
+        assert lint(html) == [], name
+
+
+def test_every_page_says_research_use_only(pages):
+    for html in pages.values():
+        text = text_of(html)
+        assert text.count("Research use only. Not validated for clinical decisions.") >= 2
+        assert "Untrained demonstration weights" in text
+
+
+def test_trained_encoders_and_real_patients_get_no_such_banner(fixture, data):
+    config = configuration(fixture.config.output, slides={"weights": "/secret/encoder.pt"})
+    text = text_of(cohort_html(config, data))
+    assert "Untrained" not in text
+    assert "Simulated" not in text
+    assert "resnet50_trunc (encoder.pt)" in text
+    assert "/secret" not in text
+
+
+def test_simulated_patients_are_said_to_be_simulated(fixture, data):
+    config = Config.model_validate(
+        fixture.config.model_dump()
+        | {"source": {"kind": "simulate"}, "cohort": {}, "omics": {}, "output": "results/demo"}
+    )
+    for html in (cohort_html(config, data), patient_html(config, data)):
+        assert "Simulated patients." in text_of(html)
+
+
+def test_the_verdict_is_honest(fixture, data):
+    def with_difference(low, high):
+        comparisons = deepcopy(data.evaluation["comparisons"])
+        for entry in comparisons:
+            entry |= {"difference": (low + high) / 2, "low": low, "high": high}
+        return text_of(cohort_html(fixture.config, changed(data, comparisons=comparisons)))
+
+    not_better = "No model that combines modalities is shown to rank patients better"
+    assert not_better in with_difference(-0.02, 0.1)
+    assert not_better in with_difference(-0.1, -0.02)
+    better = with_difference(0.02, 0.1)
+    assert not_better not in better
+    assert "rank patients better than Clinical Cox." in better
+    assert "not corrected for comparing 2 models" in better
+
+
+def test_a_leaking_control_is_the_first_thing_one_reads(fixture, data):
+    rows = deepcopy(data.evaluation["rows"])
+    control = next(row for row in rows if row["role"] == "control")
+    control["harrell_c"] |= {"value": 0.6, "low": 0.55, "high": 0.65}
+    text = text_of(cohort_html(fixture.config, changed(data, rows=rows)))
+    assert "The control ranks patients better than chance." in text
+    assert text.index("The control ranks") < text.index("patients in the sheet")
+
+
+def test_headline_is_a_natural_frequency_with_range_and_horizon(pages):
+    assert re.search(
+        r"Of 100 patients with similar inputs, about \d+ \(range over models \d+ to \d+\) are "
+        r"expected to have had the event by 36 months\.",
+        text_of(pages["P001"]),
+    )
+
+
+def test_missing_modalities_are_told(pages):
+    without_slides, without_genes, quarantined = (text_of(pages[p]) for p in PATIENTS[1:])
+    assert "no usable slides; the estimate rests on gene expression alone" in without_slides
+    assert "no usable gene expression; the estimate rests on slides alone" in without_genes
+    assert "no usable slides; the estimate rests on gene expression alone" in quarantined
+    assert "S005a quarantined: the file ends early" in quarantined
+    assert "Incomplete inputs" not in text_of(pages["P001"])
+    assert "Most attended tiles" in text_of(pages["P001"])
+    assert "Most attended tiles" not in without_slides
+    assert "Gene groups by attention" not in without_genes
+    assert "Where the model looked" not in quarantined
+
+
+def test_a_patient_with_nothing_the_model_reads(fixture, data, tmp_path):
+    table = pd.read_csv(fixture.inputs.predictions / "cmta.tsv", sep="\t")
+    table.loc[table["patient_id"] == "P005", table.columns[4:]] = np.nan
+    table.to_csv(tmp_path / "cmta.tsv", sep="\t", index=False)
+    bare = replace(
+        data, genes_measured={}, inputs=replace(data.inputs, predictions=tmp_path, omics=None)
+    )
+    html = patient_html(fixture.config, bare, "P005")
+    text = text_of(html)
+    assert "No risk can be estimated for this patient." in text
+    assert "this patient has nothing that the model reads" in text
+    assert "expected to have had the event" not in text
+    assert text.count("not estimable") >= 3
+    assert lint(html) == []
+
+
+def test_horizons_beyond_tau_are_greyed(fixture, data):
+    html = patient_html(fixture.config, changed(data, tau_months=30.0))
+    text = text_of(html)
+    assert "have had the event by 24 months." in text
+    assert "Beyond 30 months too few patients were followed" in text
+    assert html.count('<tr class="off">') == 1
+    assert "prediction/cmta/risk/36" not in html
+
+
+def test_metrics_that_are_null_are_called_not_estimable_with_their_reason(fixture, data):
+    rows = deepcopy(data.evaluation["rows"])
+    null = {"value": None, "low": None, "high": None, "reason": "too few events"}
+    for row in rows:
+        row["harrell_c"] = null | {"per_fold": [], "convention": "none"}
+        row["calibration"] = {"12": [], "24": [], "36": []}
+        for name in ("uno_c", "ibs", "auc", "brier", "observed_expected", "calibration_slope"):
+            row[name] = None
+    bare = changed(data, rows=rows, comparisons=[], risk_groups={}, oracle=None, notes=[])
+    html = cohort_html(fixture.config, bare)
+    text = text_of(html)
+    assert text.count("not estimable") > 50
+    assert "too few events" in text
+    assert "Not comparable: CMTA and Late fusion." in text
+    assert "Kaplan-Meier curves by predicted risk" not in html
+    assert Page(html).faults == []
+    patient = patient_html(fixture.config, bare)
+    assert "third of predicted risk" not in patient
+    assert Page(patient).faults == []
+
+
+def test_a_cohort_without_slides_genes_sites_or_covariates(fixture, data):
+    cohort = data.cohort | {
+        "sites": [],
+        "covariates": [],
+        "notes": [],
+        "median_follow_up_months": None,
+        "modalities": {"slides": 0, "omics": 0, "clinical": 80},
+        "overlap": [{"modalities": ["clinical"], "n": 80}],
+    }
+    bare = replace(data, cohort=cohort, slides=(), slide_sheet=None, genes_measured={})
+    for html in (cohort_html(fixture.config, bare), patient_html(fixture.config, bare)):
+        assert Page(html).faults == []
+        assert lint(html) == []
+        assert "Untrained" not in html
+
+
+def test_many_horizons_split_the_calibration_table(fixture, data):
+    html = cohort_html(fixture.config, changed(data, horizons_months=[12.0, 24.0, 30.0, 36.0]))
+    assert html.count("<caption>O/E") == 1
+    assert html.count("<caption>Slope") == 1
+    assert Page(html).faults == []
+
+
+# --- discretion
+
+
+def test_small_sites_are_withheld(fixture, data):
+    cohort = data.cohort | {
+        "sites": [
+            {"site": "North", "n": 47, "events": 30},
+            {"site": "South", "n": 30, "events": 14},
+            {"site": "Tiny", "n": 3, "events": 1},
+        ]
+    }
+    text = text_of(cohort_html(fixture.config, replace(data, cohort=cohort)))
+    assert "Tiny" not in text
+    assert "Other sites (2 together) 33 15" in text
+
+
+def test_no_outcome_site_or_path_on_the_patient_page(fixture, pages):
+    outcomes = pd.read_csv(fixture.inputs.outcomes, sep="\t", dtype=str).set_index("patient_id")
+    clinical = pd.read_csv(fixture.inputs.clinical, sep="\t", dtype=str).set_index("patient_id")
+    for patient_id in PATIENTS:
+        text = text_of(pages[patient_id])
+        assert outcomes.at[patient_id, "time_months"] not in text
+        assert clinical.at[patient_id, "site"] not in text
+        assert str(fixture.config.output) not in pages[patient_id]
+        others = set(outcomes.index) - {patient_id}
+        assert not others & set(re.findall(r"\bP\d{3}\b", text))
+
+
+def test_the_cohort_report_names_only_patients_with_quarantined_slides(pages, fixture):
+    named = set(re.findall(r"\bP\d{3}\b", text_of(pages["index"])))
+    assert named == {"P005", "P017"}
+    assert str(fixture.config.output) not in pages["index"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("unreadable: the file is cut short", "the file is cut short"),
+        ("missing_mpp: nothing tells the size: give mpp", "nothing tells the size: give mpp"),
+        ("the file /data/Jane Doe.svs is bad", "the file (file) Doe.svs is bad"),
+        ("3 of 120 tiles: damaged", "3 of 120 tiles: damaged"),
+        ("", "no reason was recorded"),
+    ],
+)
+def test_reasons_lose_their_code_and_paths(reason, words):
+    assert reason_in_words(reason) == words
+
+
+def test_everything_from_files_is_escaped(fixture, data):
+    evaluation = deepcopy(data.evaluation)
+    for row in evaluation["rows"]:
+        row["label"] = ATTACK
+    evaluation["notes"] = [ATTACK]
+    evaluation["tau_rule"] = ATTACK
+    covariate = {"name": "age", "type": "continuous", "summary": ATTACK, "missing": 0}
+    hostile = replace(
+        data,
+        evaluation=evaluation,
+        cohort=data.cohort
+        | {
+            "notes": [ATTACK],
+            "covariates": [covariate],
+            "sites": [{"site": ATTACK, "n": 80, "events": 40}],
+            "genes": {ATTACK: 3},
+            "endpoint": {"name": ATTACK, "definition": ATTACK},
+        },
+        clinical=data.clinical.assign(age=ATTACK),
+        slides=tuple(replace(slide, reason=ATTACK, patient_id=ATTACK) for slide in data.slides),
+    )
+    config = fixture.config.model_copy(
+        update={"report": fixture.config.report.model_copy(update={"title": ATTACK})}
+    )
+    for html in (cohort_html(config, hostile), patient_html(config, hostile)):
+        assert "<script" not in html
+        assert "&lt;script&gt;" in html
+        assert Page(html).faults == []
+
+
+@pytest.mark.parametrize(
+    "patient_id", ["../P001", "<script>", "P001\n", "", "/etc/passwd", "NOBODY"]
+)
+def test_ids_that_are_not_of_the_cohort_are_refused(fixture, tmp_path, patient_id):
+    with pytest.raises(UserInputError, match=r"report\.patients"):
+        write_patient_report(fixture.config, fixture.inputs, patient_id, tmp_path / "x.html")
+    with pytest.raises(UserInputError, match=r"report\.patients"):
+        write_reports(fixture.config, fixture.config.output, tmp_path, ["P001", patient_id])
+    assert list(Path(tmp_path).rglob("*")) == []
+
+
+def test_a_model_that_was_not_evaluated_has_no_pages(fixture, data):
+    config = configuration(fixture.config.output, report={"model": "snn"})
+    rows = [row for row in data.evaluation["rows"] if row["model"] != "snn"]
+    with pytest.raises(UserInputError, match="'snn' was not evaluated"):
+        read_page_model(config, changed(data, rows=rows))
