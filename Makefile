@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: demo test check setup resume lock clean
 
 demo: setup            ## run the bundled simulated cohort, ending in reports
-	snakemake --cores all --rerun-incomplete --quiet rules progress
+	snakemake --cores all --rerun-incomplete --quiet rules
 	@echo "Cohort report:  $(CURDIR)/results/demo/report/index.html"
 	@echo "Patient pages:  $(CURDIR)/results/demo/report/patients/"
 

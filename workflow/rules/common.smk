@@ -11,7 +11,7 @@ from survfuse.errors import UserInputError
 
 def load_settings(files):
     """The typed configuration. One file holds all of it, so that one file can be archived."""
-    if len(files) != 1:
+    if len(files) != 1 or workflow.config_settings.config:
         raise WorkflowError("give exactly one --configfile, and no --config KEY=VALUE")
     try:
         return load(files[0])

@@ -87,7 +87,7 @@ def build_matrix(
             f"{config.gene_sets}: no gene set has {config.min_genes} genes that are measured in "
             f"{sheet}; check that both use the same gene symbols"
         )
-    log.info("%d genes columns in %d groups", len(frame.columns), len(names))
+    log.info("gene columns: %d, gene groups: %d", len(frame.columns), len(names))
     return OmicsMatrix(
         patient_ids=frame.index.to_numpy(dtype=str),
         features=np.array(frame.columns, dtype=str),

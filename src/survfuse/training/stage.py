@@ -178,6 +178,11 @@ def predict_fold(
     """Predict some patients with the model fitted on one fold."""
     model = find_model(config, name)
     fitted = read_fitted(models_directory / name / fold_name)
+    if fitted.fit["settings"] != config.settings_hash("training", "omics", model=name):
+        raise UserInputError(
+            f"{models_directory / name / fold_name}: was fitted with other settings; if the "
+            "configuration was changed while the workflow ran, start the workflow again"
+        )
     grid = np.array(config.grid_months())
     if model.kind in COX_KINDS:
         return predict_cox_row(fitted, inputs.clinical, patient_ids, grid)

@@ -1,0 +1,205 @@
+"""The command line: help with examples, exit codes, and one clear message per kind of mistake."""
+
+import argparse
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from survfuse.cli import main, parser
+from survfuse.errors import (
+    MissingResourceError,
+    RetryableError,
+    SurvfuseError,
+    TooManyFailuresError,
+    UserInputError,
+)
+
+PATIENTS = "".join(f"P{i}\t{5 + i}\t{i % 2}\t{50 + 7 * i % 31}\n" for i in range(40))
+GENES = "patient_id,A,B\n" + "".join(f"P{i},{i},{-i}\n" for i in range(40))
+CONFIG = {
+    "name": "mine",
+    "output": "results",
+    "cohort": {
+        "patients": "patients.tsv",
+        "omics": "genes.csv",
+        "covariates": {"age": {"type": "continuous"}},
+    },
+    "splits": {"folds": 2},
+    "training": {"min_events_per_bin": 2, "epochs": 2, "members": 1},
+    "models": [
+        {"name": "clinical_cox", "kind": "clinical_cox"},
+        {"name": "permuted", "kind": "snn", "permute_outcomes": True},
+    ],
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a valid small cohort, the current directory of the test."""
+    (tmp_path / "patients.tsv").write_text("patient_id\ttime\tevent\tage\n" + PATIENTS)
+    (tmp_path / "genes.csv").write_text(GENES)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    monkeypatch.chdir(tmp_path)
+    previous = os.umask(0o022)
+    yield tmp_path
+    os.umask(previous)
+
+
+def changed(home: Path, **changes: object) -> None:
+    (home / "config.yaml").write_text(yaml.safe_dump({**CONFIG, **changes}))
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    action = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return action.choices
+
+
+@pytest.mark.parametrize("name", sorted(commands()))
+def test_every_command_has_help_with_an_example_that_parses(name: str) -> None:
+    command = commands()[name]
+    assert command.description
+    example = command.epilog.split("survfuse ", 1)[1]
+    parsed = parser().parse_args(example.split())
+    assert callable(parsed.command)
+
+
+def test_exit_codes_of_the_errors() -> None:
+    codes = {kind.exit_code for kind in (UserInputError, MissingResourceError)}
+    codes |= {TooManyFailuresError.exit_code, RetryableError.exit_code, SurvfuseError.exit_code}
+    assert codes == {1, 2, 3, 4, 75}
+
+
+def test_a_valid_cohort_passes(home: Path) -> None:
+    assert main(["check-cohort", "--config", "config.yaml"]) == 0
+
+
+def test_results_are_readable_by_their_owner_alone(home: Path) -> None:
+    main(["check-cohort", "--config", "config.yaml", "--out", "cohort"])
+    assert (home / "cohort/outcomes.tsv").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lambda h: changed(h, slids={}), r"config\.yaml: slids: unknown key"),
+        (lambda h: (h / "patients.tsv").unlink(), r"patients\.tsv"),
+        (lambda h: changed(h, models=[{"name": "clinical_cox", "kind": "cmtaa"}]), "cmtaa"),
+        (
+            lambda h: changed(
+                h,
+                models=[*CONFIG["models"], {"name": "x", "kind": "cmta", "options": {"widht": 1}}],
+            ),
+            "widht",
+        ),
+        (
+            lambda h: changed(
+                h,
+                models=[
+                    *CONFIG["models"],
+                    {"name": "x", "kind": "late_fusion", "options": {"parts": ["a", "b"]}},
+                ],
+            ),
+            "names 'a'",
+        ),
+        (lambda h: changed(h, splits={"folds": 20}), "events"),
+        (
+            lambda h: (h / "patients.tsv").write_text(
+                (h / "patients.tsv").read_text().replace("P7\t12\t", "P7\tsoon\t")
+            ),
+            r"(?s)row +column.*9 +time +soon|soon",
+        ),
+    ],
+)
+def test_bad_input_exits_2_with_one_message_and_no_traceback(
+    home: Path, capsys: pytest.CaptureFixture, broken: object, said: str
+) -> None:
+    broken(home)
+    assert main(["check-cohort", "--config", "config.yaml"]) == 2
+    printed = capsys.readouterr().err
+    assert re.search(said, printed), printed
+    assert "Traceback" not in printed
+
+
+def run_training(*extra: str) -> int:
+    for arguments in (
+        ["check-cohort", "--config", "config.yaml", "--out", "cohort"],
+        ["make-splits", "--config", "config.yaml", "--cohort", "cohort", "--out", "splits"],
+        ["encode-omics", "--config", "config.yaml", "--cohort", "cohort", "--out", "omics.npz"],
+    ):
+        assert main(arguments) == 0
+    return main(
+        ["train", "--config", "config.yaml", "--model", "permuted", "--fold", "splits/r0f0"]
+        + ["--splits", "splits/splits.tsv", "--clinical", "cohort/clinical.tsv"]
+        + ["--omics", "omics.npz", "--models", "models", *extra]
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_gpu_exits_3(home: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run_training("--device", "cuda") == 3
+    assert "GPU" in capsys.readouterr().err
+
+
+def test_missing_memory_exits_75(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from survfuse.training import fit
+
+    def exhausted(*arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(fit, "run_epoch", exhausted)
+    assert run_training() == 75
+
+
+def test_weights_that_do_not_fit_their_description_exit_2(
+    home: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert run_training() == 0
+    weights = home / "models/permuted/r0f0/model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    code = main(
+        ["predict", "--config", "config.yaml", "--model", "permuted", "--folds", "splits/r0f0"]
+        + ["--splits", "splits/splits.tsv", "--clinical", "cohort/clinical.tsv"]
+        + ["--omics", "omics.npz", "--models", "models", "--out", "out.tsv"]
+    )
+    assert code == 2
+    assert "train this fold again" in capsys.readouterr().err
+
+
+def test_changed_settings_are_noticed_at_prediction(
+    home: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert run_training() == 0
+    changed(home, training={"epochs": 7})
+    code = main(
+        ["predict", "--config", "config.yaml", "--model", "permuted", "--folds", "splits/r0f0"]
+        + ["--splits", "splits/splits.tsv", "--clinical", "cohort/clinical.tsv"]
+        + ["--omics", "omics.npz", "--models", "models", "--out", "out.tsv"]
+    )
+    assert code == 2
+    assert "other settings" in capsys.readouterr().err
+
+
+def test_a_defect_exits_1_and_keeps_its_traceback_in_the_log(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from survfuse.cohort import check
+
+    def defect(config: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(check, "check_cohort", defect)
+    assert main(["check-cohort", "--config", "config.yaml", "--log", "log.txt"]) == 1
+    assert "Traceback" in (home / "log.txt").read_text()
+
+
+def test_too_many_failed_slides_exit_4(home: Path, capsys: pytest.CaptureFixture) -> None:
+    from survfuse.slides.store import SlideStatus, write_manifest
+
+    rows = [SlideStatus(f"S{i}", f"P{i}", "quarantined", "truncated") for i in range(3)]
+    write_manifest(home / "batch.tsv", [*rows, SlideStatus("S9", "P9", "ok")])
+    assert main(["merge-slides", "--config", "config.yaml", "--out", "all.tsv", "batch.tsv"]) == 4
+    assert "truncated" in capsys.readouterr().err

@@ -1,0 +1,260 @@
+"""The real workflow: what it plans, that it runs, resumes, repeats and leaves no trace of paths."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "name": "small",
+    "output": "results",
+    "source": {"kind": "simulate", "patients": 24, "seed": 5},
+    "cohort": {
+        "site": "site",
+        "covariates": {
+            "age": {"type": "continuous"},
+            "stage": {"type": "ordinal", "levels": ["I", "II", "III", "IV"]},
+        },
+    },
+    "splits": {"folds": 2},
+    "slides": {"encoder": "resnet10t", "untrained": True, "batch_size": 12},
+    "training": {
+        "bins_months": [12, 36],
+        "min_events_per_bin": 2,
+        "members": 1,
+        "epochs": 3,
+        "learning_rate": 0.001,
+    },
+    "models": [
+        {"name": "site_only", "kind": "site_only"},
+        {"name": "clinical_cox", "kind": "clinical_cox"},
+        {"name": "cmta", "kind": "cmta", "options": {"width": 16}},
+        {"name": "late", "kind": "late_fusion", "options": {"parts": ["cmta", "clinical_cox"]}},
+        {"name": "permuted", "kind": "snn", "permute_outcomes": True},
+    ],
+    "evaluation": {"horizons_months": [12, 24], "bootstrap": 50},
+    "report": {"patients": "all", "model": "cmta"},
+}
+
+
+def snakemake(home: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run the workflow in `home` with its config.yaml."""
+    command = ["snakemake", "-s", str(ROOT / "Snakefile"), "--configfile", "config.yaml"]
+    done = subprocess.run(
+        [*command, "--cores", "2", *arguments], cwd=home, capture_output=True, text=True
+    )
+    assert not check or done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return done
+
+
+def jobs(printed: str) -> dict[str, int]:
+    """Rule -> number of jobs, from the table of a dry run."""
+    return {name: int(count) for name, count in re.findall(r"^(\w+) +(\d+)$", printed, re.M)}
+
+
+def prepared(home: Path, **changes: object) -> Path:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "config.yaml").write_text(yaml.safe_dump({**SMALL, **changes}))
+    return home
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete run of the small cohort."""
+    home = prepared(tmp_path_factory.mktemp("finished"))
+    snakemake(home)
+    return home
+
+
+def numbers(home: Path) -> dict[str, bytes]:
+    """All results that must not change from run to run."""
+    results = home / "results"
+    kept = sorted(results.glob("predictions/*.tsv")) + sorted(results.glob("splits/**/*.tsv"))
+    return {str(path.relative_to(results)): path.read_bytes() for path in kept} | {
+        "evaluation": (results / "evaluation/evaluation.json").read_bytes()
+    }
+
+
+def test_the_demo_plans_every_job() -> None:
+    """An include alone is a silent no-op for Snakemake; the exact count guards against it."""
+    done = subprocess.run(
+        ["snakemake", "-n", "--forceall", "--nolock"], cwd=ROOT, capture_output=True, text=True
+    )
+    planned = jobs(done.stdout)
+    assert planned == {
+        "simulate": 1,
+        "check_cohort": 1,
+        "make_splits": 1,
+        "process_slides": 6,
+        "merge_slides": 1,
+        "encode_omics": 1,
+        "train": 35,
+        "predict": 7,
+        "evaluate": 1,
+        "report": 1,
+        "all": 1,
+        "total": 56,
+    }
+
+
+def test_a_cohort_without_slides_plans_no_slide_jobs(tmp_path: Path) -> None:
+    for name in ("patients.tsv", "omics.csv"):
+        (tmp_path / name).write_text("patient_id\n")
+    cohort = {**SMALL["cohort"], "patients": "patients.tsv", "omics": "omics.csv"}
+    prepared(tmp_path, source=None, cohort=cohort)
+    planned = jobs(snakemake(tmp_path, "-n").stdout)
+    assert "process_slides" not in planned
+    assert planned["train"] == 10
+
+
+def test_slides_are_planned_in_batches(tmp_path: Path) -> None:
+    (tmp_path / "patients.tsv").write_text("patient_id\n")
+    rows = "".join(f"S{i}\tP{i}\tx.svs\n" for i in range(10_000))
+    (tmp_path / "slides.tsv").write_text("slide_id\tpatient_id\tpath\n" + rows)
+    cohort = {**SMALL["cohort"], "patients": "patients.tsv", "slides": "slides.tsv"}
+    slides = {**SMALL["slides"], "batch_size": 50}
+    prepared(tmp_path, source=None, cohort=cohort, slides=slides)
+    assert jobs(snakemake(tmp_path, "-n").stdout)["process_slides"] == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "said"),
+    [
+        ({"slids": {}}, (), "slids: unknown key"),
+        ({}, ("--config", "name=other"), "--config"),
+    ],
+)
+def test_configuration_mistakes_stop_before_the_plan(
+    tmp_path: Path, changes: dict, arguments: tuple, said: str
+) -> None:
+    done = snakemake(prepared(tmp_path, **changes), "-n", *arguments, check=False)
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+
+
+def test_rules_hold_no_logic_and_no_retries() -> None:
+    for path in [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]:
+        text = path.read_text()
+        assert not re.search(r"^\s+(run|script|retries|notebook|wrapper):", text, re.M), path
+        assert not re.search(r"^\s*checkpoint ", text, re.M), path
+        for block in re.split(r"^ *(?=rule )", text, flags=re.M)[1:]:
+            if not block.startswith("rule all"):
+                for part in ('"""', "log:", "benchmark:", "resources:", "shell:"):
+                    assert part in block, f"{path.name}: {block.splitlines()[0]} lacks {part}"
+
+
+def test_packages_import_downwards_only() -> None:
+    allowed = {
+        "cohort": set(),
+        "slides": set(),
+        "omics": set(),
+        "fusion": set(),
+        "evaluation": set(),
+        "demo": set(),
+        "training": {"cohort", "slides", "omics", "fusion", "evaluation"},
+        "reporting": {"cohort", "slides", "omics", "evaluation", "training"},
+    }
+    source = ROOT / "src/survfuse"
+    for package, below in allowed.items():
+        for path in (source / package).glob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+                for name in names:
+                    assert name.split(".")[0] != "torch" or package != "evaluation", path
+                    assert name.split(".")[0] != "timm" or path.name == "encoders.py", path
+                    parts = name.split(".")
+                    if parts[0] == "survfuse" and len(parts) > 1 and parts[1] in allowed:
+                        assert parts[1] == package or parts[1] in below, f"{path} imports {name}"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from survfuse.cli import parser; parser().format_help(); "
+        "print(sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ast.literal_eval(done.stdout)
+    assert not {"torch", "numpy", "pandas", "pydantic", "matplotlib", "timm"} & set(loaded)
+
+
+@pytest.mark.slow
+def test_the_run_is_complete(finished: Path) -> None:
+    results = finished / "results"
+    assert (results / "report/index.html").stat().st_size > 10_000
+    pages = {path.stem for path in (results / "report/patients").glob("*.html")}
+    patients = (results / "cohort/clinical.tsv").read_text().split("\n")[1:-1]
+    assert pages == {line.split("\t")[0] for line in patients}
+    evaluation = json.loads((results / "evaluation/evaluation.json").read_text())
+    assert {row["model"] for row in evaluation["rows"]} >= {m["name"] for m in SMALL["models"]}
+    assert evaluation["oracle"]["harrell_c"]
+    statuses = (results / "slides/slides.tsv").read_text()
+    assert statuses.count("\tquarantined\t") == 2  # the blank and the truncated slide
+
+
+@pytest.mark.slow
+def test_finished_work_is_not_repeated(finished: Path) -> None:
+    assert "Nothing to be done" in snakemake(finished, "-n").stdout
+
+
+@pytest.mark.slow
+def test_a_new_title_writes_the_report_and_nothing_else(finished: Path) -> None:
+    original = (finished / "config.yaml").read_text()
+    prepared(finished, report={**SMALL["report"], "title": "Another title"})
+    planned = jobs(snakemake(finished, "-n").stdout)
+    (finished / "config.yaml").write_text(original)
+    assert set(planned) == {"report", "all", "total"}
+
+
+@pytest.mark.slow
+def test_results_are_private_and_name_no_source_path(finished: Path) -> None:
+    for path in (finished / "results").rglob("*"):
+        relative = path.relative_to(finished / "results")
+        if path.is_file() and relative.parts[0] not in {"logs", "benchmarks"}:
+            assert path.stat().st_mode & 0o077 == 0, relative
+    for page in (finished / "results/report").rglob("*.html"):
+        assert str(finished) not in page.read_text()
+
+
+@pytest.mark.slow
+def test_killed_midway_resumed_and_equal_to_the_uninterrupted_run(
+    finished: Path, tmp_path: Path
+) -> None:
+    """kill -9 of everything during training; then the same command; then the same numbers."""
+    home = prepared(tmp_path / "killed")
+    shutil.copytree(finished / "results/sheets", home / "results/sheets")
+    shutil.copytree(finished / "results/slides", home / "results/slides")
+    for batch in (home / "results/slides/batches").glob("*.tsv"):
+        batch.unlink()  # as if the jobs had been killed before they wrote their tables
+    command = ["snakemake", "-s", str(ROOT / "Snakefile"), "--configfile", "config.yaml"]
+    with (home / "output.txt").open("wb") as output:
+        running = subprocess.Popen(
+            [*command, "--cores", "2"],
+            cwd=home,
+            start_new_session=True,
+            stdout=output,
+            stderr=output,
+        )
+        deadline = time.monotonic() + 300
+        while not list((home / "results").glob("models/*/*/fit.json")):
+            assert running.poll() is None, (home / "output.txt").read_text()[-3000:]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+    assert not (home / "results/evaluation/evaluation.json").exists()
+    half_written = [path for path in (home / "results").rglob("*.tsv") if not path.stat().st_size]
+    assert not half_written
+    snakemake(home, "--unlock")
+    snakemake(home, "--rerun-incomplete")
+    assert numbers(home) == numbers(finished)
