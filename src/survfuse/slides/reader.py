@@ -1,0 +1,276 @@
+"""Reading pixels of a slide at an exact resolution.
+
+Positions are level-0 pixels (`_px0`), x before y; resolutions are micrometres per pixel (`_mpp`).
+Only the pyramid is ever read: label and macro images show names, so they are never opened.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+import openslide
+from cv2.typing import MatLike
+from numpy.typing import NDArray
+
+from survfuse.slides.faults import (
+    CorruptTile,
+    ImplausibleMpp,
+    MissingMpp,
+    TooCoarse,
+    UnreadableSlide,
+)
+
+Image = MatLike  # uint8 (height, width, 3), red green blue
+
+PLAUSIBLE_MPP = (0.05, 4.0)
+MAX_ANISOTROPY = 0.05  # relative difference of the pixel's width and height
+FINE_ENOUGH = 1.01  # a level this much coarser than asked for is read as it is
+MAX_ENLARGEMENT = 1.25  # of the finest level, for a scanner a little coarser than asked for
+BLOCK_PX = 16_000_000  # pixels decoded at once when a whole level is read: 64 MB
+SMALLEST_PIECE_PX = 256  # around damage, an area is given up in pieces of about this side
+UNIT_UM = {"centimeter": 10_000.0, "inch": 25_400.0}
+ORIGINS = {"metadata": "the scanner's metadata", "tiff": "the TIFF resolution tag"}
+REMEDY = "write the right value into the column mpp of the slide sheet"
+
+
+@dataclass(frozen=True)
+class LowResolution:
+    """A whole slide in one small image."""
+
+    rgb: Image
+    damaged: NDArray[np.bool_]  # (height, width) pixels that could not be decoded
+    px0: float  # side of a pixel in level-0 pixels
+    mpp: float  # and in micrometres
+
+
+class Slide:
+    """An open slide; use it in a `with` statement, from one thread.
+
+    Raises UnreadableSlide if OpenSlide cannot open the file or the end of a level is missing,
+    and MissingMpp or ImplausibleMpp if its resolution is not known (see `resolve_mpp`).
+    """
+
+    def __init__(self, path: Path, declared_mpp: float | None = None) -> None:
+        self.path = path
+        self._handle = self._open()
+        try:
+            self.size_px0: tuple[int, int] = self._handle.dimensions
+            self.level_sizes: tuple[tuple[int, int], ...] = self._handle.level_dimensions
+            self.downsamples: tuple[float, ...] = self._handle.level_downsamples
+            self._check_ends_of_levels()
+            self.mpp, self.mpp_source = resolve_mpp(self._handle.properties, declared_mpp)
+        except BaseException:
+            self._handle.close()
+            raise
+
+    def __enter__(self) -> Slide:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._handle.close()
+
+    def _open(self) -> openslide.OpenSlide:
+        try:
+            return openslide.OpenSlide(self.path)
+        except openslide.OpenSlideError:
+            raise UnreadableSlide(
+                "OpenSlide cannot open the file: it is cut short, damaged, or of an unsupported "
+                "format; copy it again, or convert it to a tiled pyramidal TIFF"
+            ) from None
+
+    def _check_ends_of_levels(self) -> None:
+        """Decode the last tile of every level, which a file that was cut short lacks."""
+        for level, (width, height) in enumerate(self.level_sizes):
+            try:
+                self._read(level, width - 1, height - 1, 1, 1)
+            except CorruptTile:
+                raise UnreadableSlide(
+                    f"the last tile of level {level} cannot be decoded: the file is cut short or "
+                    "damaged; copy it again from the scanner"
+                ) from None
+
+    def _read(self, level: int, x: int, y: int, width: int, height: int) -> Image:
+        """Pixels of a level, from (x, y) in that level's pixels; outside the scan it is white.
+
+        These are whole pixels: between two, OpenSlide repeats or skips a row at its tiles' seams.
+        """
+        down = self.downsamples[level]
+        corner = (round(x * down), round(y * down))
+        try:
+            rgba = np.asarray(self._handle.read_region(corner, level, (width, height)))
+        except openslide.OpenSlideError:
+            # After one error OpenSlide refuses every further read from the same handle.
+            self._handle.close()
+            self._handle = self._open()
+            raise CorruptTile("some pixels cannot be decoded; copy the file again") from None
+        alpha = rgba[..., 3:]
+        if alpha.min() == 255:
+            return cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB)
+        return (255 - (255 - rgba[..., :3].astype(np.uint16)) * alpha // 255).astype(np.uint8)
+
+    def level_for(self, mpp: float) -> int:
+        """The coarsest level that is at least as fine as `mpp`.
+
+        It is level 0 if none is and the slide is at most 25 % too coarse; else TooCoarse.
+        """
+        if self.mpp > mpp * MAX_ENLARGEMENT:
+            raise TooCoarse(
+                f"the slide has {self.mpp:.3g} micrometres per pixel, much coarser than the "
+                f"{mpp:.3g} asked for; raise slides.target_mpp or leave the slide out"
+            )
+        levels = range(len(self.downsamples))
+        fine = [
+            level for level in levels if self.downsamples[level] * self.mpp <= mpp * FINE_ENOUGH
+        ]
+        return max(fine, key=self.downsamples.__getitem__, default=0)
+
+    def read_tile(self, corner_px0: tuple[int, int], side_px0: float, tile_px: int) -> Image:
+        """The square of `side_px0` at `corner_px0`, as (tile_px, tile_px, 3).
+
+        It is read from the coarsest level that is fine enough and averaged down by area; the
+        field of view is then exact to half a pixel of that level. Where it has to be enlarged,
+        the field of view is exact. Raises CorruptTile and TooCoarse.
+        """
+        level = self.level_for(side_px0 * self.mpp / tile_px)
+        down = self.downsamples[level]
+        exact = side_px0 / down
+        side = round(exact) if round(exact) >= tile_px else math.ceil(exact)
+        x, y = (round(position / down) for position in corner_px0)
+        tile = self._read(level, x, y, side, side)
+        return resized(tile, tile_px) if side >= tile_px else enlarged(tile, exact, tile_px)
+
+    def read_whole(self, mpp: float) -> LowResolution:
+        """The whole slide at about `mpp` (its own resolution, if that is coarser).
+
+        Pixels are averaged over whole squares of the coarsest level that is fine enough, hence
+        "about": the exact scale comes with the image. Undecodable areas are marked, not filled.
+        """
+        level = self.level_for(max(mpp, self.mpp))
+        down = self.downsamples[level]
+        shrink = max(1, round(mpp / (self.mpp * down)))
+        width, height = (max(1, side // shrink) for side in self.level_sizes[level])
+        rgb = np.full((height, width, 3), 255, np.uint8)
+        damaged = np.zeros((height, width), np.bool_)
+        rows = max(1, BLOCK_PX // (width * shrink**2))
+        for top in range(0, height, rows):
+            window = (0, top, width, min(rows, height - top))
+            self._fill(rgb, damaged, level, shrink, window)
+        return LowResolution(rgb, damaged, down * shrink, self.mpp * down * shrink)
+
+    def _fill(
+        self,
+        rgb: Image,
+        damaged: NDArray[np.bool_],
+        level: int,
+        shrink: int,
+        window: tuple[int, int, int, int],
+    ) -> None:
+        """Fill the window (left, top, width, height) of `rgb`; halve it where reading fails."""
+        left, top, width, height = window
+        at = np.s_[top : top + height, left : left + width]
+        try:
+            block = self._read(level, left * shrink, top * shrink, width * shrink, height * shrink)
+        except CorruptTile:
+            if max(width, height) * shrink <= SMALLEST_PIECE_PX or max(width, height) == 1:
+                damaged[at] = True
+                return
+            if width >= height:
+                half = width // 2
+                parts = [(left, top, half, height), (left + half, top, width - half, height)]
+            else:
+                half = height // 2
+                parts = [(left, top, width, half), (left, top + half, width, height - half)]
+            for part in parts:
+                self._fill(rgb, damaged, level, shrink, part)
+            return
+        rgb[at] = cv2.resize(block, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def resized(square: Image, side_px: int) -> Image:
+    """A square image at another size: averaged by area if smaller, interpolated if larger."""
+    if square.shape[0] == side_px:
+        return square
+    smaller = side_px < square.shape[0]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(square, (side_px, side_px), interpolation=method)
+
+
+def enlarged(square: Image, used_px: float, side_px: int) -> Image:
+    """The first `used_px` pixels of a square image along each axis, enlarged to `side_px`."""
+    step = used_px / side_px
+    pixel_centres = np.array([[step, 0, (step - 1) / 2], [0, step, (step - 1) / 2]])
+    return cv2.warpAffine(
+        square,
+        pixel_centres,
+        (side_px, side_px),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def resolve_mpp(properties: Mapping[str, str], declared: float | None) -> tuple[float, str]:
+    """Micrometres per level-0 pixel, and where the value is from.
+
+    The first that is there counts: the slide sheet ("sheet"), the scanner's metadata
+    ("metadata"), the TIFF resolution tags ("tiff"). It is never guessed from the objective.
+    Raises MissingMpp without any, ImplausibleMpp outside 0.05 to 4 micrometres, and if width and
+    height of a pixel differ by more than 5 %; below that their geometric mean is taken.
+    """
+    if declared is not None:
+        return plausible(declared, declared, "the slide sheet"), "sheet"
+    x = number(properties.get("openslide.mpp-x"))
+    y = number(properties.get("openslide.mpp-y"))
+    # For plain TIFF, OpenSlide's values are themselves derived from the resolution tags.
+    source = "tiff" if properties.get("openslide.vendor") == "generic-tiff" else "metadata"
+    if x is None or y is None:
+        x, y = tiff_mpp(properties, "X"), tiff_mpp(properties, "Y")
+        source = "tiff"
+    if x is None or y is None:
+        raise MissingMpp(
+            "neither the metadata nor the TIFF tags tell the micrometres per pixel; " + REMEDY
+        )
+    return plausible(x, y, ORIGINS[source]), source
+
+
+def tiff_mpp(properties: Mapping[str, str], axis: str) -> float | None:
+    """Micrometres per pixel from the TIFF resolution tags; None if they say nothing."""
+    pixels_per_unit = number(properties.get(f"tiff.{axis}Resolution"))
+    unit_um = UNIT_UM.get(properties.get("tiff.ResolutionUnit", ""))
+    if unit_um is None or not pixels_per_unit:
+        return None
+    return unit_um / pixels_per_unit
+
+
+def number(text: str | None) -> float | None:
+    """The text as a number, None if it is none."""
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def plausible(x_mpp: float, y_mpp: float, origin: str) -> float:
+    """The pixel size of both axes as one number, if a microscope can have it."""
+    low, high = PLAUSIBLE_MPP
+    if not (low <= x_mpp <= high and low <= y_mpp <= high):  # also refuses NaN
+        raise ImplausibleMpp(
+            f"{origin} gives {x_mpp:.4g} x {y_mpp:.4g} micrometres per pixel, outside the "
+            f"plausible {low:g} to {high:g}; {REMEDY}"
+        )
+    if abs(x_mpp - y_mpp) > MAX_ANISOTROPY * max(x_mpp, y_mpp):
+        raise ImplausibleMpp(
+            f"{origin} gives pixels of {x_mpp:.4g} x {y_mpp:.4g} micrometres, which are not "
+            f"square; {REMEDY}"
+        )
+    return math.sqrt(x_mpp * y_mpp)
