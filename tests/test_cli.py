@@ -73,7 +73,8 @@ def test_exit_codes_of_the_errors() -> None:
     assert codes == {1, 2, 3, 4, 75}
 
 
-def test_a_valid_cohort_passes(home: Path) -> None:
+@pytest.mark.usefixtures("home")
+def test_a_valid_cohort_passes() -> None:
     assert main(["check-cohort", "--config", "config.yaml"]) == 0
 
 
@@ -132,22 +133,37 @@ def run_training(*extra: str) -> int:
     ):
         assert main(arguments) == 0
     return main(
-        ["train", "--config", "config.yaml", "--model", "permuted", "--fold", "splits/r0f0"]
-        + ["--splits", "splits/splits.tsv", "--clinical", "cohort/clinical.tsv"]
-        + ["--omics", "omics.npz", "--models", "models", *extra]
+        [
+            *["train", "--config", "config.yaml", "--model", "permuted", "--fold", "splits/r0f0"],
+            *["--splits", "splits/splits.tsv", "--clinical", "cohort/clinical.tsv"],
+            *["--omics", "omics.npz", "--models", "models", *extra],
+        ]
+    )
+
+
+def run_prediction() -> int:
+    return main(
+        [
+            *["predict", "--config", "config.yaml", "--model", "permuted"],
+            *["--folds", "splits/r0f0", "--splits", "splits/splits.tsv"],
+            *["--clinical", "cohort/clinical.tsv", "--omics", "omics.npz"],
+            *["--models", "models", "--out", "out.tsv"],
+        ]
     )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_missing_gpu_exits_3(home: Path, capsys: pytest.CaptureFixture) -> None:
+@pytest.mark.usefixtures("home")
+def test_a_missing_gpu_exits_3(capsys: pytest.CaptureFixture) -> None:
     assert run_training("--device", "cuda") == 3
     assert "GPU" in capsys.readouterr().err
 
 
-def test_missing_memory_exits_75(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("home")
+def test_missing_memory_exits_75(monkeypatch: pytest.MonkeyPatch) -> None:
     from survfuse.training import fit
 
-    def exhausted(*arguments: object) -> None:
+    def exhausted(*_: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(fit, "run_epoch", exhausted)
@@ -160,12 +176,7 @@ def test_weights_that_do_not_fit_their_description_exit_2(
     assert run_training() == 0
     weights = home / "models/permuted/r0f0/model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    code = main(
-        ["predict", "--config", "config.yaml", "--model", "permuted", "--folds", "splits/r0f0"]
-        + ["--splits", "splits/splits.tsv", "--clinical", "cohort/clinical.tsv"]
-        + ["--omics", "omics.npz", "--models", "models", "--out", "out.tsv"]
-    )
-    assert code == 2
+    assert run_prediction() == 2
     assert "train this fold again" in capsys.readouterr().err
 
 
@@ -174,12 +185,7 @@ def test_changed_settings_are_noticed_at_prediction(
 ) -> None:
     assert run_training() == 0
     changed(home, training={"epochs": 7})
-    code = main(
-        ["predict", "--config", "config.yaml", "--model", "permuted", "--folds", "splits/r0f0"]
-        + ["--splits", "splits/splits.tsv", "--clinical", "cohort/clinical.tsv"]
-        + ["--omics", "omics.npz", "--models", "models", "--out", "out.tsv"]
-    )
-    assert code == 2
+    assert run_prediction() == 2
     assert "other settings" in capsys.readouterr().err
 
 
@@ -188,7 +194,7 @@ def test_a_defect_exits_1_and_keeps_its_traceback_in_the_log(
 ) -> None:
     from survfuse.cohort import check
 
-    def defect(config: object) -> None:
+    def defect(_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(check, "check_cohort", defect)

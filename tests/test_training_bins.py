@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from survfuse.errors import UserInputError
-from survfuse.training.bins import bin_index, fit_bins, lived_share, survival_at
+from survfuse.training.bins import bin_index, fit_bins, lived_share, marginal_logits, survival_at
 
 EDGES = [6.0, 12.0, 24.0, 36.0, 60.0]
 
@@ -127,3 +127,12 @@ def test_interpolated_curves_never_rise(hazards: list[float], times: list[float]
     assert ((known >= 0) & (known <= 1)).all()
     assert (np.diff(known) <= 1e-12).all()
     assert np.isnan(found).tolist() == [time > edges[-1] for time in sorted(times)]
+
+
+def test_marginal_logits_are_the_smoothed_actuarial_hazards() -> None:
+    time = np.array([1.0, 3.0, 6.0, 8.0, 20.0])
+    event = np.array([True, False, True, False, False])
+    hazard = 1 / (1 + np.exp(-marginal_logits(time, event, [4.0, 10.0])))
+    # Bin 1: one event among 1 + 3/4 + 3; bin 2: one among 1 + 4/6 + 1; open bin: none of 1.
+    expected = [(1 + 0.5) / (4.75 + 1), (1 + 0.5) / (1 + 4 / 6 + 1 + 1), 0.5 / 2]
+    np.testing.assert_allclose(hazard, expected)

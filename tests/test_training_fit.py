@@ -31,7 +31,9 @@ def prepared(modalities: tuple[str, ...] = BOTH) -> tuple[TokenSource, Targets]:
     inputs, time, event = cohort()
     ids = inputs.clinical.index.tolist()
     scalers = fit_scalers(inputs, ids[:40], modalities, OmicsConfig())
-    return token_source(inputs, ids, modalities, scalers), targets_of(time, event, EDGES)
+    return token_source(inputs, ids, modalities, scalers), targets_of(
+        time, event, EDGES, np.arange(len(time)) < 40
+    )
 
 
 def fitted(kind: str = "abmil", **options: object) -> tuple[dict, Progress]:
@@ -174,7 +176,7 @@ def test_early_stopping_keeps_the_best_inner_epoch() -> None:
 def test_inner_outcomes_change_no_gradient() -> None:
     """The inner part may choose the epoch; it must not train."""
     source, targets = prepared(("omics",))
-    flipped = Targets(targets.bins, targets.event.copy(), targets.lived)
+    flipped = Targets(targets.bins, targets.event.copy(), targets.lived, targets.marginal)
     flipped.event[40:56] = ~flipped.event[40:56]
     settings = SETTINGS.model_copy(update={"epochs": 1})
     weights = []

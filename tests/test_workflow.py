@@ -27,7 +27,7 @@ SMALL = {
         },
     },
     "splits": {"folds": 2},
-    "slides": {"encoder": "resnet10t", "untrained": True, "batch_size": 12},
+    "slides": {"encoder": "test_resnet", "untrained": True, "batch_size": 12},
     "training": {
         "bins_months": [12, 36],
         "min_events_per_bin": 2,

@@ -184,8 +184,10 @@ class TrainingConfig(Section):
         description="Upper edges of the time bins; an open bin follows. Clinical, not data-driven.",
     )
     min_events_per_bin: int = Field(
-        10, ge=1, description="Bins with fewer training events are merged with the next, the last one with "
-        "the one before."
+        10,
+        ge=1,
+        description="Bins with fewer training events are merged with the next, the last one with "
+        "the one before.",
     )
     epochs: int = Field(30, ge=1, description="Most epochs.")
     patience: int = Field(8, ge=1, description="Epochs without inner improvement before stopping.")

@@ -14,7 +14,7 @@ from survfuse.config import CohortConfig
 
 REQUIRED = ("slide_id", "patient_id", "path")
 COLUMNS = ("slide_id", "patient_id", "path", "mpp", "features")
-PLAUSIBLE_MPP = (0.05, 10.0)  # micrometres per pixel of the full-resolution level
+PLAUSIBLE_MPP = (0.05, 4.0)  # micrometres per pixel of the full-resolution level
 
 
 def check_slides(

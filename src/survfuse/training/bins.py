@@ -58,6 +58,24 @@ def lived_share(time: ArrayLike, edges: ArrayLike) -> Floats:
     return np.where(own == len(knots) - 2, 1.0, share)
 
 
+def marginal_logits(time: ArrayLike, event: ArrayLike, edges: ArrayLike) -> Floats:
+    """Logits (K,) of the hazards of the bins in a group of patients, whatever their inputs.
+
+    The actuarial estimate: events over patients at risk, the censored counting for the part of
+    their bin that was observed. Half an event and one patient are added, so that a bin without
+    events has a finite logit.
+    """
+    own, event = bin_index(time, edges), np.asarray(event, dtype=bool)
+    bins = np.arange(len(np.asarray(edges)) + 1)
+    observed = np.where(event, 1.0, lived_share(time, edges))
+    at_risk = np.where(
+        own[:, None] > bins, 1.0, np.where(own[:, None] == bins, observed[:, None], 0.0)
+    )
+    events = ((own[:, None] == bins) & event[:, None]).sum(axis=0)
+    hazard = (events + 0.5) / (at_risk.sum(axis=0) + 1.0)
+    return np.log(hazard / (1.0 - hazard))
+
+
 def survival_at(surv_at_edges: ArrayLike, edges: ArrayLike, times: ArrayLike) -> Floats:
     """Survival at arbitrary times from survival at the ends of the K bins.
 

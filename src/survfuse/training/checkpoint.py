@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -83,11 +84,24 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def software() -> dict[str, str]:
     """Versions that the numbers depend on."""
     packages = ("torch", "numpy", "scikit-survival", "lifelines")
-    return {
+    described = {
         "survfuse": survfuse.__version__,
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
     }
+    return described | ({"git_commit": commit} if (commit := git_commit()) else {})
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout that survfuse runs from, or None where it runs from none."""
+    root = Path(survfuse.__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        asked = ["git", "-C", str(root), "rev-parse", "HEAD"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def ids_hash(patient_ids: Sequence[str]) -> str:

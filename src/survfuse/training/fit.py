@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from survfuse.config import TrainingConfig
 from survfuse.errors import RetryableError
-from survfuse.training.bins import bin_index, lived_share
+from survfuse.training.bins import bin_index, lived_share, marginal_logits
 from survfuse.training.checkpoint import read_resume, write_resume
 from survfuse.training.losses import discrete_nll
 from survfuse.training.tokens import TokenSource
@@ -31,12 +31,16 @@ class Targets:
     bins: np.ndarray  # (n,) int64
     event: np.ndarray  # (n,) bool
     lived: np.ndarray  # (n,) part of the own bin before the time, which counts for the censored
+    marginal: np.ndarray  # (K,) logits of the training patients' marginal hazards
 
 
-def targets_of(time_months: np.ndarray, event: np.ndarray, edges_months: np.ndarray) -> Targets:
-    """Outcomes in the bins of a fold."""
+def targets_of(
+    time_months: np.ndarray, event: np.ndarray, edges_months: np.ndarray, train: np.ndarray
+) -> Targets:
+    """Outcomes in the bins of a fold; `train` (n,) bool marks the patients to fit on."""
     bins = bin_index(time_months, edges_months)
-    return Targets(bins, event, lived_share(time_months, edges_months))
+    marginal = marginal_logits(time_months[train], event[train], edges_months)
+    return Targets(bins, event, lived_share(time_months, edges_months), marginal)
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,12 @@ def run_epoch(
 
 
 def nll(logits: Tensor, targets: Targets, rows: Sequence[int]) -> Tensor:
-    """Mean discrete-time negative log-likelihood of some patients."""
+    """Mean discrete-time negative log-likelihood of some patients.
+
+    The network's logits are added to the marginal ones: it starts from the average patient and
+    learns in what way patients differ, so that even a network that is stopped early is calibrated.
+    """
+    logits = logits + torch.as_tensor(targets.marginal, device=logits.device, dtype=logits.dtype)
     bins = torch.as_tensor(targets.bins[list(rows)], device=logits.device)
     event = torch.as_tensor(targets.event[list(rows)], device=logits.device)
     lived = torch.as_tensor(targets.lived[list(rows)], device=logits.device, dtype=logits.dtype)

@@ -80,8 +80,12 @@ def fit_neural(
     )
     source = token_source(inputs, part.patient_ids.tolist(), modalities, scalers)
     shapes = source.shapes(len(edges) + 1)
-    targets = targets_of(part.time_months, part.event, edges)
-    tensors: dict[str, Tensor | np.ndarray] = {"edges_months": edges, **scalers.arrays()}
+    targets = targets_of(part.time_months, part.event, edges, fitting)
+    tensors: dict[str, Tensor | np.ndarray] = {
+        "edges_months": edges,
+        "marginal_logits": targets.marginal,
+        **scalers.arrays(),
+    }
     histories = []
     for member in range(settings.members):
         best, progress = fit_member(
@@ -159,8 +163,8 @@ def predict_neural(
     for member in range(fitted.fit["members"]):
         network = build_model(model, shapes).to(device)
         network.load_state_dict(fitted.member(f"member{member}."))
-        logits = predict_logits(network, source, rows, settings)
-        surviving = survival_from_logits(logits.double()).numpy()
+        logits = predict_logits(network, source, rows, settings).double()
+        surviving = survival_from_logits(logits + fitted.tensors["marginal_logits"]).numpy()
         at_edges.append(surviving)
         curves.append(survival_at(surviving, edges, grid_months))
         if attention:
