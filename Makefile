@@ -28,12 +28,12 @@ setup: $(VENV)/installed
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	pip install --quiet --disable-pip-version-check -r requirements.lock
-	pip install --quiet --disable-pip-version-check --no-deps --editable .
+	pip install -qq --disable-pip-version-check -r requirements.lock
+	pip install -qq --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 lock: setup            ## resolve requirements.in again into requirements.lock
-	pip install --quiet --upgrade -r requirements.in
+	pip install -qq --upgrade -r requirements.in
 	pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu//' > requirements.lock
 
 clean:                 ## remove results, not the environment
