@@ -227,6 +227,13 @@ def test_results_are_private_and_name_no_source_path(finished: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_second_run_gives_the_same_numbers(finished: Path, tmp_path: Path) -> None:
+    home = prepared(tmp_path)
+    snakemake(home, "--until", "evaluate")
+    assert numbers(home) == numbers(finished)
+
+
+@pytest.mark.slow
 def test_killed_midway_resumed_and_equal_to_the_uninterrupted_run(
     finished: Path, tmp_path: Path
 ) -> None:
