@@ -40,7 +40,7 @@ def fitted(kind: str = "abmil", **options: object) -> tuple[dict, Progress]:
     modalities = {"abmil": ("slides",), "snn": ("omics",), "cmta": BOTH}[kind]
     source, targets = prepared(modalities)
     return fit_member(
-        lambda: build(kind, source.shapes(4), {}),
+        lambda: build(kind, source.shapes(4), {} if kind == "snn" else {"width": 32}),
         source,
         targets,
         list(range(40)),
@@ -200,7 +200,7 @@ def test_prediction_in_any_batching_is_the_same(kind: str) -> None:
     modalities = {"abmil": ("slides",), "snn": ("omics",), "cmta": BOTH}[kind]
     source, _ = prepared(modalities)
     torch.manual_seed(0)
-    model = build(kind, source.shapes(4), {})
+    model = build(kind, source.shapes(4), {"width": 32})
     rows = list(range(60))
     together = predict_logits(model, source, rows, SETTINGS)
     small = predict_logits(model, source, rows, TrainingConfig(batch_size=1))

@@ -22,6 +22,7 @@ import pandas as pd
 from survfuse.cohort.problems import Problem, SheetError, stop_if_any, visible
 from survfuse.config import IDENTIFIER
 
+LARGEST_CELL = 131_072  # characters; more is a file of another kind
 DELIMITERS = {".tsv": "\t", ".txt": "\t", ".csv": ","}
 LONGEST_IDENTIFIER = 64
 LONGEST_TEXT = 100
@@ -106,6 +107,7 @@ def records(path: Path) -> Iterator[tuple[int, list[str]]]:
     Raises SheetError where the file cannot be opened, decoded or parsed.
     """
     row, separator = 0, delimiter(path)
+    csv.field_size_limit(LARGEST_CELL)  # other packages raise this limit of the whole process
     try:
         with open_text(path) as text:
             reader = csv.reader(text, delimiter=separator, strict=True)

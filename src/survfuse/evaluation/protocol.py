@@ -24,8 +24,8 @@ TAU_SET = "set in the configuration (evaluation.tau_months)"
 class Protocol:
     """One way of scoring that all models share.
 
-    `grid_months`: times up to tau and the last horizon, on which the Brier score is integrated. `counts` (1 + B, n): as
-    from `draw_counts`. `weights[t]`: censoring weights (repeats, n) at a time, each from the
+    `grid_months`: times up to tau and the last horizon, on which the Brier score is integrated.
+    `counts` (1 + B, n): as from `draw_counts`. `weights[t]`: censoring weights (repeats, n) at a time, each from the
     training part of the fold that tested the patient, or the error of a time that has none.
     """
 
