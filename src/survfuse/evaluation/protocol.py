@@ -25,8 +25,9 @@ class Protocol:
     """One way of scoring that all models share.
 
     `grid_months`: times up to tau and the last horizon, on which the Brier score is integrated.
-    `counts` (1 + B, n): as from `draw_counts`. `weights[t]`: censoring weights (repeats, n) at a time, each from the
-    training part of the fold that tested the patient, or the error of a time that has none.
+    `counts` (1 + B, n): as from `draw_counts`. `weights[t]`: censoring weights (repeats, n) at a
+    time, each from the training part of the fold that tested the patient, or the error of a time
+    that has none.
     """
 
     study: Study
