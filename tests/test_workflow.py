@@ -142,6 +142,17 @@ def test_configuration_mistakes_stop_before_the_plan(
     assert said in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("profile", ["local", "slurm"])
+def test_profiles_plan_the_same_jobs(profile: str) -> None:
+    done = subprocess.run(
+        ["snakemake", "-n", "--forceall", "--nolock", "--profile", f"workflow/profiles/{profile}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert jobs(done.stdout)["total"] == 56, done.stderr[-2000:]
+
+
 def test_rules_hold_no_logic_and_no_retries() -> None:
     for path in [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]:
         text = path.read_text()
