@@ -35,7 +35,7 @@ rule evaluate:
 
 
 rule report:
-    """The cohort report, the patient pages and the index that links them."""
+    """The cohort report and the patient pages."""
     input:
         OUT / "evaluation" / "evaluation.json",
         OUT / "cohort" / "cohort.json",
