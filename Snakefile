@@ -10,6 +10,7 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
+
 # Used with --software-deployment-method apptainer only; see docs/hpc.md.
 container: "containers/survfuse.sif"
 
@@ -20,15 +21,16 @@ if not config:
 
 
 include: "workflow/rules/common.smk"
+
+
+rule all:
+    """Everything the configuration asks for, ending in the reports."""
+    input:
+        OUT / "report" / "index.html",
+
+
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/slides.smk"
 include: "workflow/rules/omics.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/reports.smk"
-
-
-rule all:
-    default_target: True
-    """Everything the configuration asks for, ending in the reports."""
-    input:
-        OUT / "report" / "index.html",

@@ -300,6 +300,23 @@ def test_repeats_narrow_the_interval_only_as_far_as_they_may(tmp_path: Path) -> 
     assert sum(group["n"] for group in result["risk_groups"]["cmta"]) == 100
 
 
+def test_all_repeats_count(tmp_path: Path) -> None:
+    """Error metrics of two repeats are the mean of each repeat's own, patients being the same."""
+    both = write_study(tmp_path, repeats=2)
+    averaged = row_of(both.evaluate(), "cmta")
+    names = [f"{model.name}.tsv" for model in both.models]
+    tables = {name: both.table(name) for name in ("splits.tsv", *names)}
+    alone = []
+    for repeat in (0, 1):
+        for name, table in tables.items():
+            both.replace_table(name, table[table["repeat"] == repeat].assign(repeat=0))
+        alone.append(row_of(both.evaluate(), "cmta"))
+    for metric in ("brier", "calibration_slope"):
+        expected = np.mean([row[metric]["24"]["value"] for row in alone])
+        assert averaged[metric]["24"]["value"] == pytest.approx(expected, abs=1e-12)
+        assert alone[0][metric]["24"]["value"] != alone[1][metric]["24"]["value"]
+
+
 def test_predictions_that_do_not_fit_are_refused(fresh: Written) -> None:
     fresh.replace_table("snn.tsv", fresh.table("snn.tsv")[1:])
     with pytest.raises(UserInputError, match=r"snn\.tsv: 1 of 100 predictions are missing"):
