@@ -130,6 +130,16 @@ def test_certain_predictions_do_not_break_the_slope() -> None:
     assert np.isfinite(calibration_slope(outcome, survival, 0.95).value)
 
 
+def test_slope_of_timid_predictions() -> None:
+    """Predictions squeezed a thousandfold have a slope a thousand times as large."""
+    survival = reference_survival(FIVE_YEARS)
+    predictor = np.log(-np.log(survival))
+    squeezed = np.exp(-np.exp(predictor.mean() + (predictor - predictor.mean()) / 1000))
+    once, timid = (calibration_slope(TEST, one, 0.95) for one in (survival, squeezed))
+    assert timid.value / 1000 == pytest.approx(once.value, rel=1e-6)
+    assert timid.high / 1000 == pytest.approx(once.high, rel=1e-5)
+
+
 def test_what_cannot_be_estimated() -> None:
     outcome, log_hazard = simulate(100, 6)
     counts = np.ones((3, 100))

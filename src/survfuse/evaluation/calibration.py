@@ -63,15 +63,16 @@ def slope_of(
     predictor = np.log(-np.log(certain))
     if np.ptp(predictor) < CERTAIN:
         raise NotEstimableError("all patients have the same prediction, so there is no slope")
-    table = pd.DataFrame({"predictor": predictor, "time": outcome.time, "event": outcome.event})
+    spread = float(predictor.std())  # lifelines suspects columns of little variance
+    columns = {"predictor": predictor / spread, "time": outcome.time, "event": outcome.event}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", ConvergenceWarning)
-            fitted = CoxPHFitter(alpha=1 - confidence).fit(table, "time", "event")
+            fitted = CoxPHFitter(alpha=1 - confidence).fit(pd.DataFrame(columns), "time", "event")
     except (ConvergenceError, ConvergenceWarning):
         raise NotEstimableError("the Cox fit of the calibration slope diverges") from None
-    limits = fitted.confidence_intervals_.to_numpy()[0]
-    return float(fitted.params_.iloc[0]), float(limits[0]), float(limits[1])
+    low, high = fitted.confidence_intervals_.to_numpy()[0] / spread
+    return float(fitted.params_.iloc[0]) / spread, float(low), float(high)
 
 
 def calibration_curve(
