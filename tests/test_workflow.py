@@ -209,6 +209,12 @@ def test_the_run_is_complete(finished: Path) -> None:
     evaluation = json.loads((results / "evaluation/evaluation.json").read_text())
     assert {row["model"] for row in evaluation["rows"]} >= {m["name"] for m in SMALL["models"]}
     assert evaluation["oracle"]["harrell_c"]
+    tidy = (results / "evaluation/predictions.tsv").read_text().splitlines()
+    models = len(evaluation["rows"]) - 1  # all rows but the oracle
+    assert len(tidy) > 1 + models * 24
+    assert tidy[0].split("\t") == [
+        *["model", "patient_id", "repeat", "fold", "risk", "time_months", "survival"]
+    ]
     statuses = (results / "slides/slides.tsv").read_text()
     assert statuses.count("\tquarantined\t") == 2  # the blank and the truncated slide
 

@@ -217,6 +217,7 @@ def add_model_commands(add: Adder) -> None:
     path_option(command, "--splits", "splits.tsv")
     path_option(command, "--predictions", "directory of the prediction tables")
     path_option(command, "--truth", "truth.tsv of a simulated cohort", required=False)
+    path_option(command, "--tidy", "also write all predictions as one long table", required=False)
     path_option(command, "--out", "file to write")
     command = add(
         "report",
@@ -344,10 +345,14 @@ def predict_command(given: argparse.Namespace) -> None:
 def evaluate_command(given: argparse.Namespace) -> None:
     from survfuse.config import load
     from survfuse.evaluation.leaderboard import evaluate
+    from survfuse.evaluation.predictions import write_tidy
 
     config = load(given.config)
+    tables = {model.name: given.predictions / f"{model.name}.tsv" for model in config.models}
+    if given.tidy:
+        write_tidy(tables, given.tidy)
     evaluate(
-        {model.name: given.predictions / f"{model.name}.tsv" for model in config.models},
+        tables,
         given.outcomes,
         given.splits,
         config.models,

@@ -15,7 +15,8 @@ rule evaluate:
         predictions=expand(OUT / "predictions" / "{model}.tsv", model=MODELS),
         truth=TRUTH,
     output:
-        OUT / "evaluation" / "evaluation.json",
+        scores=OUT / "evaluation" / "evaluation.json",
+        tidy=OUT / "evaluation" / "predictions.tsv",
     log:
         OUT / "logs" / "evaluate.log",
     benchmark:
@@ -31,7 +32,7 @@ rule evaluate:
     shell:
         "survfuse evaluate --config {params.config:q} --outcomes {input.outcomes:q}"
         " --splits {input.splits:q} --predictions {params.results:q}/predictions {params.truth}"
-        " --out {output:q} --log {log:q}"
+        " --out {output.scores:q} --tidy {output.tidy:q} --log {log:q}"
 
 
 rule report:

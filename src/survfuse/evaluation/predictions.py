@@ -141,3 +141,9 @@ def tidy(paths: Mapping[str, str | Path]) -> pd.DataFrame:
         long.insert(0, "model", model)
         parts.append(long)
     return pd.concat(parts, ignore_index=True)
+
+
+def write_tidy(paths: Mapping[str, str | Path], out: Path) -> None:
+    """Write the long table of all models as TSV."""
+    with atomic_path(out) as temporary:
+        tidy(paths).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
