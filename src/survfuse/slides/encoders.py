@@ -7,7 +7,7 @@ demonstrations; nothing is ever downloaded, and pickled objects are refused.
 from __future__ import annotations
 
 import os
-import pickle
+import pickle  # for the name of its error alone; nothing is unpickled
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
