@@ -17,9 +17,9 @@ from statistics import median
 
 import torch
 
+from survfuse.fusion.hazards import discrete_nll
 from survfuse.fusion.interface import Batch, FusionModel, Shapes
 from survfuse.fusion.registry import MODELS, build
-from survfuse.training.losses import discrete_nll
 
 TILES, WIDTH, GROUPS, BINS = 4096, 1024, (94, 334, 521, 468, 1496, 479), 4
 
@@ -64,7 +64,7 @@ def main() -> None:
     torch.manual_seed(0)
     shapes = Shapes(WIDTH, GROUPS, None, BINS)
     models = {kind: build(kind, shapes) for kind in sorted(MODELS)}
-    batches = {kind: patient(tuple(MODELS[kind].modalities)) for kind in models}
+    batches = {kind: patient(MODELS[kind].reads) for kind in models}
     seconds: dict[str, list[float]] = {kind: [] for kind in models}
     for repetition in range(given.repetitions + 1):
         for kind, model in models.items():

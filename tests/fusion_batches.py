@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from survfuse.fusion.interface import Batch, Shapes
+from survfuse.fusion.interface import Batch, Outcome, Shapes
 
 SLIDES_DIM = 24
 CLINICAL_DIM = 5
@@ -55,8 +56,21 @@ def make_batch(
     return Batch(tokens, mask, available, MODALITIES, coords)
 
 
+def make_outcome(count: int, n_bins: int = 4, seed: int = 0) -> Outcome:
+    """Outcomes of `count` patients, of which every third is censored."""
+    generator = torch.Generator().manual_seed(seed)
+    bins = torch.arange(count) % n_bins
+    return Outcome(
+        time_months=6.0 * bins + 6.0 * torch.rand(count, generator=generator),
+        event=torch.arange(count) % 3 != 2,
+        bins=bins,
+        lived=torch.rand(count, generator=generator),
+        marginal=torch.linspace(-2.0, -1.0, n_bins),
+    )
+
+
 def rows_of(batch: Batch, rows: Sequence[int]) -> Batch:
-    """Only some patients, bags cut to the longest of them."""
+    """Only some patients, bags cut to the longest of them, without their outcomes."""
     index = torch.as_tensor(list(rows))
     longest = max(1, int(batch.mask["slides"][index].sum(dim=1).max()))
     cut = {"slides": longest}
@@ -64,10 +78,11 @@ def rows_of(batch: Batch, rows: Sequence[int]) -> Batch:
     def part(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: value[index][:, : cut.get(name, 1)] for name, value in tensors.items()}
 
-    return Batch(
-        part(dict(batch.tokens)),
-        part(dict(batch.mask)),
-        batch.available[index],
-        batch.modalities,
-        part(dict(batch.coords)),
+    return replace(
+        batch,
+        tokens=part(dict(batch.tokens)),
+        mask=part(dict(batch.mask)),
+        available=batch.available[index],
+        coords=part(dict(batch.coords)),
+        outcome=None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -11,8 +12,8 @@ import pytest
 import torch
 
 from fusion_batches import SHAPES, make_batch, rows_of
-from survfuse.fusion.registry import MODELS, build
-from survfuse.training.losses import discrete_nll
+from survfuse.fusion.hazards import discrete_nll
+from survfuse.fusion.registry import MODELS, Entry, build
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 
@@ -35,10 +36,13 @@ def example(tmp_path: Path) -> ModuleType:
 def test_example_registers_builds_trains_and_predicts(
     example: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = re.search(r'^    "(\w+)": (\w+),$', PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    assert entry is not None
-    kind, name = entry.groups()
-    monkeypatch.setitem(MODELS, kind, getattr(example, name))
+    line = re.search(
+        r'^    "(\w+)": (Entry\(.*\)),$', PAGE.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert line is not None
+    kind, entry = line.groups()
+    monkeypatch.setitem(sys.modules, "survfuse.fusion.average", example)
+    monkeypatch.setitem(MODELS, kind, eval(entry, {"Entry": Entry}))
     torch.manual_seed(0)
     model = build(kind, SHAPES, {"width": 16, "dropout": 0.0})
     batch = make_batch([5, 3, 6], absent=[(0, "slides"), (2, "omics")])
@@ -64,6 +68,6 @@ def test_every_model_and_option_is_on_the_page() -> None:
     for kind, model in MODELS.items():
         row = re.search(rf"^\| `{kind}` \|.*$", page, re.MULTILINE)
         assert row is not None, kind
-        defaults = model.__init__.__kwdefaults__
+        defaults = model.load().__init__.__kwdefaults__
         documented = dict(re.findall(r"`(\w+)` \(([\d.]+)\)", row.group()))
         assert documented == {name: str(default) for name, default in defaults.items()}

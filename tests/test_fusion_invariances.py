@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fusion_batches import MODALITIES, SHAPES, WIDTHS, make_batch, rows_of
+from fusion_batches import MODALITIES, SHAPES, WIDTHS, make_batch, make_outcome, rows_of
 from survfuse.fusion.interface import Batch, Output, Shapes
 from survfuse.fusion.registry import MODELS, build
-from survfuse.training.losses import discrete_nll
 
 SIZES = (7, 1, 60, 30)
 LONG = (*SIZES, 1100)  # beyond where CMTA switches to approximate attention
@@ -17,9 +18,18 @@ ABSENT = ((3, "slides"), (1, "omics"), (0, "clinical"))
 
 
 @pytest.fixture(params=sorted(MODELS))
-def model(request: pytest.FixtureRequest) -> nn.Module:
+def kind(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def model(kind: str) -> nn.Module:
+    """The model as it is after its last stage has begun."""
     torch.manual_seed(0)
-    return build(request.param, SHAPES).eval()
+    built = build(kind, SHAPES)
+    for stage in built.stages:
+        built.begin(stage)
+    return built.eval()
 
 
 def tensors(output: Output) -> dict[str, Tensor]:
@@ -40,7 +50,7 @@ def filled(batch: Batch, value: float) -> Batch:
         name: torch.where(batch.real(name)[:, :, None], tensor, value)
         for name, tensor in batch.tokens.items()
     }
-    return Batch(tokens, batch.mask, batch.available, batch.modalities, batch.coords)
+    return replace(batch, tokens=tokens)
 
 
 @pytest.mark.parametrize("with_coords", [False, True])
@@ -72,12 +82,11 @@ def test_more_padding_anywhere_changes_nothing(model: nn.Module) -> None:
     mask = torch.cat([nothing, batch.mask["slides"], nothing], dim=1)
     nowhere = torch.full((2, 5, 2), -99)
     coords = torch.cat([nowhere, batch.coords["slides"], nowhere], dim=1)
-    padded = Batch(
-        {**batch.tokens, "slides": tokens},
-        {**batch.mask, "slides": mask},
-        batch.available,
-        batch.modalities,
-        {"slides": coords},
+    padded = replace(
+        batch,
+        tokens={**batch.tokens, "slides": tokens},
+        mask={**batch.mask, "slides": mask},
+        coords={"slides": coords},
     )
     before, after = run(model, batch), run(model, padded)
     for name, value in before.items():
@@ -123,12 +132,43 @@ def test_gradients_are_repeatable(model: nn.Module) -> None:
     assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
 
 
-def test_same_seed_builds_the_same_model(model: nn.Module) -> None:
-    kind = next(name for name, known in MODELS.items() if known is type(model))
+def test_same_seed_builds_the_same_model(kind: str) -> None:
+    states = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        states.append(build(kind, SHAPES).state_dict())
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_predictions_do_not_depend_on_the_outcome(model: nn.Module) -> None:
+    batch = make_batch(SIZES, absent=ABSENT)
+    without = run(model, batch)
+    for outcome in (make_outcome(len(SIZES)), make_outcome(len(SIZES), seed=1)):
+        given = run(model, replace(batch, outcome=outcome))
+        for name, value in without.items():
+            assert torch.equal(value, given[name]), name
+
+
+def test_every_stage_learns_from_its_losses(kind: str) -> None:
+    """A few steps on one batch lower the loss of every stage; only then can it be worth a stage."""
     torch.manual_seed(0)
-    again = build(kind, SHAPES)
-    for one, two in zip(model.parameters(), again.parameters(), strict=True):
-        assert torch.equal(one, two)
+    model, outcome = build(kind, SHAPES), make_outcome(6)
+    batch = replace(make_batch([5, 9, 30, 4, 8, 12], absent=[(3, "slides")]), outcome=outcome)
+    for stage in model.stages:
+        model.begin(stage)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimiser = torch.optim.Adam(trained, lr=3e-3)
+        losses = []
+        for step in range(15):
+            torch.manual_seed(step)
+            output = model.train()(batch)
+            loss = outcome.loss(output.logits) + sum(output.losses.values())
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        assert min(losses[-3:]) < losses[0], stage
 
 
 @pytest.mark.parametrize("logit", [40.0, -40.0])
@@ -138,9 +178,11 @@ def test_degenerate_patients_give_finite_losses_and_gradients(
 ) -> None:
     """One tile, a group of one gene, nothing at all, all censored or all events, saturated."""
     batch = make_batch([1, 1], absent=[(1, modality) for modality in MODALITIES])
-    output = model(batch)
-    events = torch.full((2,), happened)
-    loss = discrete_nll(output.logits + logit, torch.tensor([0, 3]), events)
+    outcome = replace(
+        make_outcome(2), bins=torch.tensor([0, 3]), event=torch.full((2,), bool(happened))
+    )
+    output = model(replace(batch, outcome=outcome))
+    loss = outcome.loss(output.logits + logit)
     (loss + sum(output.losses.values())).backward()
     assert torch.isfinite(loss)
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
@@ -157,16 +199,18 @@ def test_patients_without_anything_share_one_prediction(model: nn.Module) -> Non
     assert not torch.allclose(logits[0], logits[1], atol=1e-4)
 
 
-def test_output_depends_on_every_modality_it_names(model: nn.Module) -> None:
+def test_output_depends_on_every_modality_it_names(kind: str, model: nn.Module) -> None:
     batch = make_batch([6, 6])
     for modality in MODALITIES:
         other = {**batch.tokens, modality: batch.tokens[modality] + 1.0}
-        changed = Batch(other, batch.mask, batch.available, batch.modalities)
+        changed = replace(batch, tokens=other)
         same = torch.equal(model(batch).logits, model(changed).logits)
-        assert same == (modality not in model.modalities)
+        assert same == (modality not in MODELS[kind].reads)
 
 
-def test_a_cohort_without_the_modality_is_refused_with_its_name(model: nn.Module) -> None:
-    missing = model.modalities[0]
+def test_a_cohort_without_the_modality_is_refused_with_its_name(
+    kind: str, model: nn.Module
+) -> None:
+    missing = MODELS[kind].reads[0]
     with pytest.raises(ValueError, match=f"needs {missing}"):
         type(model)(Shapes(None, (), None, 4))

@@ -19,8 +19,6 @@ class ABMIL(FusionModel):
     ValueError for data without slides.
     """
 
-    modalities = ("slides",)
-
     def __init__(
         self,
         shapes: Shapes,

@@ -29,8 +29,6 @@ class CMTA(FusionModel):
     that is not a multiple of 8.
     """
 
-    modalities = ("slides", "omics")
-
     def __init__(
         self,
         shapes: Shapes,

@@ -13,6 +13,43 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from survfuse.fusion.hazards import discrete_nll, partial_nll
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened to the B patients of a training batch; nobody knows it in prediction.
+
+    time_months: (B,). event: (B,) bool. bins: (B,) int64, the time bin. lived: (B,) part of that
+    bin before the time. marginal: (K,) logits of the hazards of the training patients as a whole,
+    to which logits of a model are added before they are compared with anything: a model says in
+    what way a patient differs from the average.
+    """
+
+    time_months: Tensor
+    event: Tensor
+    bins: Tensor
+    lived: Tensor
+    marginal: Tensor
+
+    def nll(self, logits: Tensor) -> Tensor:
+        """(B,) negative log-likelihood of each patient for (B, K) logits of hazards, K > 1."""
+        return discrete_nll(logits + self.marginal, self.bins, self.event, 1.0, "none", self.lived)
+
+    def loss(self, logits: Tensor, who: Tensor | None = None) -> Tensor:
+        """Mean loss, a scalar, over all patients or those marked in `who` (B,) bool; 0 for nobody.
+
+        One column of logits is a log-hazard ratio and gets Cox's partial likelihood.
+        """
+        who = torch.ones_like(self.event) if who is None else who
+        if logits.shape[1] == 1:
+            return partial_nll(logits[who, 0], self.time_months[who], self.event[who])
+        return torch.where(who, self.nll(logits), 0.0).sum() / who.sum().clamp(min=1)
+
+    def to(self, device: torch.device | str) -> Outcome:
+        """The same outcomes on another device."""
+        return Outcome(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -22,7 +59,8 @@ class Batch:
     available: (B, M) bool, column order `modalities`; the only source of truth about what a patient
     has: values of an absent modality, and padding, are never read and may be NaN. coords[m]:
     optional (B, N_m, 2) integer (column, row) of each tile on the tile grid, one unit per tile
-    side, the slides of one patient side by side.
+    side, the slides of one patient side by side. outcome: in training only, for models whose own
+    losses need it; a prediction must never depend on it.
 
     Raises ValueError when the shapes contradict each other.
     """
@@ -32,6 +70,7 @@ class Batch:
     available: Tensor
     modalities: tuple[str, ...]
     coords: Mapping[str, Tensor] = field(default_factory=dict)
+    outcome: Outcome | None = None
 
     def __post_init__(self) -> None:
         if self.available.ndim != 2 or self.available.shape[1] != len(self.modalities):
@@ -82,6 +121,7 @@ class Batch:
             self.available.to(device),
             self.modalities,
             moved(self.coords),
+            self.outcome.to(device) if self.outcome else None,
         )
 
 
@@ -90,7 +130,8 @@ class Shapes:
     """Sizes a model is built for; a modality that the data lack is None or empty.
 
     slides_dim: width of a tile embedding. group_widths: genes per group, in packed order.
-    clinical_dim: width of the encoded covariates. n_bins: time bins, the last one open.
+    clinical_dim: width of the encoded covariates. n_bins: time bins, the last one open, or 1
+    for a single log-hazard ratio (Cox).
     """
 
     slides_dim: int | None
@@ -114,7 +155,7 @@ class Shapes:
 class Output:
     """What a model says about B patients.
 
-    logits: (B, n_bins) of the discrete-time hazards. losses: auxiliary scalar losses, already
+    logits: (B, n_bins), relative to the average patient. losses: auxiliary scalar losses, already
     weighted. embeddings[m]: (B, d). attention, only when asked for: "slides" (B, N) in the order of
     the batch, summing to one over the real tiles, and "groups" (B, K), summing to one; rows of
     patients without the modality are zero.
@@ -129,7 +170,11 @@ class Output:
 class FusionModel(nn.Module):
     """Base of the registered models; `Model(shapes, **options)` turns a Batch into an Output.
 
-    modalities: what the model reads, the order of the columns of `Batch.available`.
+    stages: names of the parts of the training, in order. Each is trained until it stops improving
+    on the inner patients; `begin` prepares the next one from the best weights of the last.
     """
 
-    modalities: ClassVar[tuple[str, ...]]
+    stages: ClassVar[tuple[str, ...]] = ("fit",)
+
+    def begin(self, stage: str) -> None:
+        """Prepare for a stage: freeze, copy or switch. Called before its first step."""

@@ -1,22 +1,42 @@
-"""The fusion models by name. Adding one: a file in this folder and a line in MODELS."""
+"""The fusion models by name. Adding one: a file in this folder and a line in MODELS.
+
+Reading the table costs nothing: a model's file, and with it PyTorch, is imported when it is built.
+"""
 
 from __future__ import annotations
 
 import inspect
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from survfuse.errors import UserInputError
-from survfuse.fusion.abmil import ABMIL
-from survfuse.fusion.cmta import CMTA
-from survfuse.fusion.interface import FusionModel, Shapes
-from survfuse.fusion.snn import SNN
 
-MODELS: dict[str, type[FusionModel]] = {
-    "abmil": ABMIL,
-    "cmta": CMTA,
-    "snn": SNN,
+if TYPE_CHECKING:
+    from survfuse.fusion.interface import FusionModel, Shapes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a model is defined, how reports call it, and the modalities it reads, in order."""
+
+    file: str
+    name: str
+    label: str
+    reads: tuple[str, ...]
+
+    def load(self) -> type[FusionModel]:
+        """The class, imported now."""
+        model: type[FusionModel] = getattr(import_module(f"survfuse.fusion.{self.file}"), self.name)
+        return model
+
+
+MODELS: dict[str, Entry] = {
+    "abmil": Entry("abmil", "ABMIL", "ABMIL (slides)", ("slides",)),
+    "cmta": Entry("cmta", "CMTA", "CMTA", ("slides", "omics")),
+    "snn": Entry("snn", "SNN", "SNN (genes)", ("omics",)),
 }
 
 
@@ -29,10 +49,11 @@ def build(kind: str, shapes: Shapes, options: Mapping[str, Any] | None = None) -
     """
     if kind not in MODELS:
         raise UserInputError(f"model {kind!r} is unknown; there are {', '.join(sorted(MODELS))}")
+    model = MODELS[kind].load()
     options = dict(options or {})
     known = {
         name: parameter.default
-        for name, parameter in inspect.signature(MODELS[kind]).parameters.items()
+        for name, parameter in inspect.signature(model).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     for name, value in options.items():
@@ -52,6 +73,6 @@ def build(kind: str, shapes: Shapes, options: Mapping[str, Any] | None = None) -
                 f"model {kind}: option {name} must be finite and at least {least}, found {value}"
             )
     try:
-        return MODELS[kind](shapes, **options)
+        return model(shapes, **options)
     except ValueError as error:
         raise UserInputError(f"model {kind}: {error}") from error

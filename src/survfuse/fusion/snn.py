@@ -21,8 +21,6 @@ class SNN(FusionModel):
     for data without gene groups.
     """
 
-    modalities = ("omics",)
-
     def __init__(self, shapes: Shapes, *, width: int = 256, dropout: float = 0.25) -> None:
         super().__init__()
         self.layers = nn.Sequential(

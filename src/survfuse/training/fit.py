@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from survfuse.config import TrainingConfig
 from survfuse.errors import RetryableError
+from survfuse.fusion.hazards import discrete_nll
 from survfuse.training.bins import bin_index, lived_share, marginal_logits
 from survfuse.training.checkpoint import read_resume, write_resume
-from survfuse.training.losses import discrete_nll
 from survfuse.training.tokens import TokenSource
 
 log = logging.getLogger(__name__)

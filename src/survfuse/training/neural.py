@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from survfuse.config import Config, ModelConfig, TrainingConfig
 from survfuse.errors import MissingResourceError, UserInputError
 from survfuse.files import sha256_json
+from survfuse.fusion.hazards import survival_from_logits
 from survfuse.fusion.interface import Shapes
 from survfuse.fusion.registry import MODELS, build
 from survfuse.training.bins import fit_bins, survival_at
@@ -26,7 +27,6 @@ from survfuse.training.fit import (
     within_budget,
 )
 from survfuse.training.inputs import CohortInputs
-from survfuse.training.losses import survival_from_logits
 from survfuse.training.part import TrainingPart
 from survfuse.training.prediction import Prediction
 from survfuse.training.tokens import Scalers, TokenSource, fit_scalers, token_source
@@ -69,7 +69,7 @@ def fit_neural(
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     fitting = part.role == "train"
     train_ids = part.patient_ids[fitting].tolist()
-    modalities = tuple(MODELS[model.kind].modalities)
+    modalities = MODELS[model.kind].reads
     require_inputs(model, modalities, inputs)
     scalers = fit_scalers(inputs, train_ids, modalities, config.omics)
     edges = fit_bins(

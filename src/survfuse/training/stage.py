@@ -203,7 +203,7 @@ def has_inputs(
     columns = []
     for name in parts_of(model):
         part = find_model(config, name)
-        reads = MODELS[part.kind].modalities if part.kind in MODELS else ("clinical",)
+        reads = MODELS[part.kind].reads if part.kind in MODELS else ("clinical",)
         has = np.full(len(patient_ids), "clinical" in reads)
         if "slides" in reads:
             has |= np.array([patient in inputs.bags for patient in patient_ids])

@@ -1,8 +1,9 @@
-"""Losses and read-outs of discrete-time survival models.
+"""Losses and read-outs of survival models.
 
-K bins; logits a of the hazards, h_k = sigmoid(a_k), and S_k = prod_{j<=k} (1 - h_j), the chance of
-being event-free at the end of bin k. Everything is computed from log-sigmoids, so that saturated
-logits keep finite losses and gradients.
+Discrete time: K bins; logits a of the hazards, h_k = sigmoid(a_k), and S_k = prod_{j<=k} (1 - h_j),
+the chance of being event-free at the end of bin k. Everything is computed from log-sigmoids, so
+that saturated logits keep finite losses and gradients. Proportional hazards: one log-hazard ratio
+per patient and Cox's partial likelihood.
 """
 
 from __future__ import annotations
@@ -43,6 +44,19 @@ def discrete_nll(
     if reduction == "none":
         return loss
     return loss.mean() if reduction == "mean" else loss.sum()
+
+
+def partial_nll(log_ratio: Tensor, time: Tensor, event: Tensor) -> Tensor:
+    """Cox's negative log partial likelihood per event, ties after Breslow.
+
+    log_ratio: (B,) log-hazard ratios. time: (B,). event: (B,) bool. A scalar, zero (with a gradient
+    of zero) without events.
+    """
+    at_risk = time[None, :] >= time[:, None]
+    everyone = log_ratio[None, :].expand_as(at_risk)
+    log_sum = everyone.masked_fill(~at_risk, float("-inf")).logsumexp(dim=1)
+    happened = event.to(log_ratio.dtype)
+    return (happened * (log_sum - log_ratio)).sum() / happened.sum().clamp(min=1)
 
 
 def survival_from_logits(logits: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from survfuse.training.losses import discrete_nll, risk_from_logits, survival_from_logits
+from survfuse.fusion.hazards import discrete_nll, risk_from_logits, survival_from_logits
 
 HAZARDS = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
 LOGITS = torch.logit(HAZARDS)[None]
