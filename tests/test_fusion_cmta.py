@@ -11,9 +11,10 @@ from torch.nn.functional import l1_loss
 
 from fusion_batches import SHAPES, SLIDES_DIM, WIDTHS, make_batch, rows_of, square_coords
 from survfuse.fusion.bags import arrange
-from survfuse.fusion.cmta import CMTA, GridConvolution, alignment_distance
+from survfuse.fusion.cmta import CMTA, alignment_distance
 from survfuse.fusion.hazards import discrete_nll, survival_from_logits
 from survfuse.fusion.interface import Batch, Output, Shapes
+from survfuse.fusion.token_encoder import GridConvolution
 
 PUBLISHED = {
     "BLCA": ((94, 334, 521, 468, 1496, 479), 8_259_140),

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, elu, pad
 
-from survfuse.fusion.bags import Grid, arrange, with_null
-from survfuse.fusion.grouped import GroupedLinear
+from survfuse.fusion.bags import arrange, with_null
+from survfuse.fusion.group_embedding import GroupEmbedding
 from survfuse.fusion.interface import Batch, FusionModel, Output, Shapes
-from survfuse.fusion.nystrom import NystromAttention, SelfAttention
+from survfuse.fusion.token_encoder import TokenEncoder, take
 
 GENE_HIDDEN = 1024
 
@@ -48,7 +47,7 @@ class CMTA(FusionModel):
             nn.ReLU(),
             nn.Dropout(dropout),
         )
-        self.embed_groups = GroupEmbedding(shapes, width, dropout)
+        self.embed_groups = GroupEmbedding(shapes, GENE_HIDDEN, width, dropout)
         self.null_slides = nn.Parameter(0.02 * torch.randn(width))
         self.null_groups = nn.Parameter(0.02 * torch.randn(width))
         self.encode_slides = TokenEncoder(width, attention_dropout, on_grid=True)
@@ -102,97 +101,6 @@ class CMTA(FusionModel):
 def alignment_distance(target: Tensor, translated: Tensor) -> Tensor:
     """(B, width) twice -> (B,) mean absolute difference; the target is held fixed."""
     return (target.detach() - translated).abs().mean(dim=1)
-
-
-class GroupEmbedding(nn.Module):
-    """Two self-normalising layers per gene group: packed (B, W) -> (B, K, width)."""
-
-    def __init__(self, shapes: Shapes, width: int, dropout: float) -> None:
-        super().__init__()
-        shapes.dim("omics")
-        self.first = GroupedLinear(shapes.group_widths, GENE_HIDDEN)
-        self.second = GroupedLinear([GENE_HIDDEN] * len(shapes.group_widths), width)
-        self.dropout = nn.AlphaDropout(dropout)
-
-    def forward(self, packed: Tensor) -> Tensor:
-        hidden = self.dropout(elu(self.first(packed)))
-        return self.dropout(elu(self.second(hidden.flatten(1))))
-
-
-class TokenEncoder(nn.Module):
-    """A class token and two residual attention layers.
-
-    On a grid, for tiles: approximate attention, and a convolution between the layers. Off it, for
-    the unordered gene groups: exact attention and nothing that knows an order.
-    """
-
-    def __init__(self, width: int, dropout: float, *, on_grid: bool) -> None:
-        super().__init__()
-        attention = NystromAttention if on_grid else SelfAttention
-        self.cls = nn.Parameter(1e-6 * torch.randn(1, 1, width))
-        self.first_norm = nn.LayerNorm(width)
-        self.first = attention(width, dropout=dropout)
-        self.position = GridConvolution(width) if on_grid else None
-        self.second_norm = nn.LayerNorm(width)
-        self.second = attention(width, dropout=dropout)
-        self.norm = nn.LayerNorm(width)
-
-    def forward(
-        self, tokens: Tensor, mask: Tensor, grid: Grid | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """tokens (B, n, width) -> class token (B, width) and the others (B, n, width)."""
-        x = self.encode(tokens, mask, grid)
-        return x[:, 0], x[:, 1:]
-
-    def summary(self, tokens: Tensor, mask: Tensor, grid: Grid | None = None) -> Tensor:
-        """Only the class token (B, width); the others' last layer is never computed."""
-        return self.encode(tokens, mask, grid, rows=1)[:, 0]
-
-    def encode(
-        self, tokens: Tensor, mask: Tensor, grid: Grid | None, rows: int | None = None
-    ) -> Tensor:
-        x = torch.cat([self.cls.expand(len(tokens), -1, -1), tokens], dim=1)
-        with_cls = pad(mask, (1, 0), value=True)
-        x = x + self.first(self.first_norm(x), with_cls)
-        if self.position is not None:
-            x = torch.cat([x[:, :1], self.position(x[:, 1:], mask, grid)], dim=1)
-        return self.norm(x[:, :rows] + self.second(self.second_norm(x), with_cls, rows))
-
-
-class GridConvolution(nn.Module):
-    """Add to each tile the 7 x 7, 5 x 5 and 3 x 3 depth-wise convolutions around its cell."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.wide = nn.Conv2d(width, width, 7, padding=3, groups=width)
-        self.middle = nn.Conv2d(width, width, 5, padding=2, groups=width)
-        self.narrow = nn.Conv2d(width, width, 3, padding=1, groups=width)
-
-    def forward(self, tiles: Tensor, mask: Tensor, grid: Grid) -> Tensor:
-        """(B, N, width) -> the same. Cells without a tile are zero; tiles that share a cell enter
-        it by their mean."""
-        batch, _, width = tiles.shape
-        cells = grid.rows * grid.columns
-        place = (grid.cell + cells * torch.arange(batch, device=tiles.device)[:, None]).flatten()
-        weight = mask.to(tiles.dtype).flatten()
-        canvas = tiles.new_zeros(batch * cells, width)
-        canvas = canvas.index_add(0, place, tiles.flatten(0, 1) * weight[:, None])
-        count = tiles.new_zeros(batch * cells).index_add(0, place, weight).clamp(min=1)
-        canvas = (canvas / count[:, None]).view(batch, grid.rows, grid.columns, width)
-        # The three are linear, so that their sum is one convolution.
-        kernel = self.wide.weight + pad(self.middle.weight, (1,) * 4)
-        kernel = kernel + pad(self.narrow.weight, (2,) * 4)
-        convolutions = (self.wide, self.middle, self.narrow)
-        bias = sum((conv.get_parameter("bias") for conv in convolutions), kernel.new_zeros(width))
-        around = conv2d(canvas.permute(0, 3, 1, 2), kernel, bias, padding=3, groups=width)
-        around = around.permute(0, 2, 3, 1).reshape(batch * cells, width)
-        return tiles + around.index_select(0, place).view_as(tiles)
-
-
-def take(tokens: Tensor, order: Tensor) -> Tensor:
-    """Reorder (B, N, D) along N by (B, N) indices."""
-    start = len(order[0]) * torch.arange(len(order), device=order.device)[:, None]
-    return tokens.flatten(0, 1).index_select(0, (order + start).flatten()).view_as(tokens)
 
 
 def initialise(module: nn.Module) -> None:

@@ -7,7 +7,7 @@ end, "clinical" one token of encoded covariates.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import torch
@@ -108,6 +108,10 @@ class Batch:
     def values(self, modality: str) -> Tensor:
         """(B, N, D) tokens with zeros where nothing is real; the only way models read tokens."""
         return torch.where(self.real(modality)[:, :, None], self.tokens[modality], 0.0)
+
+    def with_outcome(self, outcome: Outcome) -> Batch:
+        """The same batch for training."""
+        return replace(self, outcome=outcome)
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on another device."""

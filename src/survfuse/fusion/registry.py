@@ -36,8 +36,22 @@ class Entry:
 MODELS: dict[str, Entry] = {
     "abmil": Entry("abmil", "ABMIL", "ABMIL (slides)", ("slides",)),
     "cmta": Entry("cmta", "CMTA", "CMTA", ("slides", "omics")),
+    "concat": Entry("concat", "Concatenation", "Concatenation", ("slides", "omics", "clinical")),
+    "mcat": Entry("mcat", "MCAT", "MCAT", ("slides", "omics")),
+    "mmp": Entry("mmp", "MMP", "MMP-style", ("slides", "omics")),
     "snn": Entry("snn", "SNN", "SNN (genes)", ("omics",)),
+    "survpath": Entry("survpath", "SurvPath", "SurvPath-style", ("slides", "omics")),
+    "transmil": Entry("transmil", "TransMIL", "TransMIL (slides)", ("slides",)),
 }
+
+
+def options_of(kind: str) -> dict[str, Any]:
+    """The options of a registered model with their defaults."""
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(MODELS[kind].load()).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
 
 
 def build(kind: str, shapes: Shapes, options: Mapping[str, Any] | None = None) -> FusionModel:
@@ -49,13 +63,8 @@ def build(kind: str, shapes: Shapes, options: Mapping[str, Any] | None = None) -
     """
     if kind not in MODELS:
         raise UserInputError(f"model {kind!r} is unknown; there are {', '.join(sorted(MODELS))}")
-    model = MODELS[kind].load()
     options = dict(options or {})
-    known = {
-        name: parameter.default
-        for name, parameter in inspect.signature(model).parameters.items()
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-    }
+    known = options_of(kind)
     for name, value in options.items():
         if name not in known:
             listed = ", ".join(known) or "none"
@@ -73,6 +82,6 @@ def build(kind: str, shapes: Shapes, options: Mapping[str, Any] | None = None) -
                 f"model {kind}: option {name} must be finite and at least {least}, found {value}"
             )
     try:
-        return model(shapes, **options)
+        return MODELS[kind].load()(shapes, **options)
     except ValueError as error:
         raise UserInputError(f"model {kind}: {error}") from error

@@ -9,19 +9,19 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from survfuse.fusion.interface import Batch, FusionModel, Output, Shapes
 
 
-class SNN(FusionModel):
-    """Packed gene groups -> 256 -> 256 -> bins.
+class GeneEmbedding(nn.Module):
+    """Packed gene groups -> `width` -> `width`; `initialise` is left to the owner.
 
     A patient without genes gets a learned embedding, zero at the start, instead. Raises ValueError
     for data without gene groups.
     """
 
-    def __init__(self, shapes: Shapes, *, width: int = 256, dropout: float = 0.25) -> None:
+    def __init__(self, shapes: Shapes, *, width: int, dropout: float) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Linear(shapes.dim("omics"), width),
@@ -32,13 +32,24 @@ class SNN(FusionModel):
             nn.AlphaDropout(dropout),
         )
         self.null = nn.Parameter(torch.zeros(width))
+
+    def embedded(self, batch: Batch) -> Tensor:
+        """(B, width)."""
+        genes = self.layers(batch.values("omics")[:, 0])
+        return torch.where(batch.has("omics")[:, None], genes, self.null)
+
+
+class SNN(GeneEmbedding, FusionModel):
+    """Packed gene groups -> 256 -> 256 -> bins. See GeneEmbedding."""
+
+    def __init__(self, shapes: Shapes, *, width: int = 256, dropout: float = 0.25) -> None:
+        super().__init__(shapes, width=width, dropout=dropout)
         self.head = nn.Linear(width, shapes.n_bins)
         self.apply(initialise)
 
     def forward(self, batch: Batch, attention: bool = False) -> Output:  # noqa: ARG002
         """See Batch and Output. There is no attention to return."""
-        genes = self.layers(batch.values("omics")[:, 0])
-        embedding = torch.where(batch.has("omics")[:, None], genes, self.null)
+        embedding = self.embedded(batch)
         return Output(self.head(embedding), embeddings={"omics": embedding})
 
 
