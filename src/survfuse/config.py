@@ -94,6 +94,42 @@ class Covariate(Section):
         return self
 
 
+class MissingConfig(Section):
+    """Modalities withheld from training patients, for experiments. Test patients keep theirs."""
+
+    slides: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the training patients with both modalities from whom slides are "
+        "withheld; nominal where `published` is set.",
+    )
+    omics: float = Field(
+        0.0, ge=0, le=1, description="The same for omics; both add up to at most 1."
+    )
+    mechanism: Literal["mcar", "mnar"] = Field(
+        "mcar",
+        description="mcar: whoever it is. mnar: more often patients with an event before the "
+        "median event time.",
+    )
+    mnar_odds: float = Field(
+        4.0, gt=0, le=1000, description="mnar: how many times the odds of the others."
+    )
+    seed: int = Field(0, description="Seed of the draw, per repeat and fold.")
+    published: Path | None = Field(
+        None,
+        description="Published folds with missing modalities: a directory of files named like "
+        "..._fold_3_W20_O40.csv, or one table with the columns fold, W, O. Replaces cohort.folds "
+        "and the draw.",
+    )
+
+    @model_validator(mode="after")
+    def somebody_keeps_something(self) -> MissingConfig:
+        if self.slides + self.omics > 1:
+            raise ValueError("slides and omics must add up to at most 1: nobody may lose both")
+        return self
+
+
 class CohortConfig(Section):
     """Where the sample sheets are and what their columns mean."""
 
@@ -108,6 +144,9 @@ class CohortConfig(Section):
     roots: list[Path] = Field(
         default_factory=list,
         description="Directories that slide files may lie in; default: the slide sheet's own.",
+    )
+    missing: MissingConfig | None = Field(
+        None, description="Modalities withheld from training patients; default: none."
     )
     endpoint: Endpoint = Field(default_factory=lambda: Endpoint())
     site: str | None = Field(None, description="Column of the centre that supplied the patient.")
@@ -176,8 +215,37 @@ class OmicsConfig(Section):
     )
 
 
+class TuningConfig(Section):
+    """Search for a learning rate, weight decay and dropout on the inner patients of each fold."""
+
+    trials: int = Field(0, ge=0, le=100, description="Settings tried per fold; 0 = no search.")
+    learning_rate: tuple[float, float] = Field(
+        (1e-4, 3e-3), description="Range of the learning rate, searched on a log scale."
+    )
+    weight_decay: tuple[float, float] = Field(
+        (1e-5, 1e-1), description="Range of the weight decay, searched on a log scale."
+    )
+    dropout: tuple[float, float] = Field(
+        (0.0, 0.5), description="Range of the option dropout, for models that have it."
+    )
+
+    @model_validator(mode="after")
+    def ranges_rise(self) -> TuningConfig:
+        for name in ("learning_rate", "weight_decay", "dropout"):
+            low, high = getattr(self, name)
+            if not (0 <= low < high) or (low == 0 and name != "dropout"):
+                raise ValueError(f"{name} must be a rising range of positive numbers")
+        return self
+
+
 class TrainingConfig(Section):
     """The fit loop, shared by all neural models."""
+
+    loss: Literal["nll", "cox"] = Field(
+        "nll",
+        description="nll: discrete-time likelihood of time bins. cox: partial likelihood of one "
+        "log-hazard ratio within each batch; survival then comes from Breslow's baseline.",
+    )
 
     bins_months: list[float] = Field(
         default_factory=lambda: [6.0, 12.0, 24.0, 36.0, 60.0],
@@ -189,8 +257,26 @@ class TrainingConfig(Section):
         description="Bins with fewer training events are merged with the next, the last one with "
         "the one before.",
     )
-    epochs: int = Field(30, ge=1, description="Most epochs.")
+    stop: Literal["inner", "fixed"] = Field(
+        "inner",
+        description="inner: keep the best epoch on the inner patients. fixed: train on all "
+        "training patients for exactly `epochs` epochs and keep the last.",
+    )
+    epochs: int = Field(30, ge=1, description="Most epochs (of each stage of a model).")
     patience: int = Field(8, ge=1, description="Epochs without inner improvement before stopping.")
+    missingness: Literal["equalise", "ignore", "use"] = Field(
+        "equalise",
+        description="What training makes of absent modalities. equalise: hide present ones until "
+        "absence says nothing about outcome. ignore: hide at one rate for everybody. use: take the "
+        "data as they are, so that absence itself may count as a predictor.",
+    )
+    modality_dropout: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Rate at which a modality is hidden in training, so that stand-ins for absent "
+        "ones are trained (equalise and ignore).",
+    )
     batch_size: int = Field(16, ge=1, description="Patients per step.")
     learning_rate: float = Field(3e-4, gt=0, description="Learning rate of AdamW.")
     weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
@@ -200,6 +286,13 @@ class TrainingConfig(Section):
     members: int = Field(3, ge=1, le=20, description="Seeds trained per fold and averaged.")
     seed: int = Field(0, description="Seed of initialisation, order and sub-sampling.")
     threads: int = Field(1, ge=1, description="CPU threads per training job.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: bf16 on a GPU, fp32 elsewhere; evaluation is always fp32."
+    )
+    devices: int = Field(
+        1, ge=1, le=16, description="GPUs (or CPU processes) that share each batch of one job."
+    )
+    tuning: TuningConfig = Field(default_factory=lambda: TuningConfig())
 
 
 class ModelConfig(Section):
@@ -291,6 +384,12 @@ class Config(Section):
 
     @model_validator(mode="after")
     def rows_fit_together(self) -> Config:
+        missing = self.cohort.missing
+        if missing is not None and missing.published and self.cohort.folds:
+            raise ValueError(
+                "cohort.missing.published brings its own folds; remove cohort.folds (or the folds "
+                "of the source)"
+            )
         names = [model.name for model in self.models]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"models: the name {twice[0]!r} is used twice")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,7 @@ from survfuse.cohort.covariates import check_covariates, check_leaks, check_site
 from survfuse.cohort.endpoint import endpoint_columns, parse_outcomes
 from survfuse.cohort.folds import REQUIRED as FOLD_COLUMNS
 from survfuse.cohort.folds import check_folds
+from survfuse.cohort.missing_splits import published_pattern
 from survfuse.cohort.omics_sheet import OmicsSheet, genes_per_type, read_omics_sheet
 from survfuse.cohort.problems import Problem, SheetError, stop_if_any
 from survfuse.cohort.sheets import Sheet, cells_of, check_identifiers, check_unique, read_sheet
@@ -51,6 +52,19 @@ class Cohort:
         """Site by patient id, where sites are configured."""
         by_patient = self.clinical.set_index("patient_id")
         return by_patient.get("site")
+
+    def available(self, config: Config) -> pd.DataFrame:
+        """Who has slides, omics and any covariate, as the sheets say: bool, by patient id."""
+        described = self.clinical.set_index("patient_id")[list(config.cohort.covariates)]
+        ids = described.index
+        return pd.DataFrame(
+            {
+                "slides": ids.isin(self.slides["patient_id"]),
+                "omics": ids.isin(list(self.omics_ids)),
+                "clinical": (described != "").any(axis=1),
+            },
+            index=ids,
+        )
 
 
 @dataclass(frozen=True)
@@ -104,6 +118,10 @@ def check_cohort(config: Config) -> Cohort:
         folds=folds,
         notes=tuple(notes(sheets, config)),
     )
+    missing = config.cohort.missing
+    if missing and missing.published:
+        folds, _ = published_pattern(missing, config.splits, cohort.available(config))
+        cohort = replace(cohort, folds=folds)
     stop_if_any(check_splits(cohort, config))
     return cohort
 

@@ -12,7 +12,15 @@ import numpy as np
 import pandas as pd
 
 from survfuse.cohort.folds import read_published
-from survfuse.cohort.tables import read_clinical, read_outcomes, read_table, write_table
+from survfuse.cohort.missing import withheld_of_folds
+from survfuse.cohort.missing_splits import published_pattern
+from survfuse.cohort.tables import (
+    read_availability,
+    read_clinical,
+    read_outcomes,
+    read_table,
+    write_table,
+)
 from survfuse.config import Config, SplitConfig
 from survfuse.files import sha256_file
 
@@ -58,11 +66,17 @@ def split_cohort(cohort: Path, config: Config, out: Path) -> None:
     """
     outcomes = read_outcomes(cohort / "outcomes.tsv")
     clinical = read_clinical(cohort / "clinical.tsv").set_index("patient_id")
-    published = None
-    if config.cohort.folds:
+    available = read_availability(cohort / "availability.tsv")
+    published = withheld = None
+    missing = config.cohort.missing
+    if missing and missing.published:
+        published, withheld = published_pattern(missing, config.splits, available)
+    elif config.cohort.folds:
         published = read_published(config.cohort.folds, clinical.index, config.splits)
     splits = make_splits(outcomes, clinical.get("site"), config.splits, published)
-    write_splits(splits, outcomes, config.splits, out)
+    if missing and not missing.published:
+        withheld = withheld_of_folds(splits, outcomes, available, missing)
+    write_splits(splits, outcomes, config.splits, out, withheld)
 
 
 def outcome_strata(outcomes: pd.DataFrame) -> np.ndarray:
@@ -167,13 +181,26 @@ def too_few_events(splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitCo
 
 
 def write_splits(
-    splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig, out: Path
+    splits: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    config: SplitConfig,
+    out: Path,
+    withheld: pd.DataFrame | None = None,
 ) -> None:
-    """Write `out`/splits.tsv and, per fold, r{repeat}f{fold}/train.tsv and test_ids.tsv."""
+    """Write `out`/splits.tsv and, per fold, r{repeat}f{fold}/train.tsv and test_ids.tsv.
+
+    `withheld` (repeat, fold, patient_id, modality) becomes the column of that name of train.tsv,
+    empty where a patient loses nothing.
+    """
     for repeat, fold in parts(splits):
         tested = tested_in(splits, repeat, fold).sort_values()
         folder = fold_folder(out, repeat, fold)
-        write_table(folder / "train.tsv", training_part(splits, outcomes, config, repeat, fold))
+        part = training_part(splits, outcomes, config, repeat, fold)
+        if withheld is not None:
+            here = withheld[(withheld["repeat"] == repeat) & (withheld["fold"] == fold)]
+            lost = here.groupby("patient_id")["modality"].agg(",".join)
+            part["withheld"] = part["patient_id"].map(lost).fillna("")
+        write_table(folder / "train.tsv", part)
         write_table(folder / "test_ids.tsv", tested.to_frame())
     write_table(out / "splits.tsv", splits[["patient_id", "repeat", "fold"]])
 
@@ -189,7 +216,10 @@ def read_splits(path: Path) -> pd.DataFrame:
 
 
 def read_train(path: Path) -> pd.DataFrame:
-    """train.tsv: `patient_id`, `role` (train or inner), `time_months` (float), `event` (int)."""
+    """train.tsv: `patient_id`, `role` (train or inner), `time_months` (float), `event` (int).
+
+    Where modalities are withheld, `withheld` names them, separated by commas.
+    """
     frame = read_table(path, ["patient_id", "role", "time_months", "event"])
     return frame.astype({"time_months": float, "event": int})
 

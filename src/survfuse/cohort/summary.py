@@ -18,10 +18,11 @@ from survfuse.files import write_json
 
 
 def write_cohort(cohort: Cohort, config: Config, out: Path) -> None:
-    """Write clinical.tsv, outcomes.tsv, slides.tsv and cohort.json to the directory `out`."""
+    """Write clinical, outcomes, slides, availability.tsv and cohort.json to the directory `out`."""
     write_table(out / "clinical.tsv", cohort.clinical)
     write_table(out / "outcomes.tsv", cohort.outcomes)
     write_table(out / "slides.tsv", cohort.slides)
+    write_table(out / "availability.tsv", cohort.available(config).astype(int).reset_index())
     write_json(out / "cohort.json", summarise(cohort, config))
 
 
@@ -30,14 +31,10 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
     outcomes = cohort.outcomes
     clinical = cohort.clinical.set_index("patient_id")
     described = clinical[list(config.cohort.covariates)]
-    present = {
-        "slides": set(cohort.slides["patient_id"]),
-        "omics": set(cohort.omics_ids),
-        "clinical": set(clinical.index[(described != "").any(axis=1)]),
-    }
+    available = cohort.available(config)
     combinations = Counter(
-        tuple(name for name, patients in present.items() if patient in patients)
-        for patient in outcomes["patient_id"]
+        tuple(name for name, present in row.items() if present)
+        for row in available.to_dict("records")
     )
     endpoint = config.cohort.endpoint
     return {
@@ -46,7 +43,7 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
         "censored_share": float(1 - outcomes["event"].mean()),
         "median_follow_up_months": median_follow_up(outcomes),
         "endpoint": {"name": endpoint.name, "definition": endpoint.definition},
-        "modalities": {name: len(patients) for name, patients in present.items()},
+        "modalities": {name: int(available[name].sum()) for name in available},
         "overlap": [{"modalities": list(names), "n": n} for names, n in combinations.most_common()],
         "sites": site_counts(cohort),
         "covariates": [

@@ -47,3 +47,9 @@ def read_clinical(path: Path) -> pd.DataFrame:
 def read_slides(path: Path) -> pd.DataFrame:
     """slides.tsv of the cohort: `slide_id, patient_id, path, mpp, features`; all text."""
     return read_table(path, ["slide_id", "patient_id", "path", "mpp", "features"])
+
+
+def read_availability(path: Path) -> pd.DataFrame:
+    """availability.tsv: bool columns slides, omics and clinical, indexed by patient id."""
+    frame = read_table(path, ["patient_id", "slides", "omics", "clinical"])
+    return frame.set_index("patient_id") == "1"
