@@ -102,6 +102,12 @@ class Written:
     def replace_table(self, name: str, table: pd.DataFrame) -> None:
         table.to_csv(self.folder / name, sep="\t", index=False)
 
+    def with_model(self, name: str, kind: str, like: str, **options: object) -> Written:
+        """One more row, with the predictions of the row `like`."""
+        self.replace_table(f"{name}.tsv", self.table(f"{like}.tsv"))
+        added = ModelConfig(name=name, kind=kind, options=options)
+        return replace(self, models=(*self.models, added))
+
     def without(self, *names: str) -> Written:
         return replace(self, models=tuple(m for m in self.models if m.name not in names))
 
@@ -116,6 +122,12 @@ class Written:
             GRID_MONTHS,
             self.folder / "truth.tsv" if truth else None,
             self.folder / "evaluation.json",
+            {
+                model.name: path
+                for model in self.models
+                if (path := self.folder / f"{model.name}.patterns.tsv").is_file()
+            },
+            path if (path := self.folder / "availability.tsv").is_file() else None,
         )
         return read_json(self.folder / "evaluation.json")
 

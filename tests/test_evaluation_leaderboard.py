@@ -171,11 +171,55 @@ def test_comparisons_and_what_is_said_of_them(result: dict) -> None:
         )
         assert found["difference"] == pytest.approx(difference, abs=1e-12)
         assert found["method"] == "corrected resampled t (Nadeau-Bengio)"
-        labels = row_of(result, model)["label"], row_of(result, reference)["label"]
-        sentence = f"{labels[0]} does not beat {labels[1]} "
-        said = any(note.startswith(sentence) for note in result["notes"])
+        label = row_of(result, model)["label"]
+        told = f" {label} ({found['difference']:+.3f}, {found['low']:+.3f} to {found['high']:+.3f})"
+        said = told in not_beaten_note(result, reference)
         assert said == (found["low"] <= 0 and model in ("cmta", "late_fusion"))
-    assert any("does not beat" in note for note in result["notes"])
+    assert not_beaten_note(result, "clinical_cox")
+
+
+def not_beaten_note(result: dict, reference: str) -> str:
+    """The note on who is not shown to beat a row; there is at most one."""
+    start = f"Not shown to beat {row_of(result, reference)['label']} (difference in C, 95% interval"
+    notes = [note for note in result["notes"] if note.startswith(start)]
+    assert len(notes) <= 1
+    return notes[0] if notes else ""
+
+
+def test_classical_models_are_rivals_of_the_fusions(fresh: Written, result: dict) -> None:
+    """A classical model of several modalities has its own role, and fusions have to beat it."""
+    several = fresh.with_model("rsf", "rsf", like="cmta")
+    several = several.with_model(
+        "boosted", "boosting", "late_fusion", modalities=["omics", "slides"]
+    )
+    several = several.with_model("genes_net", "coxnet", "snn", modalities=["omics"])
+    found = several.evaluate()
+    rows = {row["model"]: row for row in found["rows"]}
+    facts = {name: (row["label"], row["role"], row["modalities"]) for name, row in rows.items()}
+    assert facts["rsf"] == (
+        "Random survival forest",
+        "classical",
+        ["clinical", "omics", "slides"],
+    )
+    assert facts["boosted"] == ("boosted", "classical", ["omics", "slides"])
+    assert facts["genes_net"] == ("genes_net", "unimodal", ["omics"])
+    assert rows["rsf"]["harrell_c"] == rows["cmta"]["harrell_c"]
+    pairs = {(c["model"], c["reference"]) for c in found["comparisons"]}
+    assert {("cmta", "rsf"), ("late_fusion", "rsf"), ("rsf", "site_only")} < pairs
+    # Against the best classical model only, and classical models not against each other.
+    assert not {("cmta", "boosted"), ("boosted", "rsf"), ("rsf", "rsf")} & pairs
+    assert "CMTA (+0.000, +0.000 to +0.000)" in not_beaten_note(found, "rsf")
+    others = [
+        row["model"]
+        for row in found["rows"]
+        if row["model"] not in dict.fromkeys(("rsf", "boosted", "genes_net"))
+    ]
+    assert others == [row["model"] for row in result["rows"]]
+
+
+def test_kinds_that_do_not_exist_are_refused(fresh: Written) -> None:
+    with pytest.raises(UserInputError, match=r"models\.new: there is no model 'cmtb'; known are"):
+        fresh.with_model("new", "cmtb", like="cmta").evaluate()
 
 
 def test_a_copy_of_the_reference_does_not_beat_it(fresh: Written) -> None:
@@ -185,7 +229,7 @@ def test_a_copy_of_the_reference_does_not_beat_it(fresh: Written) -> None:
         c for c in result["comparisons"] if (c["model"], c["reference"]) == ("cmta", "clinical_cox")
     )
     assert (found["difference"], found["low"], found["high"]) == (0, 0, 0)
-    assert any(note.startswith("CMTA does not beat Clinical Cox") for note in result["notes"])
+    assert " CMTA (+0.000, +0.000 to +0.000)" in not_beaten_note(result, "clinical_cox")
 
 
 def test_control_near_a_half_and_alarm_when_it_is_not(fresh: Written, result: dict) -> None:

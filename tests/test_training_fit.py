@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from survfuse.config import OmicsConfig, TrainingConfig
+from survfuse.config import Covariate, OmicsConfig, TrainingConfig
 from survfuse.errors import RetryableError
 from survfuse.fusion.registry import build
+from survfuse.fusion.snn import SNN
 from survfuse.training import fit
-from survfuse.training.fit import (
-    Progress,
-    Targets,
-    fit_member,
-    predict_logits,
-    targets_of,
-    within_budget,
-)
+from survfuse.training.batches import epoch_batches, within_budget
+from survfuse.training.engine import start_engine
+from survfuse.training.fit import Resume, Task, fit_member, predict_logits
+from survfuse.training.missingness import fit_hiding
+from survfuse.training.outcomes import Outcomes, cox_outcomes, discrete_outcomes
+from survfuse.training.progress import Epoch, Progress
 from survfuse.training.tokens import Scalers, TokenSource, fit_scalers, token_source
 from training_fixture import cohort
 
@@ -27,26 +26,53 @@ BOTH = ("slides", "omics")
 EDGES = np.array([6.0, 12.0, 24.0])
 
 
-def prepared(modalities: tuple[str, ...] = BOTH) -> tuple[TokenSource, Targets]:
+MODALITIES = {"abmil": ("slides",), "snn": ("omics",), "cmta": BOTH}
+COVARIATES = {"age": Covariate(type="continuous")}
+CPU = torch.device("cpu")
+
+
+def prepared(modalities: tuple[str, ...] = BOTH) -> tuple[TokenSource, Outcomes]:
     inputs, time, event = cohort()
     ids = inputs.clinical.index.tolist()
-    scalers = fit_scalers(inputs, ids[:40], modalities, OmicsConfig())
-    return token_source(inputs, ids, modalities, scalers), targets_of(
-        time, event, EDGES, np.arange(len(time)) < 40
-    )
+    scalers = fit_scalers(inputs, ids[:40], modalities, OmicsConfig(), COVARIATES)
+    fitted = np.arange(len(time)) < 40
+    source = token_source(inputs, ids, modalities, scalers)
+    return source, discrete_outcomes(time, event, EDGES, fitted)
 
 
-def fitted(kind: str = "abmil", **options: object) -> tuple[dict, Progress]:
-    modalities = {"abmil": ("slides",), "snn": ("omics",), "cmta": BOTH}[kind]
-    source, targets = prepared(modalities)
-    return fit_member(
-        lambda: build(kind, source.shapes(4), {} if kind == "snn" else {"width": 32}),
-        source,
-        targets,
-        list(range(40)),
-        list(range(40, 56)),
-        **{"settings": SETTINGS, "seed": 3, "device": torch.device("cpu"), **options},
+def task_of(
+    source: TokenSource,
+    outcomes: Outcomes,
+    settings: TrainingConfig = SETTINGS,
+    seed: int = 3,
+    inner: tuple[int, ...] = tuple(range(40, 56)),
+) -> Task:
+    time, event = outcomes.time_months, outcomes.event
+    hiding = fit_hiding(
+        settings.missingness,
+        settings.modality_dropout,
+        source.available,
+        time,
+        event,
+        np.arange(len(time)) < 40,
+        source.modalities,
     )
+    return Task(source, outcomes, hiding, tuple(range(40)), inner, settings, seed)
+
+
+def fit_task(
+    task: Task, kind: str, resume: Resume | None = None
+) -> tuple[dict[str, torch.Tensor], Progress]:
+    options = {} if kind == "snn" else {"width": 32}
+    shapes = task.source.shapes(len(task.outcomes.marginal))
+    fabric = start_engine(task.settings, CPU)
+    return fit_member(lambda: build(kind, shapes, options), task, fabric, resume)
+
+
+def fitted(
+    kind: str = "abmil", resume: Resume | None = None, **changes: object
+) -> tuple[dict[str, torch.Tensor], Progress]:
+    return fit_task(task_of(*prepared(MODALITIES[kind]), **changes), kind, resume)
 
 
 def test_tokens_are_standardised_on_the_training_part() -> None:
@@ -132,10 +158,10 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, history = fitted("abmil")
-    resume = {"resume": tmp_path / "member.safetensors", "resume_key": "k"}
+    resume = Resume(tmp_path / "member.safetensors", "k", seconds_between=0.0)
     genuine, calls = fit.run_epoch, []
 
-    def killed_in_third(*arguments: object) -> fit.Epoch:
+    def killed_in_third(*arguments: object) -> Epoch:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
@@ -143,8 +169,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 
     monkeypatch.setattr(fit, "run_epoch", killed_in_third)
     with pytest.raises(KeyboardInterrupt):
-        fitted("abmil", seconds_between_checkpoints=0.0, **resume)
-    resumed, progress = fitted("abmil", seconds_between_checkpoints=0.0, **resume)
+        fitted("abmil", resume)
+    resumed, progress = fitted("abmil", resume)
     assert len(calls) == 5  # epochs 1, 2, the killed third, then 3 and 4
     assert progress == history
     for name, value in whole.items():
@@ -153,8 +179,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 
 def test_a_resume_file_of_other_settings_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "member.safetensors"
-    fitted("snn", resume=path, resume_key="old")
-    fresh, progress = fitted("snn", resume=path, resume_key="new")
+    fitted("snn", Resume(path, "old"))
+    fresh, progress = fitted("snn", Resume(path, "new"))
     assert len(progress.history) == 4
     plain, _ = fitted("snn")
     assert all(torch.equal(value, plain[name]) for name, value in fresh.items())
@@ -164,7 +190,7 @@ def test_early_stopping_keeps_the_best_inner_epoch() -> None:
     settings = TrainingConfig(patience=2, epochs=10)
     progress = Progress()
     for number, inner in enumerate([1.0, 0.8, 0.9, 0.8, 0.7]):
-        progress = progress.after(fit.Epoch(number, 0.0, inner), settings)
+        progress = progress.after(Epoch(0, number, 0.0, inner), settings)
         if progress.finished:
             break
     assert len(progress.history) == 4  # 0.8 again is no improvement
@@ -175,30 +201,17 @@ def test_early_stopping_keeps_the_best_inner_epoch() -> None:
 
 def test_inner_outcomes_change_no_gradient() -> None:
     """The inner part may choose the epoch; it must not train."""
-    source, targets = prepared(("omics",))
-    flipped = Targets(targets.bins, targets.event.copy(), targets.lived, targets.marginal)
+    source, outcomes = prepared(("omics",))
+    flipped = replace(outcomes, event=outcomes.event.copy())
     flipped.event[40:56] = ~flipped.event[40:56]
     settings = SETTINGS.model_copy(update={"epochs": 1})
-    weights = []
-    for used in (targets, flipped):
-        best, _ = fit_member(
-            lambda: build("snn", source.shapes(4), {}),
-            source,
-            used,
-            list(range(40)),
-            list(range(40, 56)),
-            settings,
-            3,
-            torch.device("cpu"),
-        )
-        weights.append(best)
+    weights = [fit_task(task_of(source, o, settings), "snn")[0] for o in (outcomes, flipped)]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
 @pytest.mark.parametrize("kind", ["abmil", "snn", "cmta"])
 def test_prediction_in_any_batching_is_the_same(kind: str) -> None:
-    modalities = {"abmil": ("slides",), "snn": ("omics",), "cmta": BOTH}[kind]
-    source, _ = prepared(modalities)
+    source, _ = prepared(MODALITIES[kind])
     torch.manual_seed(0)
     model = build(kind, source.shapes(4), {"width": 32})
     rows = list(range(60))
@@ -210,27 +223,148 @@ def test_prediction_in_any_batching_is_the_same(kind: str) -> None:
 
 
 def test_diverging_training_says_so() -> None:
-    source, targets = prepared(("omics",))
-    broken = replace(source, omics=np.full_like(source.omics, np.inf))
+    source, outcomes = prepared(("omics",))
+    broken = replace(source, single={"omics": np.full_like(source.single["omics"], np.inf)})
     with pytest.raises(RetryableError, match="learning_rate"):
-        fit_member(
-            lambda: build("snn", source.shapes(4), {}),
-            broken,
-            targets,
-            list(range(40)),
-            [40],
-            SETTINGS,
-            0,
-            torch.device("cpu"),
-        )
+        fit_task(task_of(broken, outcomes), "snn")
 
 
 def test_scalers_round_trip() -> None:
     inputs, _, _ = cohort()
     ids = inputs.clinical.index.tolist()
-    scalers = fit_scalers(inputs, ids, BOTH, OmicsConfig())
-    again = Scalers.from_arrays(scalers.arrays())
-    one = token_source(inputs, ids, BOTH, scalers)
-    two = token_source(inputs, ids, BOTH, again)
-    np.testing.assert_array_equal(one.omics, two.omics)
+    every = (*BOTH, "clinical")
+    scalers = fit_scalers(inputs, ids, every, OmicsConfig(), COVARIATES)
+    again = Scalers.from_stored(scalers.arrays(), scalers.clinical.to_json())
+    one, two = (token_source(inputs, ids, every, fitted) for fitted in (scalers, again))
+    for name in ("omics", "clinical"):
+        np.testing.assert_array_equal(one.single[name], two.single[name])
     torch.testing.assert_close(one.batch([0]).tokens["slides"], two.batch([0]).tokens["slides"])
+
+
+def test_moments_of_tiles_count_patients_alike_and_split_slides_change_nothing() -> None:
+    inputs, _, _ = cohort()
+    ids = inputs.clinical.index.tolist()
+    whole = fit_scalers(inputs, ids, ("slides",), OmicsConfig())
+    bags = [bag.features.astype(np.float64) for bag in inputs.bags.values()]
+    mean = np.mean([values.mean(0) for values in bags], axis=0)
+    std = np.sqrt(np.mean([np.square(values).mean(0) for values in bags], axis=0) - mean**2)
+    np.testing.assert_allclose(whole.slide_mean, mean, rtol=1e-12)
+    np.testing.assert_allclose(whole.slide_std, std, rtol=1e-9)
+    cut = {
+        patient: replace(bag, slides=(bag.features[:4], bag.features[4:]))
+        for patient, bag in inputs.bags.items()
+    }
+    split = replace(inputs, bags=cut)
+    again = fit_scalers(split, ids, ("slides",), OmicsConfig())
+    np.testing.assert_allclose(again.slide_mean, whole.slide_mean, rtol=1e-12)
+    one = token_source(inputs, ids, ("slides",), whole).batch([3, 5], 7, (1,))
+    two = token_source(split, ids, ("slides",), whole).batch([3, 5], 7, (1,))
+    assert torch.equal(one.tokens["slides"], two.tokens["slides"])
+
+
+def test_clinical_tokens_are_absent_where_nothing_is_known() -> None:
+    inputs, _, _ = cohort()
+    ids = inputs.clinical.index.tolist()
+    inputs.clinical.loc[ids[3], "age"] = ""
+    scalers = fit_scalers(inputs, ids[:40], ("clinical",), OmicsConfig(), COVARIATES)
+    batch = token_source(inputs, ids, ("clinical",), scalers).batch([2, 3])
+    assert batch.available.tolist() == [[True], [False]]
+    assert batch.tokens["clinical"].shape == (2, 1, 1)
+
+
+def test_withheld_modalities_are_absent_for_every_reader() -> None:
+    inputs, _, _ = cohort()
+    ids = inputs.clinical.index.tolist()
+    less = inputs.without({"slides": {ids[0]}, "omics": {ids[1]}, "clinical": {ids[2]}})
+    for modality, gone in (("slides", 0), ("omics", 1), ("clinical", 2)):
+        before, after = (each.available(modality, ids) for each in (inputs, less))
+        assert np.flatnonzero(before != after).tolist() == [gone]
+    assert inputs.clinical.loc[ids[2], "age"] != ""  # the original is untouched
+
+
+def test_hidden_modalities_are_not_in_the_batch() -> None:
+    source, _ = prepared()
+    hidden = np.array([[True, False], [False, True]])
+    batch = source.batch([0, 1], hidden=hidden)
+    assert batch.available.tolist() == [[False, True], [True, False]]
+    assert batch.mask["slides"].any(dim=1).tolist() == [False, True]
+
+
+def test_batches_of_an_epoch_hold_every_row_once_and_similar_sizes() -> None:
+    settings = TrainingConfig(batch_size=4, max_tiles=1000)
+    sizes = np.random.default_rng(0).integers(1, 1000, 96).tolist()
+    rows = list(range(1000, 1096))
+    batches = epoch_batches(rows, sizes, settings, np.random.default_rng(1))
+    assert sorted(row for batch in batches for row in batch) == rows
+    again = epoch_batches(rows, sizes, settings, np.random.default_rng(2))
+    assert [set(batch) for batch in batches] != [set(batch) for batch in again]
+    padded = sum(max(sizes[row - 1000] for row in batch) * len(batch) for batch in batches)
+    assert padded < 1.25 * sum(sizes)  # without buckets about 1.6
+
+
+def test_fixed_epochs_keep_the_last_and_need_no_inner_patients() -> None:
+    settings = SETTINGS.model_copy(update={"stop": "fixed", "epochs": 3, "patience": 1})
+    task = task_of(*prepared(("omics",)), settings=settings, inner=())
+    best, progress = fit_task(task, "snn")
+    assert len(progress.history) == 3
+    assert progress.best_epoch == 2
+    assert all(epoch.inner_loss is None for epoch in progress.history)
+    longer, _ = fit_task(replace(task, settings=settings.model_copy(update={"epochs": 4})), "snn")
+    assert not all(torch.equal(value, longer[name]) for name, value in best.items())
+
+
+def test_partial_likelihood_trains_a_single_column() -> None:
+    source, outcomes = prepared(("omics",))
+    cox = cox_outcomes(outcomes.time_months, outcomes.event)
+    settings = SETTINGS.model_copy(update={"epochs": 25, "patience": 25, "batch_size": 20})
+    best, progress = fit_task(task_of(source, cox, settings), "snn")
+    assert best["head.weight"].shape[0] == 1
+    assert progress.best_loss < progress.history[0].inner_loss
+
+
+def test_stages_follow_each_other_and_resume_in_the_right_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    class Staged(SNN):
+        stages = ("first", "second")
+
+        def begin(self, stage: str) -> None:
+            begun.append(stage)
+            for parameter in self.layers.parameters():
+                parameter.requires_grad = stage == "first"
+
+    source, outcomes = prepared(("omics",))
+    task = task_of(source, outcomes, SETTINGS.model_copy(update={"epochs": 2}))
+    fabric = start_engine(task.settings, CPU)
+    shapes = source.shapes(4)
+    whole, progress = fit_member(lambda: Staged(shapes), task, fabric)
+    assert begun == ["first", "second"]
+    assert [(epoch.stage, epoch.epoch) for epoch in progress.history] == [
+        (0, 0), (0, 1), (1, 0), (1, 1),
+    ]  # fmt: skip
+    genuine, calls = fit.run_epoch, []
+
+    def killed_in_fourth(*arguments: object) -> Epoch:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return genuine(*arguments)
+
+    monkeypatch.setattr(fit, "run_epoch", killed_in_fourth)
+    resume = Resume(tmp_path / "member.safetensors", "k", seconds_between=0.0)
+    with pytest.raises(KeyboardInterrupt):
+        fit_member(lambda: Staged(shapes), task, fabric, resume)
+    resumed, _ = fit_member(lambda: Staged(shapes), task, fabric, resume)
+    assert len(calls) == 5
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_bf16_training_stays_close_to_fp32() -> None:
+    exact, _ = fitted("abmil")
+    rough, _ = fitted("abmil", settings=SETTINGS.model_copy(update={"precision": "bf16"}))
+    assert all(value.dtype == torch.float32 for value in rough.values())
+    assert any(not torch.equal(value, rough[name]) for name, value in exact.items())
+    for name, value in exact.items():
+        torch.testing.assert_close(value, rough[name], atol=0.02, rtol=0)

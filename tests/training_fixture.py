@@ -12,7 +12,7 @@ def bag(values: np.ndarray, patient: str) -> Bag:
     rows = np.arange(len(values))
     grid = np.stack([rows % 6, rows // 6], axis=1)
     return Bag(
-        features=values.astype(np.float32),
+        slides=(values.astype(np.float32),),
         grid=grid,
         coords=grid * 256,
         tile_px0=np.full(len(values), 256.0),

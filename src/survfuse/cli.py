@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -204,7 +205,30 @@ def add_model_commands(add: Adder) -> None:
     command.add_argument("--folds", type=Path, nargs="+", required=True, help="fold directories")
     input_options(command)
     path_option(command, "--out", "table of predictions")
+    path_option(command, "--patterns", "table of risks from one modality at a time", required=False)
     path_option(command, "--attention", "file of attention weights", required=False)
+    command = add(
+        "explain",
+        explain_command,
+        "Say what moved the estimates of a network, with how stable that is over folds.",
+        "--config configs/demo.yaml --model survfuse --folds results/demo/splits/r0f* "
+        "--splits results/demo/splits/splits.tsv --clinical results/demo/cohort/clinical.tsv "
+        "--slides results/demo/slides/slides.tsv --omics results/demo/omics/omics.npz "
+        "--models results/demo/models --out results/demo/predictions/survfuse.explain.h5",
+    )
+    command.add_argument("--folds", type=Path, nargs="+", required=True, help="fold directories")
+    input_options(command)
+    path_option(command, "--out", "file of explanations")
+    command = add(
+        "list-inputs",
+        inputs_command,
+        "List who has which modality, after bad slides were set aside.",
+        "--config configs/demo.yaml --clinical results/demo/cohort/clinical.tsv "
+        "--slides results/demo/slides/slides.tsv --omics results/demo/omics/omics.npz "
+        "--splits results/demo/splits/splits.tsv --out results/demo/cohort/availability.tsv",
+    )
+    file_options(command)
+    path_option(command, "--out", "table to write")
     command = add(
         "evaluate",
         evaluate_command,
@@ -217,6 +241,8 @@ def add_model_commands(add: Adder) -> None:
     path_option(command, "--splits", "splits.tsv")
     path_option(command, "--predictions", "directory of the prediction tables")
     path_option(command, "--truth", "truth.tsv of a simulated cohort", required=False)
+    path_option(command, "--availability", "table of who has which modality", required=False)
+    path_option(command, "--explained", "explanations of one model", required=False)
     path_option(command, "--tidy", "also write all predictions as one long table", required=False)
     path_option(command, "--out", "file to write")
     command = add(
@@ -233,12 +259,17 @@ def add_model_commands(add: Adder) -> None:
 def input_options(command: argparse.ArgumentParser) -> None:
     """Options of the commands that run a model; none of them leads to a test outcome."""
     command.add_argument("--model", required=True, help="name of the model row")
+    file_options(command)
+    path_option(command, "--models", "directory of fitted models")
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+
+
+def file_options(command: argparse.ArgumentParser) -> None:
+    """Options that name what is known of the patients, outcomes excepted."""
     path_option(command, "--splits", "splits.tsv (patients and folds, no outcomes)")
     path_option(command, "--clinical", "clinical.tsv (covariates, no outcomes)")
     path_option(command, "--slides", "table of all slides", required=False)
     path_option(command, "--omics", "packed gene matrix", required=False)
-    path_option(command, "--models", "directory of fitted models")
-    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
 
 
 def simulate_command(given: argparse.Namespace) -> None:
@@ -319,15 +350,36 @@ def omics_command(given: argparse.Namespace) -> None:
 
 def train_command(given: argparse.Namespace) -> None:
     from survfuse.config import load
-    from survfuse.training.stage import InputPaths, train_fold
+    from survfuse.training.inputs import InputPaths
+    from survfuse.training.stage import train_fold
 
+    stop_when_asked()
     paths = InputPaths(given.splits, given.clinical, given.slides, given.omics)
     train_fold(load(given.config), given.model, given.fold, paths, given.models, given.device)
 
 
+def stop_when_asked() -> None:
+    """Turn a scheduler's warning into exit code 75: the job is worth running again.
+
+    SLURM sends SIGTERM before it pre-empts a job or ends one at its time limit, or SIGUSR1 where
+    `--signal` asks for it. Training continues from its last checkpoint, of at most a minute and an
+    epoch ago.
+    """
+
+    def stop(number: int, _: object) -> None:
+        raise RetryableError(
+            f"stopped by {signal.Signals(number).name}; run the same command to continue from the "
+            "last checkpoint"
+        )
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGUSR1, stop)
+
+
 def predict_command(given: argparse.Namespace) -> None:
     from survfuse.config import load
-    from survfuse.training.stage import InputPaths, predict_model
+    from survfuse.training.inputs import InputPaths
+    from survfuse.training.predict import predict_model
 
     paths = InputPaths(given.splits, given.clinical, given.slides, given.omics)
     predict_model(
@@ -337,9 +389,28 @@ def predict_command(given: argparse.Namespace) -> None:
         paths,
         given.models,
         given.out,
+        given.patterns,
         given.attention,
         given.device,
     )
+
+
+def explain_command(given: argparse.Namespace) -> None:
+    from survfuse.config import load
+    from survfuse.training.explaining import explain_model
+    from survfuse.training.inputs import InputPaths
+
+    paths = InputPaths(given.splits, given.clinical, given.slides, given.omics)
+    explain_model(
+        load(given.config), given.model, given.folds, paths, given.models, given.out, given.device
+    )
+
+
+def inputs_command(given: argparse.Namespace) -> None:
+    from survfuse.training.inputs import InputPaths
+
+    paths = InputPaths(given.splits, given.clinical, given.slides, given.omics)
+    paths.write_availability(given.out)
 
 
 def evaluate_command(given: argparse.Namespace) -> None:
@@ -360,6 +431,15 @@ def evaluate_command(given: argparse.Namespace) -> None:
         config.grid_months(),
         given.truth,
         given.out,
+        {
+            name: path
+            for name in tables
+            if (path := given.predictions / f"{name}.patterns.tsv").is_file()
+        },
+        given.availability,
+        {given.explained.name.removesuffix(".explain.h5"): given.explained}
+        if given.explained
+        else {},
     )
 
 

@@ -75,6 +75,7 @@ rule check_cohort:
         OUT / "cohort" / "clinical.tsv",
         OUT / "cohort" / "outcomes.tsv",
         OUT / "cohort" / "slides.tsv",
+        OUT / "cohort" / "availability.tsv",
         OUT / "cohort" / "cohort.json",
     log:
         OUT / "logs" / "check_cohort.log",
@@ -109,7 +110,7 @@ rule make_splits:
     params:
         config=CONFIG,
         results=OUT,
-        settings=settings("splits"),
+        settings=settings("splits", "cohort"),
     shell:
         "survfuse make-splits --config {params.config:q} --cohort {params.results:q}/cohort --out {params.results:q}/splits"
         " --log {log:q}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from survfuse.config import load
 from survfuse.errors import UserInputError
+from survfuse.kinds import explained_model
 
 
 def load_settings(files):
@@ -49,6 +50,7 @@ REPEATS = 1 if SETTINGS.cohort.folds else SETTINGS.splits.repeats
 FOLDS = [f"r{r}f{f}" for r in range(REPEATS) for f in range(SETTINGS.splits.folds)]
 BATCHES = range(count_batches())
 SLIDES = OUT / "slides" / "slides.tsv" if SETTINGS.cohort.slides else []
+EXPLAINED = explained_model(SETTINGS)
 OMICS = OUT / "omics" / "omics.npz" if SETTINGS.cohort.omics else []
 
 

@@ -53,6 +53,7 @@ rule predict:
         parts=parts_fitted,
     output:
         table=OUT / "predictions" / "{model}.tsv",
+        patterns=OUT / "predictions" / "{model}.patterns.tsv",
         attention=OUT / "predictions" / "{model}.attention.h5",
     log:
         OUT / "logs" / "predict" / "{model}.log",
@@ -73,5 +74,64 @@ rule predict:
     shell:
         "survfuse predict --config {params.config:q} --model {wildcards.model} --folds {params.folds:q}"
         " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
-        " --models {params.results:q}/models --out {output.table:q} --attention {output.attention:q}"
+        " --models {params.results:q}/models --out {output.table:q} --patterns {output.patterns:q}"
+        " --attention {output.attention:q}"
         " --device {params.device} --log {log:q}"
+
+
+rule explain:
+    """What moved the estimates of the model that the reports show."""
+    input:
+        fitted=expand(OUT / "models" / "{{model}}" / "{fold}" / "fit.json", fold=FOLDS),
+        test_ids=expand(OUT / "splits" / "{fold}" / "test_ids.tsv", fold=FOLDS),
+        splits=OUT / "splits" / "splits.tsv",
+        clinical=OUT / "cohort" / "clinical.tsv",
+        slides=SLIDES,
+        omics=OMICS,
+    output:
+        OUT / "predictions" / "{model}.explain.h5",
+    log:
+        OUT / "logs" / "explain" / "{model}.log",
+    benchmark:
+        OUT / "benchmarks" / "explain" / "{model}.tsv"
+    threads: SETTINGS.training.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        config=CONFIG,
+        results=OUT,
+        settings=settings("training"),
+        folds=lambda wildcards, input: [str(Path(ids).parent) for ids in input.test_ids],
+        slides=optional("--slides", SLIDES),
+        omics=optional("--omics", OMICS),
+        device=device,
+    shell:
+        "survfuse explain --config {params.config:q} --model {wildcards.model} --folds {params.folds:q}"
+        " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
+        " --models {params.results:q}/models --out {output:q} --device {params.device} --log {log:q}"
+
+
+rule list_inputs:
+    """Who has which modality, after bad slides were set aside."""
+    input:
+        splits=OUT / "splits" / "splits.tsv",
+        clinical=OUT / "cohort" / "clinical.tsv",
+        slides=SLIDES,
+        omics=OMICS,
+    output:
+        OUT / "predictions" / "availability.tsv",
+    log:
+        OUT / "logs" / "list_inputs.log",
+    benchmark:
+        OUT / "benchmarks" / "list_inputs.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        config=CONFIG,
+        slides=optional("--slides", SLIDES),
+        omics=optional("--omics", OMICS),
+    shell:
+        "survfuse list-inputs --config {params.config:q} --splits {input.splits:q}"
+        " --clinical {input.clinical:q} {params.slides} {params.omics} --out {output:q} --log {log:q}"

@@ -5,6 +5,7 @@ TRUTH = (
     if SETTINGS.source and SETTINGS.source.kind == "simulate"
     else []
 )
+EXPLANATIONS = OUT / "predictions" / f"{EXPLAINED.name}.explain.h5" if EXPLAINED else []
 
 
 rule evaluate:
@@ -13,6 +14,9 @@ rule evaluate:
         outcomes=OUT / "cohort" / "outcomes.tsv",
         splits=OUT / "splits" / "splits.tsv",
         predictions=expand(OUT / "predictions" / "{model}.tsv", model=MODELS),
+        patterns=expand(OUT / "predictions" / "{model}.patterns.tsv", model=MODELS),
+        availability=OUT / "predictions" / "availability.tsv",
+        explained=EXPLANATIONS,
         truth=TRUTH,
     output:
         scores=OUT / "evaluation" / "evaluation.json",
@@ -29,9 +33,11 @@ rule evaluate:
         results=OUT,
         settings=settings("evaluation", "models"),
         truth=optional("--truth", TRUTH),
+        explained=optional("--explained", EXPLANATIONS),
     shell:
         "survfuse evaluate --config {params.config:q} --outcomes {input.outcomes:q}"
         " --splits {input.splits:q} --predictions {params.results:q}/predictions {params.truth}"
+        " --availability {input.availability:q} {params.explained}"
         " --out {output.scores:q} --tidy {output.tidy:q} --log {log:q}"
 
 
@@ -41,6 +47,7 @@ rule report:
         OUT / "evaluation" / "evaluation.json",
         OUT / "cohort" / "cohort.json",
         expand(OUT / "predictions" / "{model}.attention.h5", model=MODELS),
+        EXPLANATIONS,
         SLIDES,
         OMICS,
     output:
@@ -55,6 +62,6 @@ rule report:
     params:
         config=CONFIG,
         results=OUT,
-        settings=settings("report", "evaluation", "cohort", "slides"),
+        settings=settings("report", "evaluation", "cohort", "slides", "training"),
     shell:
         "survfuse report --config {params.config:q} --results {params.results:q} --out {params.results:q}/report --log {log:q}"

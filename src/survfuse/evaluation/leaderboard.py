@@ -8,12 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from survfuse.config import EvaluationConfig, ModelConfig
+from survfuse.evaluation.availability import associations, read_availability
 from survfuse.evaluation.compare import FoldScores, paired_difference
+from survfuse.evaluation.explained import summarise
+from survfuse.evaluation.explanations import read_explanations
 from survfuse.evaluation.intervals import CORRECTED_T
 from survfuse.evaluation.kaplan_meier import curve
+from survfuse.evaluation.patterns import score_patterns
 from survfuse.evaluation.protocol import TAU_RULE, TAU_SET, Protocol, prepare
 from survfuse.evaluation.risk_groups import risk_groups
-from survfuse.evaluation.rows import Row, oracle_row, place, read_row, require_rows
+from survfuse.evaluation.rows import (
+    COMBINING,
+    Row,
+    oracle_row,
+    place,
+    read_row,
+    require_rows,
+)
 from survfuse.evaluation.scores import harrell_scores, score_model
 from survfuse.evaluation.statements import (
     FIXED_NOTES,
@@ -37,21 +48,30 @@ def evaluate(
     grid: Sequence[float],
     truth: Path | None,
     out: Path,
+    patterns: Mapping[str, Path] | None = None,
+    availability: Path | None = None,
+    explained: Mapping[str, Path] | None = None,
 ) -> None:
     """Score the out-of-fold predictions of all models and write evaluation.json.
 
     `grid`: times in months of the survival columns. `truth`: table of patient_id and log_hazard of
-    a simulated cohort, which adds the oracle row. Raises UserInputError if a mandatory row (the
-    clinical Cox model, the control on permuted outcomes) or the reference is missing, or if a
-    table is wrong or does not match the splits.
+    a simulated cohort, which adds the oracle row. `patterns`: tables of the models that were also
+    shown one modality alone. `availability`: table of who has which modality. `explained`: explanations
+    of models. Raises UserInputError if a mandatory row (the clinical Cox model, the control on permuted outcomes) or the reference
+    is missing, or if a table is wrong or does not match the splits.
     """
     require_rows(models, config, prediction_paths)
     study = read_study(outcomes, splits)
     protocol = prepare(study, config, grid)
-    rows = [read_row(model, models, prediction_paths[model.name], study) for model in models]
+    alone = patterns or {}
+    rows = [
+        read_row(model, models, prediction_paths[model.name], alone.get(model.name), study)
+        for model in models
+    ]
+    present = read_availability(availability, study) if availability else {}
     if truth is not None:
         rows.append(oracle_row(truth, study))
-    scored = {row.model: row.heading() | score_model(protocol, row.predicted) for row in rows}
+    scored = {row.model: score_row(row, protocol) for row in rows}
     rows.sort(key=lambda row: place(row, scored[row.model]))
     by_fold = {row.model: harrell_scores(protocol, row.predicted) for row in rows}
     comparisons = compare_rows(rows, by_fold, config.reference, protocol)
@@ -74,6 +94,11 @@ def evaluate(
         "splits_sha256": sha256_file(splits),
         "rows": [scored[row.model] for row in rows],
         "comparisons": comparisons,
+        "availability": associations(present, study.outcome, config.confidence),
+        "explained": {
+            name: summarise(study, read_explanations(path), config.confidence)
+            for name, path in (explained or {}).items()
+        },
         "risk_groups": groups,
         "cohort_curve": curve(study.outcome, config.confidence).as_json(),
         "oracle": {"harrell_c": scored["oracle"]["harrell_c"]["value"]} if truth else None,
@@ -89,17 +114,29 @@ def evaluate(
     log.info("%d rows scored on %d folds", len(rows), len(study.folds))
 
 
+def score_row(row: Row, protocol: Protocol) -> dict[str, Any]:
+    """A row as evaluation.json holds it; `patterns` only where the model has any."""
+    scored = row.heading() | score_model(protocol, row.predicted)
+    if row.patterns:
+        scored["patterns"] = score_patterns(protocol, row.predicted, row.patterns)
+    return scored
+
+
 def compare_rows(
     rows: Sequence[Row], by_fold: Mapping[str, FoldScores], reference: str, protocol: Protocol
 ) -> list[dict[str, Any]]:
-    """Every model against the reference; fusions also against the site and the best modality."""
-    unimodal = [row.model for row in rows if row.role == "unimodal"]  # best first
-    sites = [row.model for row in rows if row.role == "site"]
+    """Every model against the reference, and against what it has to be better than.
+
+    A model of several modalities has to beat the site and the best single modality; a fusion also
+    the best classical model. `rows` are sorted, the best first.
+    """
+    first = {row.role: row.model for row in reversed(rows)}
     comparisons = []
     for row in rows:
         against = [reference] if row.role != "oracle" else []
-        if row.role in ("fusion", "late"):
-            against += sites[:1] + unimodal[:1]
+        if row.role in COMBINING:
+            rivals = ["site", "unimodal"] + ["classical"] * (row.role != "classical")
+            against += [first[role] for role in rivals if role in first]
         for other in dict.fromkeys(against):
             if other == row.model:
                 continue

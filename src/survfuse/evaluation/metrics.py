@@ -56,8 +56,8 @@ def harrell_c(outcome: Outcome, risk: np.ndarray) -> Concordance:
     Raises NoComparablePairsError if nobody is known to outlive an event (also when all events
     share one time, where scikit-survival returns NaN), UserInputError for a missing risk.
     """
-    risk = ranks(risk)
     pairs = comparable_pairs(outcome)
+    risk = ranks(risk)
     value = concordance_index_censored(outcome.event, outcome.time, risk)[0]
     return Concordance(float(value), pairs)
 

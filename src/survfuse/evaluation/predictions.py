@@ -9,7 +9,7 @@ the model cannot state. Rows are counted as a spreadsheet shows them: the header
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +51,8 @@ def check_predictions(frame: pd.DataFrame, path: Path) -> None:
     That is: a missing or unknown column, no rows, a patient twice in one repeat, a risk that is
     not a number, a probability outside [0, 1], survival that rises with time.
     """
-    if missing := [name for name in (*KEYS, "risk") if name not in frame]:
-        raise UserInputError(f"{path}: the column {missing[0]} is missing; predict again")
-    others = [name for name in frame.columns if name not in (*KEYS, "risk")]
-    if unknown := [name for name in others if not PROBABILITY.match(name)]:
-        raise UserInputError(
-            f"{path}: the column {unknown[0]} is not known; keep {', '.join(KEYS)}, risk, surv_T, "
-            "risk_low_T and risk_high_T, with T in months"
-        )
+    others = [name for name in frame.columns if PROBABILITY.match(name)]
+    refuse_columns(frame, [*KEYS, "risk"], others, path)
     if not len(frame):
         raise UserInputError(f"{path}: the table has no rows; predict again")
     refuse_twice(frame, ["patient_id", "repeat"], path)
@@ -75,6 +69,19 @@ def check_predictions(frame: pd.DataFrame, path: Path) -> None:
     curves = frame[survival_columns(frame)].ffill(axis=1).to_numpy(dtype=float)
     rises = np.asarray((np.diff(curves, axis=1) > ROUNDING).any(axis=1))
     refuse(rises, frame, path, "the survival probability rises with time")
+
+
+def refuse_columns(
+    frame: pd.DataFrame, required: Sequence[str], optional: Sequence[str], path: Path
+) -> None:
+    """Raise UserInputError if a required column is missing, or one is in neither list."""
+    if missing := [name for name in required if name not in frame]:
+        raise UserInputError(f"{path}: the column {missing[0]} is missing; predict again")
+    if unknown := [name for name in frame.columns if name not in (*required, *optional)]:
+        also = ", surv_T, risk_low_T and risk_high_T, with T in months" if optional else ""
+        raise UserInputError(
+            f"{path}: the column {unknown[0]} is not known; keep {', '.join(required)}{also}"
+        )
 
 
 def refuse(bad: np.ndarray, frame: pd.DataFrame, path: Path, problem: str) -> None:
@@ -101,8 +108,24 @@ def months_of(column: str) -> float:
 def match_study(frame: pd.DataFrame, study: Study, path: Path) -> pd.DataFrame:
     """The rows in the order repeat, then patient of the study: shape (repeats * n, columns).
 
-    Raises UserInputError if a patient is unknown, was predicted in another fold than the splits
-    say, or is missing: paired comparisons need every model on the same patients.
+    Raises UserInputError as `match_folds` does, or if a patient is missing: paired comparisons need
+    every model on the same patients.
+    """
+    matched = match_folds(frame, study, path)
+    expected = study.n_repeats * len(study.patient_ids)
+    if (short := expected - len(frame)) > 0:
+        raise UserInputError(
+            f"{path}: {short} of {expected} predictions are missing; predict every patient "
+            "of every repeat again"
+        )
+    return matched.sort_values(["repeat", "row"]).drop(columns="row")
+
+
+def match_folds(frame: pd.DataFrame, study: Study, path: Path) -> pd.DataFrame:
+    """The table with a column `row`, the place of the patient in the study.
+
+    Raises UserInputError if a patient is unknown, or was predicted in another repeat or fold than
+    the splits say.
     """
     expected = pd.concat(
         pd.DataFrame(
@@ -120,12 +143,7 @@ def match_study(frame: pd.DataFrame, study: Study, path: Path) -> pd.DataFrame:
     merged = frame.merge(expected, how="left", on=["repeat", "patient_id"])
     moved = (merged["fold"] != merged["expected"]).to_numpy()
     refuse(moved, merged, path, "the splits test this patient in another repeat or fold")
-    if (short := len(expected) - len(frame)) > 0:
-        raise UserInputError(
-            f"{path}: {short} of {len(expected)} predictions are missing; predict every patient "
-            "of every repeat again"
-        )
-    return merged.sort_values(["repeat", "row"]).drop(columns=["row", "expected"])
+    return merged.drop(columns="expected")
 
 
 def tidy(paths: Mapping[str, str | Path]) -> pd.DataFrame:

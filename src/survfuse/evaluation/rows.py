@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +11,15 @@ import numpy as np
 
 from survfuse.config import EvaluationConfig, ModelConfig
 from survfuse.errors import UserInputError
+from survfuse.evaluation.patterns import read_patterns
 from survfuse.evaluation.predictions import match_study, read_predictions
 from survfuse.evaluation.scores import ModelPredictions, from_table
 from survfuse.evaluation.study import Study, read_table, refuse_twice
+from survfuse.kinds import kind_of, label_of, reads_of
 
-# Kinds that are not a fusion of slides and genes: their role and what they read.
-KINDS = {
-    "site_only": ("site", ["site"]),
-    "clinical_cox": ("clinical", ["clinical"]),
-    "snn": ("unimodal", ["omics"]),
-    "abmil": ("unimodal", ["slides"]),
-    "late_fusion": ("late", []),
-}
-FUSION = ("fusion", ["slides", "omics"])
-LABELS = {
-    "site_only": "Site only",
-    "clinical_cox": "Clinical Cox",
-    "snn": "SNN (genes)",
-    "abmil": "ABMIL (slides)",
-    "cmta": "CMTA",
-    "late_fusion": "Late fusion",
-}
 ORDER = {"site": 0, "clinical": 1, "control": 3, "oracle": 4}  # all other roles: 2
+# Models that are given several modalities, and so have to beat the best that is given one.
+COMBINING = ("fusion", "late", "classical")
 
 
 @dataclass(frozen=True)
@@ -45,6 +32,7 @@ class Row:
     role: str
     modalities: list[str]
     predicted: ModelPredictions
+    patterns: Mapping[str, np.ndarray] = field(default_factory=dict)  # risks, one modality shown
 
     def heading(self) -> dict[str, Any]:
         return {
@@ -60,7 +48,7 @@ def require_rows(
     models: Sequence[ModelConfig], config: EvaluationConfig, paths: Mapping[str, Path]
 ) -> None:
     """Raise UserInputError if the leaderboard lacks a row that makes the others readable."""
-    roles = {describe(model, models)[0] for model in models}
+    roles = {role_of(model, models) for model in models}
     if "clinical" not in roles:
         raise UserInputError(
             "models: the leaderboard needs a clinical row; add {name: clinical_cox, kind: "
@@ -83,23 +71,41 @@ def require_rows(
         raise UserInputError("models: the name 'oracle' is taken by the simulated truth; rename it")
 
 
-def describe(model: ModelConfig, models: Sequence[ModelConfig]) -> tuple[str, list[str]]:
-    """Role and modalities of a row; a late fusion reads what its parts read."""
-    role, modalities = KINDS.get(model.kind, FUSION)
-    if role == "late":
-        parts = [part for part in models if part.name in model.options.get("parts", [])]
-        read = [name for part in parts for name in KINDS.get(part.kind, FUSION)[1]]
-        modalities = list(dict.fromkeys(read))
-    return ("control" if model.permute_outcomes else role), modalities
+def role_of(model: ModelConfig, models: Sequence[ModelConfig]) -> str:
+    """What a row is on the leaderboard for.
+
+    site, clinical, late, unimodal (one modality), fusion (a network of several), classical (another
+    model of several), or control (permuted outcomes, whatever the kind).
+    """
+    if model.permute_outcomes:
+        return "control"
+    family = kind_of(model).family
+    if family not in ("network", "classical"):
+        return family
+    if len(reads_of(model, models)) < 2:
+        return "unimodal"
+    return "fusion" if family == "network" else "classical"
 
 
-def read_row(model: ModelConfig, models: Sequence[ModelConfig], path: Path, study: Study) -> Row:
-    """A model with its predictions, checked against the splits."""
+def read_row(
+    model: ModelConfig,
+    models: Sequence[ModelConfig],
+    path: Path,
+    patterns: Path | None,
+    study: Study,
+) -> Row:
+    """A model with its predictions, and those from one modality alone, checked with the splits."""
     table = match_study(read_predictions(path), study, path)
-    role, modalities = describe(model, models)
-    label = LABELS.get(model.name, model.name)
-    predicted = from_table(table, study.n_repeats)
-    return Row(model.name, model.kind, label, role, modalities, predicted)
+    reads = reads_of(model, models)
+    return Row(
+        model=model.name,
+        kind=model.kind,
+        label=label_of(model),
+        role=role_of(model, models),
+        modalities=list(reads),
+        predicted=from_table(table, study.n_repeats),
+        patterns=read_patterns(patterns, study, reads) if patterns else {},
+    )
 
 
 def oracle_row(truth: Path, study: Study) -> Row:

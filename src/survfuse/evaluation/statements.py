@@ -10,7 +10,7 @@ import numpy as np
 from survfuse.evaluation.metrics import HorizonError, NoComparablePairsError, comparable_pairs
 from survfuse.evaluation.protocol import Protocol
 from survfuse.evaluation.risk_groups import GROUPS
-from survfuse.evaluation.rows import Row
+from survfuse.evaluation.rows import COMBINING, Row
 
 FIXED_NOTES = (
     "Intervals of C and of differences repeat the whole training over folds (corrected resampled "
@@ -24,23 +24,26 @@ FIXED_NOTES = (
 def not_beaten(
     rows: Sequence[Row], comparisons: Sequence[dict[str, Any]], confidence: float
 ) -> list[str]:
-    """Say of every fusion model what it does not beat: its interval reaches 0 or below."""
+    """Say for every reference which models of several modalities are not shown to beat it.
+
+    That is, the interval of their difference reaches 0 or below.
+    """
     by_name = {row.model: row for row in rows}
-    notes = []
+    found: dict[str, list[str]] = {}
     for comparison in comparisons:
-        model, reference = by_name[comparison["model"]], by_name[comparison["reference"]]
-        low, high = comparison["low"], comparison["high"]
-        if model.role not in ("fusion", "late") or (low is not None and low > 0):
+        model, low = by_name[comparison["model"]], comparison["low"]
+        if model.role not in COMBINING or (low is not None and low > 0):
             continue
         if low is None:
-            found = comparison["reason"]
+            told = comparison["reason"]
         else:
-            found = (
-                f"difference in C {comparison['difference']:+.3f}, {confidence:.0%} interval "
-                f"{low:+.3f} to {high:+.3f}"
-            )
-        notes.append(f"{model.label} does not beat {reference.label} ({found}).")
-    return notes
+            told = f"{comparison['difference']:+.3f}, {low:+.3f} to {comparison['high']:+.3f}"
+        found.setdefault(comparison["reference"], []).append(f"{model.label} ({told})")
+    return [
+        f"Not shown to beat {by_name[reference].label} (difference in C, {confidence:.0%} "
+        f"interval): {'; '.join(models)}."
+        for reference, models in found.items()
+    ]
 
 
 def leaking_controls(rows: Sequence[Row], scored: Mapping[str, dict[str, Any]]) -> list[str]:

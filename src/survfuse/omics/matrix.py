@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,11 @@ class OmicsMatrix:
         asked = [patient for patient, there in zip(patient_ids, present, strict=True) if there]
         assert joined == asked, "the join by id went wrong"
         return values, present
+
+    def without(self, patient_ids: Collection[str]) -> OmicsMatrix:
+        """The same matrix without the measurements of some patients."""
+        kept = ~np.isin(self.patient_ids, list(patient_ids))
+        return replace(self, patient_ids=self.patient_ids[kept], values=self.values[kept])
 
 
 def build_matrix(

@@ -46,7 +46,7 @@ class SlideFacts:
 class TileFeatures:
     """The embeddings of a slide as they are stored."""
 
-    features: NDArray[Any]  # (N, D) float16, float32 or float64
+    features: NDArray[Any]  # (N, D) float16, float32 or float64; read-only, maybe memory-mapped
     coords: NDArray[np.int64]  # (N, 2) level-0 pixels; (0..N-1, 0) where the file has none
     tile_px0: float  # side of a tile in level-0 pixels; 0 where it is not known
 
@@ -158,14 +158,15 @@ def read_coords(path: Path) -> tuple[NDArray[np.int64], float]:
 def read_features(path: Path) -> TileFeatures:
     """Embeddings of one slide, from files of this program, TRIDENT, CLAM, or of others.
 
-    The only requirement is a dataset `features` (N, D) with at least one row; `coords` may be
+    Embeddings that are stored in one piece, as this program does, are mapped rather than read: a
+    cohort larger than memory can be opened, and pages are read when somebody looks at them. The only requirement is a dataset `features` (N, D) with at least one row; `coords` may be
     missing. Raises BadFeatures with what is wrong.
     """
     try:
         with h5py.File(path, "r") as file:
             if not isinstance(file.get("features"), h5py.Dataset):
                 raise BadFeatures("the HDF5 file has no dataset named features; write one (N, D)")
-            features = file["features"][:]
+            features = mapped(path, file["features"])
             coords = file["coords"][:].astype(np.int64) if "coords" in file else None
             side = stored_side_px0(file["coords"]) if coords is not None else 0.0
     except OSError:
@@ -183,6 +184,14 @@ def read_features(path: Path) -> TileFeatures:
             "needed is one (x, y) per embedding"
         )
     return TileFeatures(features, coords, side)
+
+
+def mapped(path: Path, dataset: h5py.Dataset) -> NDArray[Any]:
+    """A dataset as a read-only memory map, or read where it is compressed, in chunks or empty."""
+    start = dataset.id.get_offset()
+    if start is None or dataset.size == 0 or dataset.dtype.kind != "f":
+        return np.asarray(dataset[:])
+    return np.memmap(path, dataset.dtype, "r", start, dataset.shape)
 
 
 def stored_side_px0(coords: h5py.Dataset) -> float:

@@ -16,8 +16,6 @@ from survfuse.training.cox import CoxModel, describe, fit_cox
 from survfuse.training.part import TrainingPart
 from survfuse.training.prediction import Prediction, mean_over_available, percentile_ranks
 
-COX_KINDS = ("site_only", "clinical_cox")
-
 
 def covariates_of(model: ModelConfig, cohort: CohortConfig) -> dict[str, Covariate]:
     """The columns a Cox row uses: all declared covariates, or the site alone."""

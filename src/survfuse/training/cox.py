@@ -65,6 +65,15 @@ def fit_cox(x: np.ndarray, time: np.ndarray, event: np.ndarray) -> CoxModel:
     return CoxModel(beta, baseline.index.to_numpy(float), baseline.to_numpy(float) * shift)
 
 
+def breslow(risk: np.ndarray, time: np.ndarray, event: np.ndarray) -> CoxModel:
+    """Breslow's baseline for given log-hazard ratios (n,), as a model whose only input they are."""
+    times = np.unique(time)
+    ratio = np.exp(risk)
+    at_risk = np.array([ratio[time >= moment].sum() for moment in times])
+    deaths = np.array([event[time == moment].sum() for moment in times])
+    return CoxModel(np.ones(1), times, np.cumsum(deaths / at_risk))
+
+
 def describe(model: CoxModel, encoder: ClinicalEncoder) -> list[dict[str, float | str]]:
     """Hazard ratios per standard deviation, for the model card."""
     return [

@@ -5,14 +5,17 @@ Nothing here knows an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from survfuse.errors import UserInputError
+from survfuse.files import atomic_path, sha256_file, sha256_json
+from survfuse.kinds import MODALITIES
 from survfuse.omics.matrix import OmicsMatrix, read_matrix
 from survfuse.slides.store import read_features, read_manifest
 
@@ -21,11 +24,58 @@ from survfuse.slides.store import read_features, read_manifest
 class Bag:
     """All usable tiles of one patient, slide after slide."""
 
-    features: np.ndarray  # (N, D) float16 or float32, raw
+    slides: tuple[np.ndarray, ...]  # per slide (N_s, D) float16 or float32, raw; may be on disk
     grid: np.ndarray  # (N, 2) int64: column and row of the tile; slides lie side by side
     coords: np.ndarray  # (N, 2) int64 level-0 pixels of the tile's corner
     tile_px0: np.ndarray  # (N,) float64 side of the tile in level-0 pixels
     slide_id: np.ndarray  # (N,) str
+
+    def __len__(self) -> int:
+        return len(self.grid)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Send memory-mapped embeddings to other processes as their place in the file."""
+        slides = tuple(map(place_in_file, self.slides))
+        return restored, (slides, self.grid, self.coords, self.tile_px0, self.slide_id)
+
+    @property
+    def width(self) -> int:
+        """Width D of the embeddings."""
+        return int(self.slides[0].shape[1])
+
+    @property
+    def features(self) -> np.ndarray:
+        """All embeddings (N, D) at once."""
+        return self.slides[0] if len(self.slides) == 1 else np.concatenate(self.slides)
+
+    def rows(self, chosen: np.ndarray) -> np.ndarray:
+        """Embeddings (len(chosen), D) of some tiles, of which only these are read."""
+        ends = np.cumsum([len(slide) for slide in self.slides])
+        found = np.empty((len(chosen), self.width), dtype=self.slides[0].dtype)
+        owner = np.searchsorted(ends, chosen, side="right")
+        for number, (slide, end) in enumerate(zip(self.slides, ends, strict=True)):
+            here = owner == number
+            found[here] = slide[chosen[here] - (end - len(slide))]
+        return found
+
+
+Place = tuple[str, np.dtype, int, tuple[int, ...]]  # file, type, offset, shape
+
+
+def place_in_file(values: np.ndarray) -> np.ndarray | Place:
+    """Where a whole memory map lies in its file; other arrays as they are."""
+    if isinstance(values, np.memmap) and values.filename is not None:
+        return str(values.filename), values.dtype, values.offset, values.shape
+    return values
+
+
+def restored(slides: Sequence[np.ndarray | Place], *rest: np.ndarray) -> Bag:
+    """The inverse of `Bag.__reduce__`."""
+    opened = tuple(
+        np.memmap(slide[0], slide[1], "r", *slide[2:]) if isinstance(slide, tuple) else slide
+        for slide in slides
+    )
+    return Bag(opened, *rest)
 
 
 @dataclass(frozen=True)
@@ -36,24 +86,65 @@ class CohortInputs:
     bags: dict[str, Bag]  # only patients with at least one usable slide
     omics: OmicsMatrix | None
 
-    @property
-    def slides_dim(self) -> int | None:
-        """Width of the tile embeddings, None without slides."""
-        return next((bag.features.shape[1] for bag in self.bags.values()), None)
+    def without(self, withheld: Mapping[str, Collection[str]]) -> CohortInputs:
+        """The inputs as if `withheld[modality]` patients did not have that modality."""
+        clinical = self.clinical
+        if hidden := withheld.get("clinical"):
+            clinical = clinical.copy()
+            clinical.loc[clinical.index.isin(list(hidden))] = ""
+        gone = set(withheld.get("slides", ()))
+        omics = self.omics
+        if omics is not None and withheld.get("omics"):
+            omics = omics.without(withheld["omics"])
+        bags = {patient: bag for patient, bag in self.bags.items() if patient not in gone}
+        return CohortInputs(clinical, bags, omics)
+
+    def available(self, modality: str, patient_ids: Sequence[str]) -> np.ndarray:
+        """(n,) bool: which patients have the modality; clinical means any covariate at all."""
+        if modality == "slides":
+            return np.array([patient in self.bags for patient in patient_ids], dtype=bool)
+        if modality == "omics":
+            if self.omics is None:
+                return np.zeros(len(patient_ids), dtype=bool)
+            return np.asarray(np.isin(np.asarray(patient_ids, dtype=str), self.omics.patient_ids))
+        covariates = self.clinical.loc[list(patient_ids)].drop(columns="site", errors="ignore")
+        return (covariates != "").to_numpy().any(axis=1)
 
 
-def load_inputs(clinical: Path, manifest: Path | None, omics: Path | None) -> CohortInputs:
-    """Read the inputs of a cohort.
+@dataclass(frozen=True)
+class InputPaths:
+    """Files that training and prediction may read; none of them holds an outcome."""
 
-    Raises UserInputError where the slides of the cohort have embeddings of different widths.
-    """
-    frame = pd.read_csv(clinical, sep="\t", dtype=str, keep_default_na=False)
-    bags = load_bags(manifest) if manifest else {}
-    return CohortInputs(
-        clinical=frame.set_index("patient_id"),
-        bags=bags,
-        omics=read_matrix(omics) if omics else None,
-    )
+    splits: Path
+    clinical: Path
+    slides: Path | None = None
+    omics: Path | None = None
+
+    def digest(self) -> str:
+        """Hash of the contents, by which interrupted work is recognised."""
+        paths = [self.splits, self.clinical, self.slides, self.omics]
+        return sha256_json([sha256_file(path) if path else None for path in paths])
+
+    def load(self) -> CohortInputs:
+        """Read the inputs of the cohort.
+
+        Raises UserInputError where its slides have embeddings of different widths.
+        """
+        frame = pd.read_csv(self.clinical, sep="\t", dtype=str, keep_default_na=False)
+        return CohortInputs(
+            clinical=frame.set_index("patient_id"),
+            bags=load_bags(self.slides) if self.slides else {},
+            omics=read_matrix(self.omics) if self.omics else None,
+        )
+
+    def write_availability(self, out: Path) -> None:
+        """Write who has which modality: patient_id, and 0 or 1 per modality."""
+        inputs = self.load()
+        ids = inputs.clinical.index.tolist()
+        columns = {name: inputs.available(name, ids).astype(int) for name in MODALITIES}
+        with atomic_path(out) as temporary:
+            table = pd.DataFrame({"patient_id": ids, **columns})
+            table.to_csv(temporary, sep="\t", index=False, lineterminator="\n")
 
 
 def load_bags(manifest: Path) -> dict[str, Bag]:
@@ -67,7 +158,7 @@ def load_bags(manifest: Path) -> dict[str, Bag]:
     width: int | None = None
     for patient_id, slides in sorted(per_patient.items()):
         bags[patient_id] = join_slides(sorted(slides))
-        found = bags[patient_id].features.shape[1]
+        found = bags[patient_id].width
         if width is not None and found != width:
             raise UserInputError(
                 f"{manifest}: slide {slides[0][0]} has embeddings of width {found}, others "
@@ -93,4 +184,4 @@ def join_slides(slides: Sequence[tuple[str, Path]]) -> Bag:
         coords.append(corner)
         sides.append(np.full(len(corner), side))
         names.append(np.full(len(corner), slide_id))
-    return Bag(*(np.concatenate(part) for part in (features, grids, coords, sides, names)))
+    return Bag(tuple(features), *(np.concatenate(part) for part in (grids, coords, sides, names)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from survfuse.cohort.splits import read_train
 from survfuse.errors import UserInputError
@@ -22,6 +23,7 @@ class TrainingPart:
     role: np.ndarray  # (n,) "train" or "inner"
     time_months: np.ndarray  # (n,)
     event: np.ndarray  # (n,) bool
+    withheld: dict[str, frozenset[str]] = field(default_factory=dict)  # modality -> patients
 
     def seed(self, base: int) -> int:
         """A seed that depends on the fold alone, so that folds can run in any order."""
@@ -56,4 +58,16 @@ def read_part(fold_directory: Path) -> TrainingPart:
         frame["role"].to_numpy(dtype=str),
         frame["time_months"].to_numpy(dtype=float),
         frame["event"].to_numpy(dtype=int).astype(bool),
+        withheld_in(frame),
     )
+
+
+def withheld_in(frame: pd.DataFrame) -> dict[str, frozenset[str]]:
+    """Patients by the modality that the training must do without, from the column `withheld`."""
+    if "withheld" not in frame:
+        return {}
+    listed = frame["withheld"].str.split(",")
+    named = sorted({name for names in listed for name in names if name})
+    return {
+        name: frozenset(frame["patient_id"][[name in names for names in listed]]) for name in named
+    }

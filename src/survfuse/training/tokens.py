@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from survfuse.config import OmicsConfig
-from survfuse.fusion.interface import Batch, Shapes
+from survfuse.config import Covariate, OmicsConfig
+from survfuse.fusion.interface import Batch, Outcome, Shapes
 from survfuse.omics.scaling import OmicsScaler, fit_scaler
-from survfuse.training.inputs import CohortInputs
+from survfuse.training.clinical import ClinicalEncoder, fit_encoder
+from survfuse.training.inputs import Bag, CohortInputs
 
 CLIP = 10.0  # standard deviations; hand-crafted slide features have extreme outliers
+CHUNK = 8192  # tiles in double precision at a time
 
 
 @dataclass(frozen=True)
@@ -23,9 +26,10 @@ class Scalers:
     slide_mean: np.ndarray | None  # (D,)
     slide_std: np.ndarray | None  # (D,)
     omics: OmicsScaler | None
+    clinical: ClinicalEncoder | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Named arrays for the checkpoint."""
+        """Named arrays for the checkpoint; the clinical encoder is stored as JSON instead."""
         named: dict[str, np.ndarray] = {}
         if self.slide_mean is not None and self.slide_std is not None:
             named |= {"slides.mean": self.slide_mean, "slides.std": self.slide_std}
@@ -36,13 +40,14 @@ class Scalers:
         return named
 
     @staticmethod
-    def from_arrays(named: dict[str, np.ndarray]) -> Scalers:
-        """The inverse of `arrays`."""
+    def from_stored(named: dict[str, np.ndarray], encoder: dict[str, Any] | None) -> Scalers:
+        """The inverse of `arrays`, with the JSON of the clinical encoder."""
         omics = None
         if "omics.mean" in named:
             parts = {field: named[f"omics.{field}"] for field in ("low", "high", "mean", "std")}
             omics = OmicsScaler(**parts, used=named["omics.used"].astype(bool))
-        return Scalers(named.get("slides.mean"), named.get("slides.std"), omics)
+        clinical = ClinicalEncoder.from_json(encoder) if encoder else None
+        return Scalers(named.get("slides.mean"), named.get("slides.std"), omics, clinical)
 
 
 def fit_scalers(
@@ -50,31 +55,40 @@ def fit_scalers(
     train_ids: Sequence[str],
     modalities: Sequence[str],
     config: OmicsConfig,
+    covariates: Mapping[str, Covariate] | None = None,
 ) -> Scalers:
-    """Fit the scalers of the modalities a model reads, on training patients alone.
-
-    Tile embeddings are standardised per dimension; every patient counts alike, however many
-    tiles there are.
-    """
-    slide_mean = slide_std = omics = None
+    """Fit the scalers of the modalities a model reads, on training patients alone."""
+    slide_mean = slide_std = omics = clinical = None
     if "slides" in modalities:
         bags = [inputs.bags[patient] for patient in train_ids if patient in inputs.bags]
         if bags:
-            means = np.stack([bag.features.astype(np.float64).mean(axis=0) for bag in bags])
-            squares = np.stack(
-                [np.square(bag.features.astype(np.float64)).mean(axis=0) for bag in bags]
-            )
-            slide_mean = means.mean(axis=0)
-            variance = np.maximum(squares.mean(axis=0) - slide_mean**2, 0.0)
-            spread = np.sqrt(variance)
-            # A channel that varies less than float16 can express is dead; scaling its rounding
-            # noise to unit variance would drown the living ones. Infinite spread makes it zero.
-            dead = spread <= np.maximum(1e-5, 1e-3 * np.abs(slide_mean))
-            slide_std = np.where(dead, np.inf, spread)
+            slide_mean, slide_std = tile_moments(bags)
     if "omics" in modalities and inputs.omics is not None:
         values, present = inputs.omics.rows(train_ids)
         omics = fit_scaler(values[present], config)
-    return Scalers(slide_mean, slide_std, omics)
+    if "clinical" in modalities and covariates:
+        rows = inputs.clinical.loc[list(train_ids)]
+        clinical = fit_encoder(rows, covariates)
+        clinical = clinical if clinical.columns else None
+    return Scalers(slide_mean, slide_std, omics, clinical)
+
+
+def tile_moments(bags: Sequence[Bag]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation (D,) of tile embeddings; every patient counts alike, whatever N."""
+    totals = np.zeros((2, bags[0].width))
+    for bag in bags:
+        sums = np.zeros_like(totals)
+        for slide in bag.slides:
+            for start in range(0, len(slide), CHUNK):
+                values = slide[start : start + CHUNK].astype(np.float64)
+                sums += values.sum(axis=0), np.square(values).sum(axis=0)
+        totals += sums / len(bag)
+    mean, square = totals / len(bags)
+    spread = np.sqrt(np.maximum(square - mean**2, 0.0))
+    # A channel that varies less than float16 can express is dead; scaling its rounding noise to
+    # unit variance would drown the living ones. Infinite spread makes it zero.
+    dead = spread <= np.maximum(1e-5, 1e-3 * np.abs(mean))
+    return mean, np.where(dead, np.inf, spread)
 
 
 @dataclass(frozen=True)
@@ -85,7 +99,7 @@ class TokenSource:
     modalities: tuple[str, ...]
     inputs: CohortInputs
     scalers: Scalers
-    omics: np.ndarray  # (n, W) packed and standardised
+    single: dict[str, np.ndarray]  # omics (n, W) packed, clinical (n, C); standardised
     available: np.ndarray  # (n, M) bool
 
     def shapes(self, n_bins: int) -> Shapes:
@@ -94,68 +108,85 @@ class TokenSource:
         A modality that the whole cohort lacks has width 1, of which nothing is ever read.
         """
         widths = self.inputs.omics.group_widths if self.inputs.omics is not None else (1,)
-        return Shapes(self.inputs.slides_dim or 1, widths, None, n_bins)
+        clinical = self.single["clinical"].shape[1] if "clinical" in self.single else None
+        return Shapes(self.slides_dim, widths, clinical, n_bins)
+
+    @property
+    def slides_dim(self) -> int:
+        """Width of the tile embeddings."""
+        return 1 if self.scalers.slide_mean is None else len(self.scalers.slide_mean)
 
     def bag_size(self, row: int) -> int:
         """Number of tiles of a patient."""
         bag = self.inputs.bags.get(self.patient_ids[row])
-        return 0 if bag is None else len(bag.features)
+        return 0 if bag is None else len(bag)
 
     def batch(
-        self, rows: Sequence[int], max_tiles: int | None = None, seed: Sequence[int] = ()
+        self,
+        rows: Sequence[int],
+        max_tiles: int | None = None,
+        seed: Sequence[int] = (),
+        hidden: np.ndarray | None = None,
+        outcome: Outcome | None = None,
     ) -> Batch:
         """Padded tokens of some patients.
 
         With `max_tiles`, larger bags are reduced to that many tiles, drawn without replacement
         from a generator seeded by `seed` and the patient's row, so that neither the composition
-        of the batch nor the order of work changes the draw.
+        of the batch nor the order of work changes the draw. `hidden` (len(rows), M) marks
+        modalities that are treated as absent.
         """
         tokens: dict[str, torch.Tensor] = {}
         mask: dict[str, torch.Tensor] = {}
         coords: dict[str, torch.Tensor] = {}
-        if "slides" in self.modalities:
-            tokens["slides"], mask["slides"], coords["slides"] = self.padded_bags(
-                rows, max_tiles, seed
-            )
-        if "omics" in self.modalities:
-            tokens["omics"] = torch.from_numpy(self.omics[list(rows)]).unsqueeze(1)
-            column = self.modalities.index("omics")
-            mask["omics"] = torch.from_numpy(self.available[list(rows)][:, [column]])
-        return Batch(
-            tokens=tokens,
-            mask=mask,
-            available=torch.from_numpy(self.available[list(rows)]),
-            modalities=self.modalities,
-            coords=coords,
-        )
+        chosen = list(rows)
+        available = self.available[chosen]
+        if hidden is not None:
+            available = available & ~hidden
+        for column, modality in enumerate(self.modalities):
+            shown = available[:, column]
+            if modality == "slides":
+                tokens[modality], mask[modality], coords[modality] = self.padded_bags(
+                    chosen, shown, max_tiles, seed
+                )
+            else:
+                tokens[modality] = torch.from_numpy(self.single[modality][chosen]).unsqueeze(1)
+                mask[modality] = torch.from_numpy(shown).unsqueeze(1)
+        return Batch(tokens, mask, torch.from_numpy(available), self.modalities, coords, outcome)
 
     def padded_bags(
-        self, rows: Sequence[int], max_tiles: int | None, seed: Sequence[int]
+        self, rows: Sequence[int], shown: np.ndarray, max_tiles: int | None, seed: Sequence[int]
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Tile tokens (B, N, D), their mask (B, N) and grid positions (B, N, 2)."""
-        mean, std = self.scalers.slide_mean, self.scalers.slide_std
-        chosen: list[tuple[np.ndarray, np.ndarray] | None] = []
-        for row in rows:
-            bag = self.inputs.bags.get(self.patient_ids[row])
-            if bag is None or mean is None or std is None:
-                chosen.append(None)
-                continue
-            kept = np.arange(len(bag.features))
-            if max_tiles is not None and len(kept) > max_tiles:
+        kept: list[np.ndarray] = []
+        for row, visible in zip(rows, shown, strict=True):
+            tiles = np.arange(self.bag_size(row) if visible else 0)
+            if max_tiles is not None and len(tiles) > max_tiles:
                 generator = np.random.default_rng([*seed, row])
-                kept = np.sort(generator.choice(kept, max_tiles, replace=False))
-            features = np.clip((bag.features[kept].astype(np.float32) - mean) / std, -CLIP, CLIP)
-            chosen.append((features.astype(np.float32), bag.grid[kept]))
-        longest = max((len(item[0]) for item in chosen if item), default=1)
-        tokens = np.zeros((len(rows), longest, self.inputs.slides_dim or 1), dtype=np.float32)
+                tiles = np.sort(generator.choice(tiles, max_tiles, replace=False))
+            kept.append(tiles)
+        longest = max(1, *(len(tiles) for tiles in kept))
+        tokens = np.zeros((len(rows), longest, self.slides_dim), dtype=np.float32)
         mask = np.zeros((len(rows), longest), dtype=bool)
         grid = np.zeros((len(rows), longest, 2), dtype=np.int64)
-        for position, item in enumerate(chosen):
-            if item:
-                size = len(item[0])
-                tokens[position, :size], grid[position, :size] = item
-                mask[position, :size] = True
+        for position, (row, tiles) in enumerate(zip(rows, kept, strict=True)):
+            if not len(tiles):
+                continue
+            bag, size = self.inputs.bags[self.patient_ids[row]], len(tiles)
+            tokens[position, :size] = self.standardised(bag.rows(tiles))
+            grid[position, :size] = bag.grid[tiles]
+            mask[position, :size] = True
         return torch.from_numpy(tokens), torch.from_numpy(mask), torch.from_numpy(grid)
+
+    def standardised(self, features: np.ndarray) -> np.ndarray:
+        """Raw embeddings (N, D) -> float32 in training deviations, clipped."""
+        mean, std = self.scalers.slide_mean, self.scalers.slide_std
+        assert mean is not None
+        assert std is not None
+        scaled = (features.astype(np.float32) - mean.astype(np.float32)) * (1 / std).astype(
+            np.float32
+        )
+        return np.clip(scaled, -CLIP, CLIP, out=scaled)
 
 
 def token_source(
@@ -165,12 +196,32 @@ def token_source(
     scalers: Scalers,
 ) -> TokenSource:
     """Standardise the tokens of some patients with scalers fitted elsewhere."""
+    fitted = {
+        "slides": scalers.slide_mean is not None,
+        "omics": scalers.omics is not None and inputs.omics is not None,
+        "clinical": scalers.clinical is not None,
+    }
     available = np.zeros((len(patient_ids), len(modalities)), dtype=bool)
-    packed = np.zeros((len(patient_ids), 1), dtype=np.float32)
     for column, modality in enumerate(modalities):
-        if modality == "slides" and scalers.slide_mean is not None:
-            available[:, column] = [patient in inputs.bags for patient in patient_ids]
-        if modality == "omics" and inputs.omics is not None and scalers.omics is not None:
-            values, available[:, column] = inputs.omics.rows(patient_ids)
-            packed = scalers.omics.transform(values)[:, inputs.omics.group_index]
-    return TokenSource(tuple(patient_ids), tuple(modalities), inputs, scalers, packed, available)
+        if fitted[modality]:
+            available[:, column] = inputs.available(modality, patient_ids)
+    single = {}
+    if "omics" in modalities:
+        single["omics"] = packed_genes(inputs, patient_ids, scalers.omics)
+    if "clinical" in modalities:
+        encoded = np.zeros((len(patient_ids), 1))
+        if scalers.clinical is not None:
+            encoded = scalers.clinical.transform(inputs.clinical.loc[list(patient_ids)])
+        single["clinical"] = np.clip(encoded, -CLIP, CLIP).astype(np.float32)
+    return TokenSource(tuple(patient_ids), tuple(modalities), inputs, scalers, single, available)
+
+
+def packed_genes(
+    inputs: CohortInputs, patient_ids: Sequence[str], scaler: OmicsScaler | None
+) -> np.ndarray:
+    """(n, W) standardised genes, group after group; one zero where the cohort has none."""
+    if inputs.omics is None or scaler is None:
+        return np.zeros((len(patient_ids), 1), dtype=np.float32)
+    values, _ = inputs.omics.rows(patient_ids)
+    packed: np.ndarray = scaler.transform(values)[:, inputs.omics.group_index]
+    return packed

@@ -1,0 +1,51 @@
+"""Where and how precisely networks are trained: device, precision, processes."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+
+from survfuse.config import TrainingConfig
+from survfuse.errors import MissingResourceError
+
+
+def choose_device(asked: str) -> torch.device:
+    """`auto` takes a GPU if there is one; `cuda` insists. Raises MissingResourceError."""
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise MissingResourceError(
+            "device cuda was asked for, but PyTorch sees no GPU; request one from the scheduler, "
+            "or run with --device cpu"
+        )
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(asked)
+
+
+def start_engine(settings: TrainingConfig, device: torch.device) -> Fabric:
+    """Fabric for one training job, and PyTorch's threads and determinism set accordingly.
+
+    Raises MissingResourceError where fewer GPUs are visible than training.devices.
+    """
+    gpu = device.type == "cuda"
+    if gpu and torch.cuda.device_count() < settings.devices:
+        raise MissingResourceError(
+            f"training.devices is {settings.devices}, but {torch.cuda.device_count()} GPUs are "
+            "visible; request more from the scheduler, or reduce it"
+        )
+    torch.set_num_threads(settings.threads)
+    torch.use_deterministic_algorithms(True, warn_only=gpu)
+    half = settings.precision == "bf16" or (settings.precision == "auto" and gpu)
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed" if half else "32-true"
+    strategy: str | DDPStrategy = "auto"
+    if settings.devices > 1:
+        # Null tokens are unused in batches where nobody lacks the modality.
+        strategy = DDPStrategy(start_method="spawn", find_unused_parameters=True)
+    return Fabric(
+        accelerator="cuda" if gpu else "cpu",
+        devices=settings.devices,
+        strategy=strategy,
+        precision=precision,
+    )

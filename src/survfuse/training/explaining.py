@@ -1,0 +1,71 @@
+"""The explanation stage: what moved the estimates of one row, fold by fold."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from survfuse.cohort.splits import read_test_ids
+from survfuse.config import Config
+from survfuse.errors import UserInputError
+from survfuse.evaluation.explanations import write_explanations
+from survfuse.kinds import kind_of
+from survfuse.training.inputs import InputPaths
+from survfuse.training.part import fold_of
+from survfuse.training.predict import Fitted, find_model, read_matching
+
+log = logging.getLogger(__name__)
+
+
+def explain_model(
+    config: Config,
+    name: str,
+    fold_directories: Sequence[Path],
+    paths: InputPaths,
+    models_directory: Path,
+    out: Path,
+    device: str = "auto",
+) -> None:
+    """Explain the out-of-fold predictions of a network, of the first repeat.
+
+    Raises UserInputError for a row that is not a network.
+    """
+    from survfuse.training.engine import choose_device
+    from survfuse.training.explain import ExplainSettings, explain_fold
+    from survfuse.training.neural import ensemble
+
+    model = find_model(config, name)
+    if kind_of(model).family != "network":
+        raise UserInputError(f"models.{name}: only networks are explained, not {model.kind}")
+    inputs, chosen = paths.load(), choose_device(device)
+    settings = ExplainSettings(batch_size=config.training.batch_size, seed=config.training.seed)
+    explained = []
+    for directory in fold_directories:
+        repeat, number = fold_of(directory)
+        if repeat:
+            continue
+        patient_ids = read_test_ids(directory / "test_ids.tsv")
+        fitted = read_matching(name, Fitted(config, models_directory, directory.name, device))
+        team = ensemble(fitted, model, inputs, patient_ids, config.training, chosen)
+        parts: dict[str, dict[str, int]] = {}
+        if inputs.omics is not None and team.source.scalers.omics is not None:
+            groups = inputs.omics.groups.tolist()
+            parts["omics"] = dict(zip(groups, inputs.omics.group_widths, strict=True))
+        if (encoder := team.source.scalers.clinical) is not None:
+            parts["clinical"] = dict(Counter(column.variable for column in encoder.columns))
+        explained.append(
+            explain_fold(
+                (team.network(member) for member in range(team.members)),
+                team.source,
+                range(len(patient_ids)),
+                fitted.tensors.get("marginal_logits"),
+                parts,
+                repeat,
+                number,
+                settings,
+            )
+        )
+        log.info("fold %d: %d patients explained", number, len(patient_ids))
+    write_explanations(out, explained)
