@@ -50,6 +50,14 @@ def test_verdict_follows_the_interval_against_the_reference():
     assert names(found.unknown) == ["d"]
 
 
+def test_classical_models_of_several_modalities_are_in_the_verdict():
+    classical = evaluation((0.01, 0.1))
+    classical["rows"][2]["role"] = "classical"
+    assert names(findings.verdict(classical).better) == ["a"]
+    classical["rows"][2]["role"] = "unimodal"
+    assert names(findings.verdict(classical).better) == []
+
+
 def test_touching_zero_is_not_better():
     assert names(findings.verdict(evaluation((0.0, 0.1))).unclear) == ["a"]
 
@@ -100,3 +108,63 @@ def test_reasons_are_told_once_with_all_their_places():
         ("too short", ["A: AUC at 36 months", "B: AUC at 36 months"]),
         ("one fold", ["A: IBS", "B: IBS"]),
     ]
+
+
+def test_reasons_name_the_input_that_was_shown():
+    pattern = {"value": None, "low": None, "high": None, "n": 9, "reason": "few pairs"}
+    rows = [{"label": "A", "patterns": {"omics": pattern, "slides": {"value": 0.6, "n": 80}}}]
+    assert findings.reasons(rows, {"patterns": "C"}, ", {} only") == [
+        ("few pairs", ["A: C, gene expression only"])
+    ]
+
+
+def test_parts_follow_the_order_of_the_leaderboard():
+    roles = ["site", "clinical", "classical", "fusion", "unimodal", "late", "control", "oracle"]
+    rows = [row(f"m{number}", role) for number, role in enumerate(roles)]
+    divided = findings.parts(rows)
+    assert [heading for heading, _ in divided] == [heading for heading, _ in findings.PARTS]
+    assert [one for _, part in divided for one in part] == rows
+    assert [len(part) for _, part in divided] == [2, 4, 2]
+    assert [heading for heading, _ in findings.parts(rows[2:6])] == [findings.PARTS[1][0]]
+
+
+def alone(model, role="fusion", **patients):
+    return row(model, role) | {"patterns": {name: {"n": n} for name, n in patients.items()}}
+
+
+def test_models_shown_one_input_alone_and_their_patients():
+    rows = [
+        row("snn", "unimodal"),
+        alone("a", slides=62, clinical=80),
+        alone("b", slides=62, omics=70, clinical=79),
+        alone("p", "control", slides=12),
+    ]
+    shown, patients = findings.alone(rows)
+    assert names(shown) == ["a", "b"]
+    assert patients == {"slides": 62, "omics": 70, "clinical": None}
+    assert findings.alone(rows[:1]) == ([], {})
+
+
+def test_associations_tell_the_direction_and_nothing_where_nothing_is_known():
+    def entry(modality, auroc, low, high):
+        return {"modality": modality, "auroc": auroc, "low": low, "high": high}
+
+    found = findings.associations(
+        {
+            "availability": [
+                entry("slides", 0.6, 0.51, 0.7),
+                entry("omics", 0.4, 0.3, 0.49),
+                entry("slides", 0.6, 0.5, 0.7),
+                entry("clinical", None, None, None),
+                entry("clinical", 1.0, None, None),
+            ]
+        }
+    )
+    assert [(name, finding.split()[-2:]) for _, name, finding in found] == [
+        ("slides", ["earlier", "event"]),
+        ("gene expression", ["later", "event"]),
+        ("slides", ["the", "outcome"]),
+        ("clinical data", ["earlier", "event"]),
+    ]
+    assert "not shown" in found[2][2]
+    assert findings.associations({}) == []

@@ -7,6 +7,7 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,8 +18,9 @@ from reporting_fixture import Page, configuration, write_fixture
 from survfuse.config import Config
 from survfuse.errors import UserInputError
 from survfuse.evaluation.leaderboard import evaluate
+from survfuse.evaluation.patterns import write_patterns
 from survfuse.files import read_json
-from survfuse.reporting.cohort_page import cohort_context, reason_in_words
+from survfuse.reporting.cohort_page import cohort_context, describe_row, reason_in_words
 from survfuse.reporting.images import TILE_BYTES
 from survfuse.reporting.inputs import read_report_data
 from survfuse.reporting.patient_page import patient_context, read_page_model
@@ -217,8 +219,17 @@ def source_value(fixture, parts, patient_id):
         against = (parts[2], evaluation["reference"])
         entries = evaluation["comparisons"]
         return next(e for e in entries if (e["model"], e["reference"]) == against)[parts[3]]
+    if parts[:2] == ["evaluation", "availability"]:
+        return next(e for e in evaluation["availability"] if e["modality"] == parts[2])[parts[3]]
+    if parts[:2] == ["evaluation", "explained"]:
+        found = evaluation["explained"]
+        for part in parts[2:]:
+            found = found[part]
+        return found
     if parts[0] == "evaluation":
         return evaluation[parts[1]]
+    if parts[0] == "explained":
+        return explained_value(fixture, *parts[1:], patient_id)
     if parts[0] == "cohort":
         return json.loads(fixture.inputs.cohort_json.read_text())[parts[1]]
     if parts[0] == "observed":
@@ -234,10 +245,36 @@ def source_value(fixture, parts, patient_id):
     return 100 * (risk if name == "risk" else float(row[f"{name}_{horizon}"]))
 
 
+def explained_value(fixture, model, kind, part, patient_id):
+    """Spreads of a part, or places of a modality, from the file of explanations itself."""
+    with h5py.File(fixture.inputs.predictions / f"{model}.explain.h5") as file:
+        for fold in file.values():
+            ids = fold["patient_id"].asstr()[:].tolist()
+            if patient_id in ids:
+                row, risk = ids.index(patient_id), fold["risk"][:]
+                if kind not in ("moved", "raised"):
+                    return fold["attribution"][kind][row, int(part)] / np.std(risk)
+                others = np.delete(risk, row)
+                place = 100 * np.mean(others < risk[row])
+                changes = [
+                    place - 100 * np.mean(others < one) for one in fold["permuted"][part][:, row]
+                ]
+                return np.mean(np.abs(changes)) if kind == "moved" else abs(np.mean(changes))
+    raise LookupError(patient_id)
+
+
 def test_the_output_of_the_evaluation_stage_can_be_reported(fixture, tmp_path):
     out = tmp_path / "evaluation.json"
     settings = fixture.config.evaluation.model_copy(update={"bootstrap": 20})
     names = [model.name for model in fixture.config.models]
+    predicted = pd.read_csv(fixture.inputs.predictions / "cmta.tsv", sep="\t")
+    shown = predicted[["patient_id", "repeat", "fold", "risk"]]
+    genes_of = shown["patient_id"] != fixture.without_omics
+    patterns = [shown.assign(pattern="slides")[3:], shown.assign(pattern="omics")[genes_of]]
+    write_patterns(tmp_path / "cmta.patterns.tsv", pd.concat(patterns))
+    slides = (np.arange(len(shown)) % 3 > 0).astype(int)
+    available = pd.DataFrame({"patient_id": shown["patient_id"], "slides": slides})
+    available.to_csv(tmp_path / "availability.tsv", sep="\t", index=False)
     evaluate(
         {name: fixture.inputs.predictions / f"{name}.tsv" for name in names},
         fixture.inputs.outcomes,
@@ -247,11 +284,18 @@ def test_the_output_of_the_evaluation_stage_can_be_reported(fixture, tmp_path):
         fixture.config.grid_months(),
         None,
         out,
+        {"cmta": tmp_path / "cmta.patterns.tsv"},
+        tmp_path / "availability.tsv",
+        {"cmta": fixture.inputs.predictions / "cmta.explain.h5"},
     )
     data = read_report_data(replace(fixture.inputs, evaluation_json=out))
     for html in (cohort_html(fixture.config, data), patient_html(fixture.config, data)):
         assert Page(html).faults == []
         assert lint(html) == []
+    text = text_of(cohort_html(fixture.config, data))
+    assert "How stable the explanations are" in text
+    assert "Slides only 77 patients Gene expression only 79 patients" in text
+    assert re.search(r"Having slides is \D+ \(AUROC 0\.\d\d, 0\.\d\d to 0\.\d\d\)", text)
 
 
 # --- what the pages say
@@ -301,6 +345,89 @@ def test_the_verdict_is_honest(fixture, data):
     assert not_better not in better
     assert "rank patients better than Clinical Cox." in better
     assert "not corrected for comparing 2 models" in better
+
+
+def many(data, fusions=11):
+    """The evaluation with more fusion models, none of them clearly better or worse."""
+    evaluation = deepcopy(data.evaluation)
+    rows, comparisons = evaluation["rows"], evaluation["comparisons"]
+    place = next(number for number, row in enumerate(rows) if row["model"] == "cmta")
+    copied = next(entry for entry in comparisons if entry["model"] == "cmta")
+    copied |= {"low": -0.1, "high": 0.1}
+    for number in range(fusions):
+        name = f"fusion{number}"
+        rows.insert(place + 1 + number, rows[place] | {"model": name, "label": name.upper()})
+        comparisons.append(copied | {"model": name})
+        evaluation["risk_groups"][name] = evaluation["risk_groups"]["cmta"]
+    return replace(data, evaluation=evaluation)
+
+
+def test_a_long_leaderboard_is_divided_and_its_figures_are_few(fixture, data):
+    html = cohort_html(fixture.config, many(data))
+    text = text_of(html)
+    headings = ["For reference", "Models, highest C-index first", "For checking, not for use"]
+    places = [text.index(heading) for heading in headings]
+    assert places == sorted(places)
+    assert places[0] < text.index("Clinical Coxclinical") < places[1]
+    assert places[1] < text.index("FUSION10slides + genes") < places[2]
+    assert places[2] < text.index("control: permuted outcomes")
+    drawn = re.findall(r"<figure>\s*<h3>([^<]+)</h3>", html)
+    assert drawn == 2 * ["Clinical Cox", "CMTA", "FUSION0", "FUSION1"]
+    assert "of the models that combine modalities the 3 with the highest C-index" in text
+    assert "FUSION9, FUSION10 and Late fusion (each with its difference in the table" in text
+    assert html.count('class="model reference"') == 1
+    assert Page(html).faults == []
+    assert lint(html) == []
+
+
+def test_a_short_leaderboard_draws_every_combining_model(pages):
+    drawn = re.findall(r"<figure>\s*<h3>([^<]+)</h3>", pages["index"])
+    assert set(drawn) == {"Clinical Cox", "CMTA", "Late fusion"}
+    assert "Drawn here and below" not in pages["index"]
+
+
+def test_one_kind_of_input_alone(fixture, data, pages):
+    heading = "What each model does with one kind of input alone"
+    text = text_of(pages["index"])
+    assert "Slides only 79 patients Gene expression only 79 patients Clinical data only 80" in text
+    table = text[text.index(heading) : text.index("Notes of the evaluation")]
+    assert re.search(r"CMTA (\S+) \S+ to \S+ \S+ \S+ to \S+ all inputs \1 .*–", table)
+    assert "cmta_permuted" not in table  # a control knows nothing of any input
+    rows = deepcopy(data.evaluation["rows"])
+    for row in rows:
+        for pattern in row.get("patterns", {}).values():
+            pattern |= {"value": None, "low": None, "high": None, "all_inputs": None}
+            pattern |= {"reason": "3 pairs"}
+    assert "CMTA: C, slides only" in text_of(cohort_html(fixture.config, changed(data, rows=rows)))
+    for row in rows:
+        row.pop("patterns", None)
+    assert heading not in cohort_html(fixture.config, changed(data, rows=rows))
+
+
+def test_patients_of_a_pattern_are_told_by_model_where_they_differ(fixture, data):
+    rows = deepcopy(data.evaluation["rows"])
+    next(row for row in rows if row["model"] == "cmta")["patterns"]["slides"]["n"] = 41
+    text = text_of(cohort_html(fixture.config, changed(data, rows=rows)))
+    assert "Slides only Gene expression only 79 patients" in text
+    assert "41 patients all inputs" in text
+    assert "79 patients all inputs" in text
+
+
+def test_availability_and_outcome(fixture, data, pages):
+    text = text_of(pages["index"])
+    assert (
+        "Having slides is not shown to be associated with the outcome (AUROC 0.52, 0.44 to 0.60). "
+        "Having gene expression is associated with a later event (AUROC 0.40, 0.32 to 0.48); "
+        "missingness policy: equalise."
+    ) in text
+    assert "72 of 80 patients; those censored before that time are left out." in text
+    html = cohort_html(fixture.config, changed(data, availability=[]))
+    assert "Modalities and outcome" not in html
+
+
+def test_inputs_that_nobody_has_are_not_claimed():
+    row = {"role": "classical", "modalities": ["clinical", "omics", "slides"]}
+    assert describe_row({"clinical": 80, "omics": 70, "slides": 0}, row) == "clinical + genes"
 
 
 def test_a_leaking_control_is_the_first_thing_one_reads(fixture, data):

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from survfuse.config import Config
-from survfuse.reporting import disclosure, figures, findings, provenance, wording
+from survfuse.evaluation.rows import COMBINING
+from survfuse.reporting import (
+    disclosure,
+    explanations,
+    figures,
+    findings,
+    provenance,
+    wording,
+)
 from survfuse.reporting.inputs import ReportData
 from survfuse.slides.store import OK, QUARANTINED, SlideStatus
 
 INPUT_NAMES = {"slides": "slides", "omics": "genes", "clinical": "clinical"}
+# Figures of every model of a long leaderboard would bury the rest of the page.
+MOST_DRAWN = 3
 
 
 def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
@@ -23,6 +34,7 @@ def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
     pages = page_ids(config, data)
     reference = findings.row_of(evaluation, evaluation["reference"])
     oracle_row = next((row for row in rows if row["role"] == "oracle"), None)
+    alone, alone_patients = findings.alone(rows)
     return {
         **common_context(config, data),
         "title": config.report.title,
@@ -37,7 +49,15 @@ def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
         "reference": reference,
         "oracle": (findings.metric(oracle_row, "harrell_c") or {}).get("value"),
         "axis": findings.forest_axis(rows),
-        "describe": describe_row,
+        "describe": partial(describe_row, data.cohort["modalities"]),
+        "parts": findings.parts,
+        "combining": COMBINING,
+        "alone": alone,
+        "alone_patients": alone_patients,
+        "some_lack": any(n != evaluation["n_patients"] for n in alone_patients.values()),
+        "modality_names": findings.MODALITIES,
+        "associations": findings.associations(evaluation),
+        "missingness": config.training.missingness,
         "metric": findings.metric,
         "reasons": findings.reasons,
         "scored": [row for row in rows if row["role"] != "oracle"],
@@ -45,8 +65,12 @@ def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
         "convention": (findings.metric(reference, "harrell_c") or {}).get("convention"),
         "uno_convention": (findings.metric(reference, "uno_c") or {}).get("convention"),
         "grid_text": grid_text(evaluation["grid_months"]),
+        "most_drawn": MOST_DRAWN
+        if sum(r["role"] in COMBINING for r in rows) > MOST_DRAWN
+        else None,
         "curves": risk_group_figures(config, data),
         "calibrations": calibration_figures(config, data),
+        "explained": explanations.model_explanations(evaluation),
         "observed": {h: observed_risk(data, h) for h in evaluation["horizons_months"]},
         "slides": slide_counts(data.slides),
         "quarantine": quarantine_rows(data.slides),
@@ -85,11 +109,15 @@ def describe_encoder(config: Config, data: ReportData) -> dict[str, Any]:
     return {"untrained": False, "text": f"{name} ({weights})."}
 
 
-def describe_row(row: Mapping[str, Any]) -> str:
-    """The second line of a leaderboard row: what goes in, or why the row is there."""
+def describe_row(patients: Mapping[str, int], row: Mapping[str, Any]) -> str:
+    """The second line of a leaderboard row: what goes in, or why the row is there.
+
+    `patients`: how many have each modality; what nobody has goes into no model.
+    """
     if row["role"] == "oracle":
         return "true risk, known by simulation"
-    inputs = " + ".join(INPUT_NAMES.get(name, name) for name in row["modalities"])
+    read = [name for name in row["modalities"] if patients.get(name, 1)]
+    inputs = " + ".join(INPUT_NAMES.get(name, name) for name in read)
     if row["role"] == "site":
         return "only the centre that treated the patient"
     if row["role"] == "control":
@@ -121,13 +149,14 @@ def observed_risk(data: ReportData, horizon: float) -> float | None:
 
 
 def drawn_rows(config: Config, data: ReportData) -> list[findings.Row]:
-    """The rows that get figures: the reference, the combining models, the pages' model."""
-    return [
-        row
-        for row in data.evaluation["rows"]
-        if row["role"] in findings.FUSING
-        or row["model"] in (data.evaluation["reference"], config.report.model)
-    ]
+    """The rows that get figures: the reference, the best combining models, the pages' model."""
+    rows = data.evaluation["rows"]
+    best = [row["model"] for row in rows if row["role"] in COMBINING][:MOST_DRAWN]
+    on_pages = config.report.model
+    if page_ids(config, data):
+        on_pages = findings.page_model(config, data.evaluation)
+    drawn = {data.evaluation["reference"], on_pages, *best}
+    return [row for row in rows if row["model"] in drawn]
 
 
 def risk_group_figures(config: Config, data: ReportData) -> list[dict[str, Any]]:

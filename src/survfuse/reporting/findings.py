@@ -9,15 +9,23 @@ from typing import Any
 
 from survfuse.config import Config
 from survfuse.errors import UserInputError
-
-FUSING = ("fusion", "late")
+from survfuse.evaluation.rows import COMBINING
 
 Row = Mapping[str, Any]
+
+# The parts of the leaderboard, in its order: heading and roles.
+PARTS = (
+    ("For reference", ("site", "clinical")),
+    ("Models, highest C-index first", ("unimodal", *COMBINING)),
+    ("For checking, not for use", ("control", "oracle")),
+)
+# What each modality is called in sentences.
+MODALITIES = {"slides": "slides", "omics": "gene expression", "clinical": "clinical data"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the models that fuse modalities compare with the reference, by rows."""
+    """How the models that combine modalities compare with the reference, by rows."""
 
     better: list[Row]
     worse: list[Row]
@@ -26,11 +34,11 @@ class Verdict:
 
 
 def verdict(evaluation: Mapping[str, Any]) -> Verdict:
-    """Sort the fusing models by the interval of their difference in C from the reference."""
+    """Sort the combining models by the interval of their difference in C from the reference."""
     found = Verdict([], [], [], [])
     differences = comparisons(evaluation)
     for row in evaluation["rows"]:
-        if row["role"] not in FUSING or row["model"] == evaluation["reference"]:
+        if row["role"] not in COMBINING or row["model"] == evaluation["reference"]:
             continue
         difference = differences.get(row["model"])
         if difference is None or difference.get("low") is None or difference.get("high") is None:
@@ -56,6 +64,47 @@ def comparisons(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def row_of(evaluation: Mapping[str, Any], model: str) -> Row | None:
     """The leaderboard row of a model."""
     return next((row for row in evaluation["rows"] if row["model"] == model), None)
+
+
+def parts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows under the headings of PARTS, each in the order of the leaderboard."""
+    divided = [(heading, [row for row in rows if row["role"] in roles]) for heading, roles in PARTS]
+    return [(heading, found) for heading, found in divided if found]
+
+
+def alone(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int | None]]:
+    """The models that were shown one kind of input alone, and the kinds with their patients.
+
+    The number of patients is None where it differs between models. Controls are left out.
+    """
+    shown = [row for row in rows if row.get("patterns") and row["role"] != "control"]
+    counts: dict[str, int | None] = {}
+    for name in MODALITIES:
+        if found := {row["patterns"][name]["n"] for row in shown if name in row["patterns"]}:
+            counts[name] = found.pop() if len(found) == 1 else None
+    return shown, counts
+
+
+def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, str]]:
+    """What having each modality says of the outcome: the entry, the modality, and the finding.
+
+    Modalities that all patients or none have are left out.
+    """
+    found = []
+    for entry in evaluation.get("availability", []):
+        value = entry["auroc"]
+        if value is None:
+            continue
+        # Without limits, having the modality separates the patients completely.
+        low, high = (entry[key] if entry[key] is not None else value for key in ("low", "high"))
+        if low > 0.5:
+            finding = "is associated with an earlier event"
+        elif high < 0.5:
+            finding = "is associated with a later event"
+        else:
+            finding = "is not shown to be associated with the outcome"
+        found.append((entry, MODALITIES.get(entry["modality"], entry["modality"]), finding))
+    return found
 
 
 def metric(row: Row | None, name: str, horizon: float | None = None) -> Any:
@@ -84,7 +133,7 @@ def page_model(config: Config, evaluation: Mapping[str, Any]) -> str:
     if config.report.model is not None:
         return config.report.model
     roles = {row["model"]: row["role"] for row in evaluation["rows"]}
-    for role in FUSING:
+    for role in COMBINING:
         for model in config.models:
             if roles.get(model.name) == role:
                 return model.name
@@ -114,26 +163,34 @@ class Axis:
 
 def forest_axis(rows: Iterable[Row]) -> Axis:
     """An axis that holds all intervals and folds, 0.4 to 0.8 at least, in whole tenths."""
-    values = [0.4, 0.8]
+    values: list[float | None] = [0.4, 0.8]
     for row in rows:
         found = metric(row, "harrell_c") or {}
         values += [found.get(key) for key in ("value", "low", "high")] + found.get("per_fold", [])
+    return axis_over(values)
+
+
+def axis_over(values: Iterable[float | None]) -> Axis:
+    """The shortest axis in whole tenths that holds all values that are known."""
     known = [value for value in values if value is not None]
     return Axis(math.floor(10 * min(known)) / 10, math.ceil(10 * max(known)) / 10)
 
 
-def reasons(rows: Sequence[Row], names: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+def reasons(
+    rows: Sequence[Row], names: Mapping[str, str], place: str = " at {} months"
+) -> list[tuple[str, list[str]]]:
     """Why metrics or their intervals are absent: each reason with the places it applies to.
 
-    `names` maps the metrics of a table (keys of evaluation.json) to their names on the page.
+    `names` maps the metrics of a table (keys of evaluation.json) to their names on the page;
+    `place` tells where a metric with several values has one, by horizon or modality.
     """
     found: dict[str, list[str]] = {}
     for row in rows:
         for key, name in names.items():
             value = row.get(key) or {}
             parts = {"": value} if "value" in value else value
-            for horizon, part in parts.items():
+            for part_name, part in parts.items():
                 if isinstance(part, Mapping) and part.get("reason"):
-                    at = f" at {horizon} months" if horizon else ""
+                    at = place.format(MODALITIES.get(part_name, part_name)) if part_name else ""
                     found.setdefault(part["reason"], []).append(f"{row['label']}: {name}{at}")
     return list(found.items())

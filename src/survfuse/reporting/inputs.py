@@ -17,6 +17,7 @@ import pandas as pd
 from survfuse.cohort.splits import splits_hash
 from survfuse.cohort.tables import read_clinical, read_slides
 from survfuse.errors import UserInputError
+from survfuse.evaluation.explanations import FoldExplanation, read_explanations
 from survfuse.evaluation.predictions import months_of, read_predictions
 from survfuse.evaluation.risk_groups import GROUPS, assign_groups
 from survfuse.evaluation.study import Study, read_study
@@ -35,7 +36,7 @@ class ReportInputs:
     outcomes: Path
     splits: Path
     evaluation_json: Path
-    predictions: Path  # directory of {model}.tsv and {model}.attention.h5
+    predictions: Path  # directory of {model}.tsv, .attention.h5 and .explain.h5
     slide_sheet: Path | None = None  # where the slide files are, for pictures of single tiles
     slides_manifest: Path | None = None
     omics: Path | None = None
@@ -192,6 +193,28 @@ def read_attention(data: ReportData, model: str, patient_id: str) -> Attention:
     if found.groups is not None:
         groups = pd.Series(found.groups.astype(float), index=list(found.group_names))
     return Attention(tiles, groups)
+
+
+def read_explained(data: ReportData, model: str) -> tuple[FoldExplanation, ...]:
+    """The explanations of a model, fold by fold; empty when it has none.
+
+    Raises UserInputError if they were made on other folds than those of the splits.
+    """
+    path = data.inputs.predictions / f"{model}.explain.h5"
+    if not path.is_file():
+        return ()
+    explanations = read_explanations(path)
+    tested = {
+        (fold.repeat, fold.fold): {data.study.patient_ids[row] for row in fold.test}
+        for fold in data.study.folds
+    }
+    for one in explanations:
+        if tested.get((one.repeat, one.fold)) != set(one.patient_ids):
+            raise UserInputError(
+                f"{path}: the explanations of fold {one.fold}, repeat {one.repeat}, are of other "
+                "patients than the splits test there; explain the model again"
+            )
+    return explanations
 
 
 def slide_file(data: ReportData, relative: str) -> Path | None:

@@ -12,7 +12,16 @@ import pandas as pd
 from survfuse import __version__
 from survfuse.config import IDENTIFIER, Config
 from survfuse.errors import UserInputError
-from survfuse.reporting import attention, figures, findings, images, provenance, wording
+from survfuse.evaluation.explanations import FoldExplanation
+from survfuse.reporting import (
+    attention,
+    figures,
+    findings,
+    images,
+    patient_explanation,
+    provenance,
+    wording,
+)
 from survfuse.reporting.cohort_page import (
     common_context,
     observed_risk,
@@ -23,6 +32,7 @@ from survfuse.reporting.inputs import (
     ReportData,
     prediction_of,
     read_attention,
+    read_explained,
     read_model,
     risk_group_of,
 )
@@ -37,18 +47,20 @@ class PageModel:
     label: str
     row: findings.Row
     table: pd.DataFrame  # its predictions
+    explanations: tuple[FoldExplanation, ...]  # by fold; empty for a model without
 
 
 def read_page_model(config: Config, data: ReportData) -> PageModel:
     """Read the model of the patient pages.
 
-    Raises UserInputError if there is no such model, it was not evaluated, or it has no predictions.
+    Raises UserInputError if there is no such model, it was not evaluated, it has no predictions,
+    or its explanations are of other folds.
     """
     name = findings.page_model(config, data.evaluation)
     row = findings.row_of(data.evaluation, name)
     if row is None:
         raise UserInputError(f"report.model {name!r} was not evaluated; evaluate it first")
-    return PageModel(name, row["label"], row, read_model(data, name))
+    return PageModel(name, row["label"], row, read_model(data, name), read_explained(data, name))
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,8 @@ def patient_context(
     chips = input_chips(data, patient_id, model.row["modalities"])
     group = patient_group(data, model, patient_id)
     reference = findings.row_of(evaluation, evaluation["reference"])
+    moved = patient_explanation.explain(model.explanations, patient_id)
+    summary = evaluation.get("explained", {}).get(model.name, {})
     return {
         **common_context(config, data),
         "patient_id": patient_id,
@@ -127,6 +141,11 @@ def patient_context(
         "groups": [] if looked.groups is None else attention.gene_groups(looked.groups),
         "group_count": 0 if looked.groups is None else len(looked.groups),
         "gradient": images.colour_gradient(),
+        "moved": moved,
+        "part_notes": patient_explanation.part_sentences(moved, summary.get("stability", {}))
+        if moved
+        else [],
+        "tile_note": patient_explanation.tile_sentence(moved) if moved else None,
         "covariates": covariate_rows(data, patient_id),
         "clinical_used": "clinical" in model.row["modalities"],
         "version": __version__,

@@ -45,6 +45,7 @@ def render(template: str, context: Mapping[str, Any]) -> str:
         plural=wording.plural,
         listed=wording.listed,
         capitalize_first=wording.capitalize_first,
+        decimal=wording.decimal,
     )
     return environment.get_template(template).render(**context)
 

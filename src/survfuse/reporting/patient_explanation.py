@@ -1,0 +1,192 @@
+"""What moved one patient's estimate, in the units of a reader.
+
+Attributions are told in spreads, the standard deviation of the predicted risk in the test fold;
+what a whole modality does is told in places in the order of the test fold by predicted risk, of
+100. Neither depends on the scale of the risk, which means nothing outside one model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from survfuse.evaluation.contribution import places, reliance
+from survfuse.evaluation.explanations import FoldExplanation, find_patient
+from survfuse.reporting.explanations import NAMES, alike, is_stable
+from survfuse.reporting.wording import decimal
+
+MOST_PARTS = 5
+LEAST_SHOWN = 0.005  # spreads; less would be printed as 0.00
+LARGEST_GAP = 0.05  # spreads
+PARTS = {"omics": "gene group", "clinical": "clinical value"}
+
+
+@dataclass(frozen=True)
+class PartRow:
+    """A gene group or covariate and what it does to this patient's estimate."""
+
+    name: str
+    number: int  # its place among the stored names
+    spreads: float  # positive raises the estimated risk
+    bar_percent: float  # 100 for the largest of the page
+    agree: str | None  # "3 of 3" members of the ensemble give it this direction
+
+
+@dataclass(frozen=True)
+class Direction:
+    """The parts of one modality that moved the estimate one way."""
+
+    word: str  # "raised" or "lowered"
+    rows: list[PartRow]  # strongest first, MOST_PARTS at most
+    count: int  # of all such parts
+
+
+@dataclass(frozen=True)
+class PartTable:
+    """What the parts of one modality do to this patient's estimate."""
+
+    modality: str
+    noun: str  # of one part
+    total: int  # parts that the model reads
+    directions: list[Direction]  # only those in which a part moved the estimate
+
+
+@dataclass(frozen=True)
+class ModalityRow:
+    """How far a whole modality places this patient."""
+
+    name: str
+    modality: str
+    moved: float  # places of 100 by which another patient's modality moves this patient, mean
+    raised: float  # places the own modality puts the patient above what others' would, mean
+    bar_percent: float
+
+
+@dataclass(frozen=True)
+class PatientExplanation:
+    """What the patient page prints.
+
+    tables: of the modalities that the patient has. modalities: strongest first. gap: spreads of
+    the estimate that the attributions do not account for. tile_agreement: of the members'
+    attention in this patient, None if unknown.
+    """
+
+    tables: list[PartTable]
+    modalities: list[ModalityRow]
+    gap: float
+    tile_agreement: float | None
+    members: int
+
+
+def explain(explanations: Sequence[FoldExplanation], patient_id: str) -> PatientExplanation | None:
+    """What moved one patient's estimate; None if nothing of it is known."""
+    found = find_patient(explanations, patient_id)
+    if found is None:
+        return None
+    one, row = found
+    tables = [
+        part_table(one, row, modality)
+        for modality in PARTS
+        if modality in one.names and np.isfinite(one.attribution[modality][row]).any()
+    ]
+    modalities = modality_rows(one, row)
+    if not tables and not modalities:
+        return None
+    agreement = float(one.attention_agreement.get("slides", np.full(row + 1, np.nan))[row])
+    return PatientExplanation(
+        tables=tables,
+        modalities=modalities,
+        gap=float(one.gap[row]) / spread(one),
+        tile_agreement=agreement if np.isfinite(agreement) else None,
+        members=one.members,
+    )
+
+
+def part_sentences(found: PatientExplanation, stability: Mapping[str, dict[str, Any]]) -> list[str]:
+    """What a reader of the bars has to know: what they leave out, and whether they hold.
+
+    `stability` is that of the model over the folds; what is not known of it is not told.
+    """
+    said = []
+    if found.tables and abs(found.gap) > LARGEST_GAP:
+        said.append(
+            f"The parts do not add up: {decimal(abs(found.gap))} spreads of the difference from "
+            "the average training patient are left over."
+        )
+    for table in found.tables:
+        if is_stable(stability, table.modality) is False:
+            said.append(
+                f"The models of different folds rank the {table.noun}s hardly alike (mean rank "
+                f"correlation {decimal(stability[table.modality]['spearman'])}, chance 0): models "
+                f"trained on other patients might order them differently."
+            )
+    return said
+
+
+def tile_sentence(found: PatientExplanation) -> str | None:
+    """How far the members of the ensemble attend to the same tiles; None if that is not known."""
+    agreement = found.tile_agreement
+    if agreement is None:
+        return None
+    return (
+        f"The {found.members} models, trained from different seeds, rank the tiles of this patient "
+        f"by attention {alike(agreement)} (mean rank correlation {decimal(agreement)}, chance 0)."
+    )
+
+
+def spread(explanation: FoldExplanation) -> float:
+    """Standard deviation of the risk in the test fold; 1 where all risks are equal."""
+    return float(explanation.risk.std()) or 1.0
+
+
+def part_table(explanation: FoldExplanation, row: int, modality: str) -> PartTable:
+    """The parts of a modality that matter most in one patient, in each direction."""
+    values = explanation.attribution[modality][row] / spread(explanation)
+    shares = explanation.same_sign[modality][row]
+    every = np.concatenate([v[row] for v in explanation.attribution.values()])
+    largest = np.nanmax(np.abs(every), initial=0.0) / spread(explanation) or 1.0
+    rows = [
+        PartRow(
+            name=explanation.names[modality][part].replace("_", " "),
+            number=int(part),
+            spreads=float(values[part]),
+            bar_percent=round(100 * abs(float(values[part])) / largest, 2),
+            agree=members_agreeing(float(shares[part]), explanation.members),
+        )
+        for part in np.argsort(-np.abs(values), kind="stable")
+        if abs(values[part]) >= LEAST_SHOWN
+    ]
+    raising = [part for part in rows if part.spreads > 0]
+    lowering = [part for part in rows if part.spreads < 0]
+    directions = [
+        Direction(word, found[:MOST_PARTS], len(found))
+        for word, found in (("raised", raising), ("lowered", lowering))
+        if found
+    ]
+    return PartTable(modality, PARTS[modality], len(values), directions)
+
+
+def members_agreeing(share: float, members: int) -> str | None:
+    """`2 of 3`; None for a single network, which agrees with itself."""
+    return f"{round(share * members)} of {members}" if np.isfinite(share) else None
+
+
+def modality_rows(explanation: FoldExplanation, row: int) -> list[ModalityRow]:
+    """The modalities that the patient has, by how far they move the patient."""
+    if len(explanation.patient_ids) < 2:
+        return []
+    own = places(explanation.risk, explanation.risk)
+    found = []
+    for modality, permuted in explanation.permuted.items():
+        effect = reliance(own, places(permuted, explanation.risk))
+        if np.isfinite(effect.moved[row]):
+            found.append((modality, float(effect.moved[row]), float(effect.raised[row])))
+    largest = max((moved for _, moved, _ in found), default=0.0) or 1.0
+    found.sort(key=lambda entry: -entry[1])
+    return [
+        ModalityRow(NAMES[modality], modality, moved, raised, round(100 * moved / largest, 2))
+        for modality, moved, raised in found
+    ]
