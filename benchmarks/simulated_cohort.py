@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sksurv.metrics import concordance_index_censored
 
 from survfuse.cohort.splits import make_splits, training_part
 from survfuse.config import Config, SplitConfig
 from survfuse.demo.genes import expression, gene_sets
 from survfuse.demo.tokens import token_bags
 from survfuse.demo.truth import STAGES, Truth, draw_truth
+from survfuse.fusion.registry import MODELS
 from survfuse.omics.matrix import OmicsMatrix, pack_groups
+from survfuse.training.checkpoint import FittedModel
 from survfuse.training.inputs import Bag, CohortInputs
+from survfuse.training.neural import ensemble, fit_neural, predict_neural, prepare
 from survfuse.training.part import TrainingPart
 
-TILES, DIM = 60, 32
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,9 @@ class Simulated:
         return self.splits.loc[self.splits["fold"] == fold, "patient_id"].tolist()
 
 
-def simulated(patients: int, seed: int, folds: int = 5) -> Simulated:
+def simulated(
+    patients: int, seed: int, folds: int = 5, tiles: int = 128, dim: int = 32
+) -> Simulated:
     """Draw a cohort in which everything was measured for everybody, and divide it."""
     truth = draw_truth(patients, seed)
     everybody = np.ones(patients, dtype=bool)
@@ -61,10 +71,10 @@ def simulated(patients: int, seed: int, folds: int = 5) -> Simulated:
     )
     settings = SplitConfig(folds=folds, seed=seed)
     splits = make_splits(outcomes, None, settings)
-    return Simulated(truth, inputs_of(truth, seed), outcomes, splits, settings)
+    return Simulated(truth, inputs_of(truth, seed, tiles, dim), outcomes, splits, settings)
 
 
-def inputs_of(truth: Truth, seed: int) -> CohortInputs:
+def inputs_of(truth: Truth, seed: int, tiles: int, dim: int) -> CohortInputs:
     """Tile embeddings, expression and clinical table of simulated patients."""
     ids = truth.patient_id.tolist()
     clinical = pd.DataFrame(
@@ -75,7 +85,7 @@ def inputs_of(truth: Truth, seed: int) -> CohortInputs:
         },
         index=pd.Index(ids, name="patient_id"),
     )
-    tokens = token_bags(truth, TILES, DIM, seed)
+    tokens = token_bags(truth, tiles, dim, seed)
     bags = {patient: bag_of(values) for patient, values in zip(ids, tokens, strict=True)}
     return CohortInputs(clinical, {p: bag for p, bag in bags.items() if len(bag)}, genes_of(truth))
 
@@ -123,3 +133,44 @@ def configuration(models: Sequence[dict], **training: object) -> Config:
             "models": [{"name": "clinical_cox", "kind": "clinical_cox"}, *models],
         }
     )
+
+
+def out_of_fold(
+    cohort: Simulated, config: Config, withheld: Mapping[str, Collection[str]] | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Cross-validate the last row of a configuration, as the workflow would.
+
+    Returns arrays over the folds: `c` and `oracle` with everything shown, and for every modality m
+    that the row reads `without m` and, alone, `only m`. `withheld`: modalities that training must
+    do without.
+    """
+    model = config.models[-1]
+    reads = MODELS[model.kind].reads
+    scores: dict[str, list[float]] = {}
+    row_of = {patient: row for row, patient in enumerate(cohort.truth.patient_id)}
+    for fold in range(cohort.settings.folds):
+        part = cohort.part(fold)
+        part = part.permuted(cohort.settings.seed) if model.permute_outcomes else part
+        prepared = prepare(config, model, part, cohort.inputs.without(withheld or {}))
+        with TemporaryDirectory() as scratch:
+            tensors, described = fit_neural(prepared, Path(scratch), "", CPU)
+        stored = {name: torch.as_tensor(value) for name, value in tensors.items()}
+        fitted = FittedModel(model.kind, stored, described)
+        tested = cohort.tested(fold)
+        rows = [row_of[patient] for patient in tested]
+        event, time = cohort.truth.event[rows], cohort.truth.time_months[rows]
+
+        def score(risk: np.ndarray, name: str, event=event, time=time) -> None:
+            c = concordance_index_censored(event, time, risk)[0]
+            scores.setdefault(name, []).append(float(c))
+
+        hidden = {"c": ()}
+        if len(reads) > 1:
+            hidden |= {f"without {m}": (m,) for m in reads}
+            hidden |= {f"only {m}": tuple(other for other in reads if other != m) for m in reads}
+        for name, modalities in hidden.items():
+            shown = cohort.inputs.without(dict.fromkeys(modalities, tested))
+            team = ensemble(fitted, model, shown, tested, config.training, CPU)
+            score(predict_neural(team, np.array([12.0])).risk, name)
+        score(cohort.truth.log_hazard()[rows], "oracle")
+    return {name: np.array(values) for name, values in scores.items()}

@@ -69,5 +69,5 @@ def test_every_model_and_option_is_on_the_page() -> None:
         row = re.search(rf"^\| `{kind}` \|.*$", page, re.MULTILINE)
         assert row is not None, kind
         defaults = model.load().__init__.__kwdefaults__
-        documented = dict(re.findall(r"`(\w+)` \(([\d.]+)\)", row.group()))
+        documented = dict(re.findall(r"`(\w+)` \(([^)]*)\)", row.group()))
         assert documented == {name: str(default) for name, default in defaults.items()}

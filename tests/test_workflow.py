@@ -40,6 +40,7 @@ SMALL = {
         {"name": "clinical_cox", "kind": "clinical_cox"},
         {"name": "cmta", "kind": "cmta", "options": {"width": 16}},
         {"name": "late", "kind": "late_fusion", "options": {"parts": ["cmta", "clinical_cox"]}},
+        {"name": "coxnet", "kind": "coxnet"},
         {"name": "permuted", "kind": "snn", "permute_outcomes": True},
     ],
     "evaluation": {"horizons_months": [12, 24], "bootstrap": 50},
@@ -98,12 +99,14 @@ def test_the_demo_plans_every_job() -> None:
         "process_slides": 6,
         "merge_slides": 1,
         "encode_omics": 1,
-        "train": 35,
-        "predict": 7,
+        "list_inputs": 1,
+        "train": 45,
+        "predict": 9,
+        "explain": 1,
         "evaluate": 1,
         "report": 1,
         "all": 1,
-        "total": 56,
+        "total": 70,
     }
 
 
@@ -150,7 +153,7 @@ def test_profiles_plan_the_same_jobs(profile: str) -> None:
         capture_output=True,
         text=True,
     )
-    assert jobs(done.stdout)["total"] == 56, done.stderr[-2000:]
+    assert jobs(done.stdout)["total"] == 70, done.stderr[-2000:]
 
 
 def test_rules_hold_no_logic_and_no_retries() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from survfuse.config import Config, ModelConfig
 from survfuse.errors import UserInputError
+from survfuse.fusion.dispro_label import label as dispro_label
 from survfuse.fusion.registry import MODELS
 
 Family = Literal["site", "clinical", "network", "late", "classical"]
@@ -87,7 +88,9 @@ def reads_of(model: ModelConfig, models: Sequence[ModelConfig]) -> tuple[str, ..
 
 def label_of(model: ModelConfig) -> str:
     """How pages call a row: by its kind where it bears the kind's name, else by its own name."""
-    return kind_of(model).label if model.name == model.kind else model.name
+    if model.name != model.kind:
+        return model.name
+    return dispro_label(model.options) if model.kind == "dispro" else kind_of(model).label
 
 
 def explained_model(config: Config) -> ModelConfig | None:

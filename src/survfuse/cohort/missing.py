@@ -96,8 +96,10 @@ def withheld_of_folds(
 ) -> pd.DataFrame:
     """`withhold` for the training patients of every fold: `repeat, fold, patient_id, modality`."""
     drawn = []
-    for (repeat, fold), tested in splits.groupby(["repeat", "fold"])["patient_id"]:
-        training = outcomes[~outcomes["patient_id"].isin(tested)]
+    folds = sorted(set(zip(splits["repeat"].tolist(), splits["fold"].tolist(), strict=True)))
+    for repeat, fold in folds:
+        here = (splits["repeat"] == repeat) & (splits["fold"] == fold)
+        training = outcomes[~outcomes["patient_id"].isin(splits.loc[here, "patient_id"])]
         lost = withhold(
             training,
             available,
@@ -105,7 +107,7 @@ def withheld_of_folds(
             missing.omics,
             missing.mechanism,
             missing.mnar_odds,
-            np.random.default_rng([missing.seed % 2**32, int(repeat), int(fold), 1]),
+            np.random.default_rng([missing.seed % 2**32, repeat, fold, 1]),
         )
         drawn.append(lost.assign(repeat=repeat, fold=fold))
     return pd.concat(drawn, ignore_index=True)

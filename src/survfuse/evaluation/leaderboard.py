@@ -56,9 +56,11 @@ def evaluate(
 
     `grid`: times in months of the survival columns. `truth`: table of patient_id and log_hazard of
     a simulated cohort, which adds the oracle row. `patterns`: tables of the models that were also
-    shown one modality alone. `availability`: table of who has which modality. `explained`: explanations
-    of models. Raises UserInputError if a mandatory row (the clinical Cox model, the control on permuted outcomes) or the reference
-    is missing, or if a table is wrong or does not match the splits.
+    shown one modality alone. `availability`: table of who has which modality. `explained`:
+    explanations of models.
+
+    Raises UserInputError if a mandatory row (the clinical Cox model, the control on permuted
+    outcomes) or the reference is missing, or if a table is wrong or does not match the splits.
     """
     require_rows(models, config, prediction_paths)
     study = read_study(outcomes, splits)

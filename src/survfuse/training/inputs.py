@@ -108,7 +108,7 @@ class CohortInputs:
                 return np.zeros(len(patient_ids), dtype=bool)
             return np.asarray(np.isin(np.asarray(patient_ids, dtype=str), self.omics.patient_ids))
         covariates = self.clinical.loc[list(patient_ids)].drop(columns="site", errors="ignore")
-        return (covariates != "").to_numpy().any(axis=1)
+        return np.asarray((covariates != "").any(axis=1), dtype=bool)
 
 
 @dataclass(frozen=True)

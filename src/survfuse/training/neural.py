@@ -152,7 +152,8 @@ def fit_ensemble(
         tensors |= baseline(prepared, best, fabric.device, f"baseline{member}.")
         histories.append(progress.to_json())
     parameters = sum(p.numel() for p in prepared.build().parameters())
-    return tensors, {
+    # Arrays, because tensors would be sent from another process as handles that die with it.
+    return {name: np.asarray(value) for name, value in tensors.items()}, {
         **prepared.described,
         "members": prepared.task.settings.members,
         "loss": prepared.task.settings.loss,

@@ -1,0 +1,137 @@
+"""Whole fits: losses, tuning, processes; stored, and used again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sksurv.linear_model import CoxPHSurvivalAnalysis
+from sksurv.metrics import concordance_index_censored
+
+from survfuse.config import Config
+from survfuse.errors import MissingResourceError, UserInputError
+from survfuse.training.checkpoint import FittedModel, read_fitted, write_fitted
+from survfuse.training.cox import breslow
+from survfuse.training.engine import choose_device, start_engine
+from survfuse.training.neural import check_options, ensemble, fit_neural, predict_neural, prepare
+from survfuse.training.part import TrainingPart
+from survfuse.training.stage import check_models
+from training_fixture import cohort
+
+CPU = torch.device("cpu")
+GRID = np.array([6.0, 12.0, 24.0])
+
+
+def configuration(kind: str, options: dict | None = None, **training: object) -> Config:
+    return Config.model_validate(
+        {
+            "name": "engine",
+            "output": "unused",
+            "cohort": {
+                "patients": "unused.tsv",
+                "covariates": {"age": {"type": "continuous"}},
+            },
+            "training": {
+                "epochs": 6,
+                "members": 1,
+                "batch_size": 16,
+                "learning_rate": 1e-3,
+                "min_events_per_bin": 3,
+                **training,
+            },
+            "models": [
+                {"name": "clinical_cox", "kind": "clinical_cox"},
+                {"name": "m", "kind": kind, "options": options or {}},
+            ],
+        }
+    )
+
+
+def fitted(config: Config, home: Path) -> tuple[FittedModel, float]:
+    """The model of one fold, through its files, and its C-index on the patients held out."""
+    inputs, time, event = cohort(n=160)
+    ids = np.array(inputs.clinical.index)
+    role = np.where(np.arange(100) % 5 == 0, "inner", "train")
+    part = TrainingPart(0, 0, ids[:100], role, time[:100], event[:100])
+    model = config.models[1]
+    tensors, described = fit_neural(prepare(config, model, part, inputs), home, "key", CPU)
+    write_fitted(home / "out", model.kind, tensors, described)
+    stored = read_fitted(home / "out")
+    team = ensemble(stored, model, inputs, ids[100:].tolist(), config.training, CPU)
+    prediction = predict_neural(team, GRID)
+    assert np.isfinite(prediction.survival).all()
+    assert (np.diff(prediction.survival, axis=1) <= 1e-9).all()
+    c = concordance_index_censored(event[100:], time[100:], prediction.risk)[0]
+    return stored, float(c)
+
+
+def test_partial_likelihood_predicts_survival_through_breslow(tmp_path: Path) -> None:
+    stored, c = fitted(configuration("snn", loss="cox", epochs=20), tmp_path)
+    assert stored.fit["loss"] == "cox"
+    assert stored.tensors["member0.head.weight"].shape[0] == 1
+    assert "edges_months" not in stored.tensors
+    assert c > 0.6
+
+
+def test_breslow_equals_scikit_survival() -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(80, 1))
+    time = np.round(generator.exponential(20, 80), 0) + 1  # with ties
+    event = generator.random(80) < 0.6
+    outcome = np.array(list(zip(event, time, strict=True)), dtype=[("e", bool), ("t", float)])
+    reference = CoxPHSurvivalAnalysis(ties="breslow").fit(x, outcome)
+    ours = breslow(x @ reference.coef_, time, event)
+    expected = reference.cum_baseline_hazard_
+    np.testing.assert_allclose(ours.times, expected.x)
+    np.testing.assert_allclose(ours.hazard, expected.y, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dispro", "pibd"])
+def test_models_that_need_bins_refuse_the_partial_likelihood(kind: str) -> None:
+    with pytest.raises(UserInputError, match=r"training\.loss"):
+        check_options(configuration(kind, loss="cox"), configuration(kind).models[1])
+    check_models(configuration(kind))
+
+
+def test_tuning_is_bounded_recorded_and_never_worse_on_the_inner_patients(tmp_path: Path) -> None:
+    plain, _ = fitted(configuration("snn", {"width": 8}), tmp_path / "plain")
+    tuning = {"trials": 3, "learning_rate": [1e-3, 1e-2]}
+    tuned, _ = fitted(configuration("snn", {"width": 8}, tuning=tuning), tmp_path / "tuned")
+    chosen = tuned.fit["tuned"]
+    assert plain.fit["tuned"] == {}
+    assert chosen["trials"] == 3
+    assert 1e-3 <= chosen["learning_rate"] <= 1e-2
+    assert 0 <= chosen["options"]["dropout"] <= 0.5
+    assert chosen["options"]["width"] == 8
+    assert chosen["inner_loss"] <= plain.fit["histories"][0]["best_loss"] + 1e-9
+    assert tuned.fit["histories"][0]["best_loss"] == pytest.approx(chosen["inner_loss"])
+
+
+def test_missingness_is_recorded_with_what_it_did(tmp_path: Path) -> None:
+    stored, _ = fitted(configuration("cmta", {"width": 16}, epochs=1), tmp_path)
+    described = stored.fit["missingness"]
+    assert described["policy"] == "equalise"
+    assert set(described["lacking"]) == {"slides", "omics"}
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_network_as_one(tmp_path: Path) -> None:
+    """Gradients are averaged over processes; without dropout the sum is that of one process."""
+    options = {"width": 8, "dropout": 0.0}
+    settings = {"epochs": 2, "modality_dropout": 0.0}
+    one, _ = fitted(configuration("snn", options, **settings), tmp_path / "one")
+    two, _ = fitted(configuration("snn", options, devices=2, **settings), tmp_path / "two")
+    for name, value in one.tensors.items():
+        torch.testing.assert_close(value, two.tensors[name], atol=1e-5, rtol=0, msg=name)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(MissingResourceError, match="no GPU"):
+        choose_device("cuda")
+    settings = configuration("snn", devices=4).training
+    with pytest.raises(MissingResourceError, match="request more"):
+        start_engine(settings, torch.device("cuda"))
