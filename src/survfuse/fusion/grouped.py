@@ -51,6 +51,12 @@ class GroupedLinear(nn.Module):
             # Padding columns meet some other group's weights, hence the zeros on the input side.
             inputs = torch.where(self.real, packed.index_select(1, self.columns), 0.0)
             weights = weights.index_select(0, self.columns)
+        if len(self.buckets) == 1:  # split would copy the whole gradient of the weights
+            groups, width = self.buckets[0]
+            product = inputs.unflatten(1, (groups, width)).transpose(0, 1) @ weights.unflatten(
+                0, (groups, width)
+            )
+            return product.index_select(0, self.place).transpose(0, 1) + self.bias
         sizes = [groups * width for groups, width in self.buckets]
         products = [
             part.unflatten(1, bucket).transpose(0, 1) @ weight.unflatten(0, bucket)

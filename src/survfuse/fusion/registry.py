@@ -37,9 +37,12 @@ MODELS: dict[str, Entry] = {
     "abmil": Entry("abmil", "ABMIL", "ABMIL (slides)", ("slides",)),
     "cmta": Entry("cmta", "CMTA", "CMTA", ("slides", "omics")),
     "concat": Entry("concat", "Concatenation", "Concatenation", ("slides", "omics", "clinical")),
+    "dispro": Entry("dispro", "DisPro", "DisPro-prototype", ("slides", "omics")),
     "mcat": Entry("mcat", "MCAT", "MCAT", ("slides", "omics")),
     "mmp": Entry("mmp", "MMP", "MMP-style", ("slides", "omics")),
+    "pibd": Entry("pibd", "PIBD", "PIBD", ("slides", "omics")),
     "snn": Entry("snn", "SNN", "SNN (genes)", ("omics",)),
+    "survfuse": Entry("survfuse", "SurvFuse", "survfuse", ("slides", "omics", "clinical")),
     "survpath": Entry("survpath", "SurvPath", "SurvPath-style", ("slides", "omics")),
     "transmil": Entry("transmil", "TransMIL", "TransMIL (slides)", ("slides",)),
 }
