@@ -117,7 +117,7 @@ def test_a_cohort_without_slides_plans_no_slide_jobs(tmp_path: Path) -> None:
     prepared(tmp_path, source=None, cohort=cohort)
     planned = jobs(snakemake(tmp_path, "-n").stdout)
     assert "process_slides" not in planned
-    assert planned["train"] == 10
+    assert planned["train"] == 12
 
 
 def test_slides_are_planned_in_batches(tmp_path: Path) -> None:
