@@ -21,8 +21,9 @@ from survfuse.demo.truth import STAGES, Truth, draw_truth
 from survfuse.fusion.registry import MODELS
 from survfuse.omics.matrix import OmicsMatrix, pack_groups
 from survfuse.training.checkpoint import FittedModel
+from survfuse.training.ensemble import ensemble, predict_neural
 from survfuse.training.inputs import Bag, CohortInputs
-from survfuse.training.neural import ensemble, fit_neural, predict_neural, prepare
+from survfuse.training.neural import fit_neural, prepare
 from survfuse.training.part import TrainingPart
 
 CPU = torch.device("cpu")

@@ -205,3 +205,36 @@ def test_the_slide_modules_do_not_import_torch() -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'timm', 'matplotlib')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_options_build_the_network_that_the_weights_were_trained_with(
+    tmp_path: Path, tiles: np.ndarray
+) -> None:
+    """Pathology encoders differ from timm's defaults, in layer scale and in the kind of MLP."""
+    options = {"init_values": 0.5, "mlp_layer": "timm.layers.SwiGLUPacked"}
+    stored = plain("test_vit", init_values=0.5, mlp_layer=encoders.timm.layers.SwiGLUPacked)
+    save_file(stored.state_dict(), tmp_path / "vit.safetensors")
+    settings = {"encoder": "test_vit", "weights": tmp_path / "vit.safetensors"}
+    with pytest.raises(UserInputError):
+        encoder(**settings)
+    ours = encoder(**settings, encoder_options=options)
+    assert '"init_values": 0.5' in ours.identity.name
+    side = ours.input_px
+    with torch.inference_mode():
+        pixels = normalised(tiles, side, (ours.mean, ours.std))
+        expected = stored.forward_head(stored.forward_features(pixels), pre_logits=True).numpy()
+    assert cosine(ours.embed(tiles), expected) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"no_such_option": 1}, "cannot be built"),
+        ({"mlp_layer": "timm.layers.NoSuchLayer"}, "there is no timm.layers.NoSuchLayer"),
+    ],
+)
+def test_options_that_the_network_does_not_take_are_explained(options: dict, said: str) -> None:
+    with pytest.raises(UserInputError, match=said):
+        encoder(encoder="test_vit", untrained=True, encoder_options=options)
+    with pytest.raises(UserInputError, match="has none"):
+        identify(SlideConfig(untrained=True, encoder_options=options))

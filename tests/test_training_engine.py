@@ -15,7 +15,8 @@ from survfuse.errors import MissingResourceError, UserInputError
 from survfuse.training.checkpoint import FittedModel, read_fitted, write_fitted
 from survfuse.training.cox import breslow
 from survfuse.training.engine import choose_device, start_engine
-from survfuse.training.neural import check_options, ensemble, fit_neural, predict_neural, prepare
+from survfuse.training.ensemble import ensemble, predict_neural
+from survfuse.training.neural import check_options, fit_neural, prepare
 from survfuse.training.part import TrainingPart
 from survfuse.training.stage import check_models
 from training_fixture import cohort

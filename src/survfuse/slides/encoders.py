@@ -6,6 +6,7 @@ demonstrations; nothing is ever downloaded, and pickled objects are refused.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle  # for the name of its error alone; nothing is unpickled
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when the hub client is imported, whic
 declare_missing_operators()
 import timm  # noqa: E402
 import timm.data  # noqa: E402
+import timm.layers  # noqa: E402
 from torch.fx.experimental.optimization import fuse  # noqa: E402
 
 TRUNCATED = "resnet50_trunc"
@@ -43,7 +45,7 @@ UNTRAINED_SEED = 0
 class EncoderIdentity:
     """What an embedding depends on; written beside every embedding."""
 
-    name: str
+    name: str  # with the options of the network, if any
     weights_sha256: str  # empty for untrained weights
 
     @property
@@ -113,6 +115,10 @@ def identify(config: SlideConfig) -> EncoderIdentity:
             f"slides.encoder: {name!r} is neither {TRUNCATED} nor a model of timm "
             f"{timm.__version__}; see timm.list_models()"
         )
+    if config.encoder_options and name == TRUNCATED:
+        raise UserInputError(f"slides.encoder_options: {TRUNCATED} has none; remove them")
+    if config.encoder_options:
+        name += json.dumps(config.encoder_options, sort_keys=True)
     if config.untrained and config.weights is not None:
         raise UserInputError("slides: set weights or untrained: true, not both")
     if config.untrained:
@@ -151,7 +157,7 @@ def load_encoder(config: SlideConfig, identity: EncoderIdentity, device: str) ->
             backbone: Any = network.body
             skipped: tuple[str, ...] = ("fc.", "layer4.")
         else:
-            network = backbone = timm.create_model(config.encoder, pretrained=False, num_classes=0)
+            network = backbone = create_network(config)
             skipped = classifier_prefixes(backbone)
     if config.weights is not None:
         load_weights(backbone, config.weights, skipped)
@@ -166,6 +172,31 @@ def load_encoder(config: SlideConfig, identity: EncoderIdentity, device: str) ->
         mean=settings["mean"],
         std=settings["std"],
     )
+
+
+def create_network(config: SlideConfig) -> nn.Module:
+    """A timm model without weights. Raises UserInputError for options it does not take."""
+    options: dict[str, Any] = {"num_classes": 0} | {
+        name: layer_named(value) if isinstance(value, str) else value
+        for name, value in config.encoder_options.items()
+    }
+    try:
+        network: nn.Module = timm.create_model(config.encoder, pretrained=False, **options)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise UserInputError(
+            f"slides.encoder_options: {config.encoder} cannot be built with them ({error})"
+        ) from None
+    return network
+
+
+def layer_named(value: str) -> Any:
+    """A class of timm.layers or torch.nn by its path; any other text as it is."""
+    for prefix, module in (("timm.layers.", timm.layers), ("torch.nn.", nn)):
+        if value.startswith(prefix):
+            if not hasattr(module, value.removeprefix(prefix)):
+                raise UserInputError(f"slides.encoder_options: there is no {value}")
+            return getattr(module, value.removeprefix(prefix))
+    return value
 
 
 def open_residual_branches(network: nn.Module) -> None:

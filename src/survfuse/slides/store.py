@@ -159,7 +159,8 @@ def read_features(path: Path) -> TileFeatures:
     """Embeddings of one slide, from files of this program, TRIDENT, CLAM, or of others.
 
     Embeddings that are stored in one piece, as this program does, are mapped rather than read: a
-    cohort larger than memory can be opened, and pages are read when somebody looks at them. The only requirement is a dataset `features` (N, D) with at least one row; `coords` may be
+    cohort larger than memory can be opened, and pages are read when somebody looks at them. The
+    only requirement is a dataset `features` (N, D) with at least one row; `coords` may be
     missing. Raises BadFeatures with what is wrong.
     """
     try:

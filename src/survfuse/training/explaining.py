@@ -33,8 +33,8 @@ def explain_model(
     Raises UserInputError for a row that is not a network.
     """
     from survfuse.training.engine import choose_device
+    from survfuse.training.ensemble import ensemble
     from survfuse.training.explain import ExplainSettings, explain_fold
-    from survfuse.training.neural import ensemble
 
     model = find_model(config, name)
     if kind_of(model).family != "network":

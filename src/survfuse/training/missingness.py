@@ -122,7 +122,9 @@ def fit_hiding(
         worst,
         shown,
         association(available[fitted], time_months[fitted], event[fitted], modalities),
-        tuple(warn(modalities, tau, rates, size, shown) if policy == "equalise" else ()),
+        tuple(warn(modalities, available.any(axis=0), tau, rates, size, shown))
+        if policy == "equalise"
+        else (),
     )
 
 
@@ -204,12 +206,16 @@ def mean_by_stratum(values: np.ndarray, stratum: np.ndarray) -> np.ndarray:
 
 def warn(
     modalities: Sequence[str],
+    known: np.ndarray,
     tau_months: float,
     rates: np.ndarray,
     size: np.ndarray,
     shown: np.ndarray,
 ) -> list[str]:
-    """Sentences about modalities that cannot be equalised, or only at a price."""
+    """Sentences about modalities that cannot be equalised, or only at a price.
+
+    `known` (M,) says whether anybody has them.
+    """
     who = (
         f"with an event before {tau_months:.1f} months",
         f"followed to {tau_months:.1f} months",
@@ -219,6 +225,8 @@ def warn(
     for column, modality in enumerate(modalities):
         first = int(rates[:, column].argmax())
         worst = rates[first, column]
+        if not known[column]:  # nobody has it, which is said elsewhere
+            continue
         if worst > LARGEST_RATE:
             sentences.append(
                 f"this fold cannot support {modality}: of the training patients {who[first]}, "

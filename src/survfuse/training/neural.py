@@ -1,9 +1,9 @@
-"""Fitting and applying the neural models: an ensemble of seeds per fold."""
+"""Fitting the neural models: an ensemble of seeds per fold."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,26 +12,24 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
-from survfuse.config import Config, ModelConfig, TrainingConfig
+from survfuse.config import Config, ModelConfig
 from survfuse.errors import UserInputError
 from survfuse.files import sha256_json
-from survfuse.fusion.hazards import survival_from_logits
 from survfuse.fusion.interface import FusionModel, Shapes
 from survfuse.fusion.registry import MODELS, build
-from survfuse.training.batches import within_budget
-from survfuse.training.bins import fit_bins, survival_at
-from survfuse.training.checkpoint import FittedModel, ids_hash
-from survfuse.training.cox import CoxModel, breslow
+from survfuse.training.bins import fit_bins
+from survfuse.training.checkpoint import ids_hash
+from survfuse.training.cox import breslow
 from survfuse.training.engine import start_engine
+from survfuse.training.ensemble import loaded
 from survfuse.training.fit import Resume, Task, fit_member, hash_seed, predict_logits
 from survfuse.training.inputs import CohortInputs
 from survfuse.training.missingness import fit_hiding
 from survfuse.training.outcomes import cox_outcomes, discrete_outcomes
 from survfuse.training.part import TrainingPart
-from survfuse.training.prediction import Prediction
-from survfuse.training.tokens import Scalers, TokenSource, fit_scalers, token_source
+from survfuse.training.tokens import fit_scalers, token_source
 from survfuse.training.tuning import tuned
 
 log = logging.getLogger(__name__)
@@ -178,17 +176,6 @@ def baseline(
     return {f"{prefix}times": fitted.times, f"{prefix}hazard": fitted.hazard}
 
 
-def loaded(
-    build: Callable[[], FusionModel], weights: Mapping[str, Tensor], device: torch.device
-) -> FusionModel:
-    """A network in the state of its last stage, with the given weights."""
-    network = build()
-    for stage in network.stages:
-        network.begin(stage)
-    network.load_state_dict(weights)
-    return network.to(device).eval()
-
-
 def require_inputs(model: ModelConfig, modalities: Sequence[str], inputs: CohortInputs) -> None:
     """Refuse a model none of whose modalities exists in the cohort; say so if one is absent."""
     clinical = not inputs.clinical.drop(columns="site", errors="ignore").empty
@@ -206,89 +193,3 @@ def require_inputs(model: ModelConfig, modalities: Sequence[str], inputs: Cohort
         )
     for modality in absent:
         log.warning("%s is fitted without %s: no patient has any", model.name, modality)
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """A fitted ensemble with the tokens of the patients it is to predict."""
-
-    fitted: FittedModel
-    model: ModelConfig
-    source: TokenSource
-    settings: TrainingConfig
-    device: torch.device
-
-    def network(self, member: int) -> FusionModel:
-        """One fitted network, in evaluation mode."""
-        stored = self.fitted.fit["shapes"]
-        shapes = Shapes(**{**stored, "group_widths": tuple(stored["group_widths"])})
-        weights = self.fitted.member(f"member{member}.")
-        return loaded(
-            lambda: build(self.model.kind, shapes, self.model.options), weights, self.device
-        )
-
-    @property
-    def members(self) -> int:
-        """Number of networks."""
-        return int(self.fitted.fit["members"])
-
-
-def ensemble(
-    fitted: FittedModel,
-    model: ModelConfig,
-    inputs: CohortInputs,
-    patient_ids: Sequence[str],
-    settings: TrainingConfig,
-    device: torch.device,
-) -> Ensemble:
-    """Bring a fitted ensemble and the patients to predict together."""
-    torch.set_num_threads(settings.threads)
-    scalers = Scalers.from_stored(fitted.arrays(), fitted.fit["encoder"])
-    source = token_source(inputs, patient_ids, fitted.fit["modalities"], scalers)
-    # Tuning may have chosen a dropout; the network must be built with it to be the same network.
-    options = {**model.options, **fitted.fit["tuned"].get("options", {})}
-    model = model.model_copy(update={"options": options})
-    return Ensemble(fitted, model, source, settings, device)
-
-
-def predict_neural(team: Ensemble, grid_months: np.ndarray, attention: bool = False) -> Prediction:
-    """Predict with every member; optionally with attention per patient."""
-    fitted, rows = team.fitted, list(range(len(team.source.patient_ids)))
-    curves, risks = [], []
-    shown: dict[str, list[np.ndarray]] = {}
-    for member in range(team.members):
-        network = team.network(member)
-        logits = predict_logits(network, team.source, rows, team.settings).double()
-        if fitted.fit["loss"] == "cox":
-            cox = CoxModel(np.ones(1), **fitted.arrays(f"baseline{member}."))
-            risks.append(logits[:, 0].numpy())
-            curves.append(cox.survival(logits.numpy(), grid_months))
-        else:
-            surviving = survival_from_logits(logits + fitted.tensors["marginal_logits"]).numpy()
-            risks.append(-surviving.sum(axis=1))
-            edges = fitted.tensors["edges_months"].numpy()
-            curves.append(survival_at(surviving, edges, grid_months))
-        if attention:
-            add_attention(shown, network, team.source, team.settings, 1 / team.members)
-    return Prediction(team.source.patient_ids, np.mean(risks, axis=0), np.stack(curves), shown)
-
-
-@torch.inference_mode()
-def add_attention(
-    shown: dict[str, list[np.ndarray]],
-    network: nn.Module,
-    source: TokenSource,
-    settings: TrainingConfig,
-    weight: float,
-) -> None:
-    """Add a member's attention, trimmed to real tokens, to the running mean of each patient."""
-    device = next(network.parameters()).device
-    rows = list(range(len(source.patient_ids)))
-    for chosen in within_budget(rows, [source.bag_size(row) for row in rows], settings):
-        output = network(source.batch(chosen).to(device), attention=True)
-        for name, values in output.attention.items():
-            kept = shown.setdefault(name, [np.zeros(0)] * len(rows))
-            for position, row in enumerate(chosen):
-                size = source.bag_size(row) if name == "slides" else values.shape[1]
-                part = weight * values[position, :size].float().cpu().numpy()
-                kept[row] = kept[row] + part if len(kept[row]) else part

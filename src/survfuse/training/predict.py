@@ -72,7 +72,7 @@ def predict_fold(
         return predict_late_fusion(fitted, parts, has_inputs(config, model, inputs, patient_ids))
     if family == "network":
         from survfuse.training.engine import choose_device
-        from survfuse.training.neural import ensemble, predict_neural
+        from survfuse.training.ensemble import ensemble, predict_neural
 
         device = choose_device(fold.device)
         team = ensemble(fitted, model, inputs, patient_ids, config.training, device)
