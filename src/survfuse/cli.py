@@ -123,7 +123,7 @@ def add_cohort_commands(add: Adder) -> None:
     command = add(
         "import-cohort",
         import_command,
-        "Turn a published TCGA table into sample sheets.",
+        "Turn the tables of a published cohort into sample sheets.",
         "--config configs/tcga_blca.yaml --out results/tcga_blca/sheets",
     )
     path_option(command, "--out", "directory for the sample sheets")
@@ -283,13 +283,19 @@ def simulate_command(given: argparse.Namespace) -> None:
 
 
 def import_command(given: argparse.Namespace) -> None:
+    from survfuse.cohort.hancock import import_hancock
     from survfuse.cohort.porpoise import import_porpoise
-    from survfuse.config import PorpoiseSource, load
+    from survfuse.config import HancockSource, PorpoiseSource, load
 
     source = load(given.config).source
-    if not isinstance(source, PorpoiseSource):
-        raise UserInputError(f"{given.config}: source.kind is not porpoise; nothing to import")
-    import_porpoise(source, given.out)
+    if isinstance(source, PorpoiseSource):
+        import_porpoise(source, given.out)
+    elif isinstance(source, HancockSource):
+        import_hancock(source, given.out)
+    else:
+        raise UserInputError(
+            f"{given.config}: source.kind is neither porpoise nor hancock; nothing to import"
+        )
 
 
 def check_command(given: argparse.Namespace) -> None:

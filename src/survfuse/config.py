@@ -50,7 +50,21 @@ class PorpoiseSource(Section):
     )
 
 
-Source = Annotated[SimulatedSource | PorpoiseSource, Field(discriminator="kind")]
+class HancockSource(Section):
+    """The published tables of HANCOCK, head and neck cancer with images of eight stains."""
+
+    kind: Literal["hancock"] = Field(description="The HANCOCK cohort.")
+    directory: Path = Field(
+        description="Directory of targets, clinical, pathological, blood and tma_cell_density "
+        "(.csv.gz) and of tma_dtr_STAIN.npz."
+    )
+    endpoint: Literal["os", "rfs"] = Field(
+        "os",
+        description="os: death from any cause. rfs: recurrence, progression, metastasis or death.",
+    )
+
+
+Source = Annotated[SimulatedSource | PorpoiseSource | HancockSource, Field(discriminator="kind")]
 
 
 class Endpoint(Section):
@@ -179,6 +193,12 @@ class SlideConfig(Section):
     encoder: str = Field(
         "resnet50_trunc",
         description="A timm model name, or resnet50_trunc (CLAM's truncated ResNet-50).",
+    )
+    encoder_options: dict[str, int | float | bool | str | list[int]] = Field(
+        default_factory=dict,
+        description="Arguments of timm.create_model that the weights were trained with, e.g. "
+        "{img_size: 224, init_values: 1.0e-5, dynamic_img_size: true}. A layer is named by its "
+        "path in timm.layers or torch.nn, e.g. timm.layers.SwiGLUPacked.",
     )
     weights: Path | None = Field(
         None, description="Local .safetensors or .pt weights; required unless untrained is true."
@@ -369,7 +389,8 @@ class Config(Section):
         cohort = dict(values.get("cohort") or {})
         written = {"patients": "patients.tsv", "omics": "omics.parquet"}
         kind = values["source"].get("kind") if isinstance(values["source"], dict) else None
-        if kind == "simulate" or (kind == "porpoise" and values["source"].get("slide_features")):
+        images = kind == "porpoise" and values["source"].get("slide_features")
+        if kind in ("simulate", "hancock") or images:
             written["slides"] = "slides.tsv"
         if kind == "porpoise" and values["source"].get("folds"):
             written["folds"] = "folds.tsv"
@@ -378,7 +399,7 @@ class Config(Section):
                 raise ValueError(f"cohort.{key} is written by the source; remove it")
             cohort[key] = str(sheets / file)
         omics = dict(values.get("omics") or {})
-        if kind == "simulate":
+        if kind in ("simulate", "hancock"):
             omics.setdefault("gene_sets", str(sheets / "gene_sets.gmt"))
         return {**values, "cohort": cohort, "omics": omics}
 
@@ -395,6 +416,8 @@ class Config(Section):
             raise ValueError(f"models: the name {twice[0]!r} is used twice")
         if self.cohort.patients is None:
             raise ValueError("cohort.patients is missing: name your patients.tsv, or a source")
+        if isinstance(self.source, HancockSource) and self.cohort.endpoint.time_unit != "days":
+            raise ValueError("cohort.endpoint.time_unit must be days: the source writes days")
         for field, listed in (
             ("training.bins_months", self.training.bins_months),
             ("evaluation.horizons_months", self.evaluation.horizons_months),

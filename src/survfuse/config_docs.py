@@ -15,6 +15,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Top level", config.Config),
     ("source: simulated cohort", config.SimulatedSource),
     ("source: published TCGA table", config.PorpoiseSource),
+    ("source: HANCOCK", config.HancockSource),
     ("cohort", config.CohortConfig),
     ("cohort.endpoint", config.Endpoint),
     ("cohort.covariates.NAME", config.Covariate),

@@ -27,10 +27,10 @@ if SETTINGS.source and SETTINGS.source.kind == "simulate":
             " --log {log:q}"
 
 
-if SETTINGS.source and SETTINGS.source.kind == "porpoise":
+if SETTINGS.source and SETTINGS.source.kind in ("porpoise", "hancock"):
 
     rule import_cohort:
-        """Turn a published TCGA table into sample sheets."""
+        """Turn the tables of a published cohort into sample sheets."""
         output:
             [
                 sheet
@@ -42,6 +42,9 @@ if SETTINGS.source and SETTINGS.source.kind == "porpoise":
                 )
                 if sheet
             ],
+            OUT / "sheets" / "gene_sets.gmt"
+            if SETTINGS.source.kind == "hancock"
+            else [],
         log:
             OUT / "logs" / "import_cohort.log",
         benchmark:

@@ -44,7 +44,7 @@ def write_slide_features(path: Path, patient_ids: Collection[str], out: Path) ->
     values = feature_values(sheet)
     for slide_id, features in zip(sheet.rows["slide_id"], values, strict=True):
         with atomic_path(out / "features" / f"{slide_id}.h5") as temporary:
-            write_token(temporary, features)
+            write_bag(temporary, features[np.newaxis], np.zeros((1, 2), dtype=np.int64))
     return pd.DataFrame(
         {
             "slide_id": sheet.rows["slide_id"],
@@ -77,8 +77,8 @@ def feature_values(sheet: Sheet) -> np.ndarray:
     return numbers.to_numpy()[:, complete]
 
 
-def write_token(path: Path, features: np.ndarray) -> None:
-    """Write one slide as a bag of a single token."""
+def write_bag(path: Path, features: np.ndarray, coords: np.ndarray) -> None:
+    """Write a slide's embeddings (N, D) and their level-0 coordinates (N, 2)."""
     with h5py.File(path, "w") as file:
-        file.create_dataset("features", data=features[np.newaxis])
-        file.create_dataset("coords", data=np.zeros((1, 2), dtype=np.int64))
+        file.create_dataset("features", data=features)
+        file.create_dataset("coords", data=coords)

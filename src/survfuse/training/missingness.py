@@ -122,7 +122,7 @@ def fit_hiding(
         worst,
         shown,
         association(available[fitted], time_months[fitted], event[fitted], modalities),
-        tuple(warn(modalities, available.any(axis=0), tau, rates, size, shown))
+        tuple(warn(modalities, np.asarray(available.any(axis=0)), tau, rates, size, shown))
         if policy == "equalise"
         else (),
     )
