@@ -117,6 +117,26 @@ def test_missingness_is_recorded_with_what_it_did(tmp_path: Path) -> None:
     assert set(described["lacking"]) == {"slides", "omics"}
 
 
+def test_a_fold_whose_training_patients_all_lack_genes_still_trains(tmp_path: Path) -> None:
+    """As where `cohort.missing` withholds them all; those of a test patient are then not read."""
+    config = configuration("survfuse", epochs=1)
+    inputs, time, event = cohort(n=60)
+    ids = np.array(inputs.clinical.index)
+    role = np.where(np.arange(50) % 5 == 0, "inner", "train")
+    part = TrainingPart(0, 0, ids[:50], role, time[:50], event[:50])
+    less = inputs.without({"omics": ids[:50].tolist()})
+    model = config.models[1]
+    tensors, described = fit_neural(prepare(config, model, part, less), tmp_path, "key", CPU)
+    stored = {name: torch.as_tensor(value) for name, value in tensors.items()}
+    fold = FittedModel(model.kind, stored, described)
+    tested = ids[50:55].tolist()
+    risks = [
+        predict_neural(ensemble(fold, model, seen, tested, config.training, CPU), GRID).risk
+        for seen in (inputs, inputs.without({"omics": tested}))
+    ]
+    np.testing.assert_array_equal(*risks)
+
+
 @pytest.mark.slow
 def test_two_processes_train_the_same_network_as_one(tmp_path: Path) -> None:
     """Gradients are averaged over processes; without dropout the sum is that of one process."""

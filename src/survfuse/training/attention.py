@@ -46,8 +46,12 @@ def write_attention(path: Path, predictions: Sequence[Prediction], inputs: Cohor
                     group["slide_id"] = bag.slide_id.astype(h5py.string_dtype())
                     group["coords"] = bag.coords
                     group["tile_px0"] = bag.tile_px0
-                if "groups" in prediction.attention and patient_id in present:
-                    group["groups"] = prediction.attention["groups"][row].astype(np.float32)
+                if "groups" not in prediction.attention or patient_id not in present:
+                    continue
+                groups = prediction.attention["groups"][row]
+                # A model without genes in training has a single group, of which it reads nothing.
+                if len(groups) == len(names):
+                    group["groups"] = groups.astype(np.float32)
                     group["groups"].attrs["names"] = json.dumps(names)
 
 

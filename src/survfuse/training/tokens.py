@@ -65,7 +65,7 @@ def fit_scalers(
             slide_mean, slide_std = tile_moments(bags)
     if "omics" in modalities and inputs.omics is not None:
         values, present = inputs.omics.rows(train_ids)
-        omics = fit_scaler(values[present], config)
+        omics = fit_scaler(values[present], config) if present.any() else None
     if "clinical" in modalities and covariates:
         rows = inputs.clinical.loc[list(train_ids)]
         clinical = fit_encoder(rows, covariates)
@@ -105,9 +105,10 @@ class TokenSource:
     def shapes(self, n_bins: int) -> Shapes:
         """What a model must know of these tokens to be built.
 
-        A modality that the whole cohort lacks has width 1, of which nothing is ever read.
+        A modality that all training patients lack has width 1, of which nothing is ever read.
         """
-        widths = self.inputs.omics.group_widths if self.inputs.omics is not None else (1,)
+        known = self.inputs.omics if self.scalers.omics is not None else None
+        widths = known.group_widths if known is not None else (1,)
         clinical = self.single["clinical"].shape[1] if "clinical" in self.single else None
         return Shapes(self.slides_dim, widths, clinical, n_bins)
 
