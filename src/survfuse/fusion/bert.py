@@ -7,7 +7,7 @@ weights in model.safetensors or pytorch_model.bin. Nothing is ever downloaded.
 from __future__ import annotations
 
 import json
-import pickle
+import pickle  # for the name of its error alone; weights are read with weights_only=True
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass

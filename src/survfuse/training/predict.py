@@ -25,6 +25,9 @@ from survfuse.training.prediction import Prediction
 
 log = logging.getLogger(__name__)
 
+# Of the configuration that a fitted model depends on; the cohort's, for its covariates.
+SECTIONS = ("training", "omics", "cohort")
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -48,7 +51,7 @@ def read_matching(name: str, fold: Fitted) -> FittedModel:
     """A fitted row. Raises UserInputError if it was fitted with other settings."""
     directory = fold.models_directory / name / fold.fold_name
     fitted = read_fitted(directory)
-    if fitted.fit["settings"] != fold.config.settings_hash("training", "omics", model=name):
+    if fitted.fit["settings"] != fold.config.settings_hash(*SECTIONS, model=name):
         raise UserInputError(
             f"{directory}: was fitted with other settings; if the configuration was changed while "
             "the workflow ran, start the workflow again"

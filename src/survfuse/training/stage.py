@@ -16,9 +16,7 @@ from survfuse.training.baselines import covariates_of, fit_cox_row, fit_late_fus
 from survfuse.training.checkpoint import write_fitted
 from survfuse.training.inputs import CohortInputs, InputPaths
 from survfuse.training.part import TrainingPart, read_part
-from survfuse.training.predict import Fitted, find_model, predict_parts
-
-SECTIONS = ("training", "omics")  # of the configuration that a fitted model depends on
+from survfuse.training.predict import SECTIONS, Fitted, find_model, predict_parts
 
 
 def check_models(config: Config) -> None:
