@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from survfuse.config import Config, load
+from survfuse.config import Config
 from survfuse.config_docs import json_schema, markdown
+from survfuse.config_file import load
 from survfuse.errors import UserInputError
 
 ROOT = Path(__file__).parents[1]

@@ -273,7 +273,8 @@ def file_options(command: argparse.ArgumentParser) -> None:
 
 
 def simulate_command(given: argparse.Namespace) -> None:
-    from survfuse.config import SimulatedSource, load
+    from survfuse.config import SimulatedSource
+    from survfuse.config_file import load
     from survfuse.demo.cohort import simulate_cohort
 
     source = load(given.config).source
@@ -285,7 +286,8 @@ def simulate_command(given: argparse.Namespace) -> None:
 def import_command(given: argparse.Namespace) -> None:
     from survfuse.cohort.hancock import import_hancock
     from survfuse.cohort.porpoise import import_porpoise
-    from survfuse.config import HancockSource, PorpoiseSource, load
+    from survfuse.config import HancockSource, PorpoiseSource
+    from survfuse.config_file import load
 
     source = load(given.config).source
     if isinstance(source, PorpoiseSource):
@@ -301,7 +303,7 @@ def import_command(given: argparse.Namespace) -> None:
 def check_command(given: argparse.Namespace) -> None:
     from survfuse.cohort.check import check_cohort
     from survfuse.cohort.summary import write_cohort
-    from survfuse.config import load
+    from survfuse.config_file import load
 
     config = load(given.config)
     cohort = check_cohort(config)
@@ -319,14 +321,14 @@ def check_command(given: argparse.Namespace) -> None:
 
 def splits_command(given: argparse.Namespace) -> None:
     from survfuse.cohort.splits import split_cohort
-    from survfuse.config import load
+    from survfuse.config_file import load
 
     split_cohort(given.cohort, load(given.config), given.out)
 
 
 def slides_command(given: argparse.Namespace) -> None:
     from survfuse.cohort.tables import read_slides
-    from survfuse.config import load
+    from survfuse.config_file import load
     from survfuse.slides.batch import batch_rows, process_batch
 
     settings = load(given.config).slides
@@ -335,7 +337,7 @@ def slides_command(given: argparse.Namespace) -> None:
 
 
 def merge_command(given: argparse.Namespace) -> None:
-    from survfuse.config import load
+    from survfuse.config_file import load
     from survfuse.slides.store import check_failures, merge_manifests
 
     merge_manifests(given.manifests, given.out)
@@ -344,7 +346,7 @@ def merge_command(given: argparse.Namespace) -> None:
 
 def omics_command(given: argparse.Namespace) -> None:
     from survfuse.cohort.tables import read_clinical
-    from survfuse.config import load
+    from survfuse.config_file import load
     from survfuse.omics.matrix import build_matrix, write_matrix
 
     config = load(given.config)
@@ -355,7 +357,7 @@ def omics_command(given: argparse.Namespace) -> None:
 
 
 def train_command(given: argparse.Namespace) -> None:
-    from survfuse.config import load
+    from survfuse.config_file import load
     from survfuse.training.inputs import InputPaths
     from survfuse.training.stage import train_fold
 
@@ -383,7 +385,7 @@ def stop_when_asked() -> None:
 
 
 def predict_command(given: argparse.Namespace) -> None:
-    from survfuse.config import load
+    from survfuse.config_file import load
     from survfuse.training.inputs import InputPaths
     from survfuse.training.predict import predict_model
 
@@ -402,7 +404,7 @@ def predict_command(given: argparse.Namespace) -> None:
 
 
 def explain_command(given: argparse.Namespace) -> None:
-    from survfuse.config import load
+    from survfuse.config_file import load
     from survfuse.training.explaining import explain_model
     from survfuse.training.inputs import InputPaths
 
@@ -420,7 +422,7 @@ def inputs_command(given: argparse.Namespace) -> None:
 
 
 def evaluate_command(given: argparse.Namespace) -> None:
-    from survfuse.config import load
+    from survfuse.config_file import load
     from survfuse.evaluation.leaderboard import evaluate
     from survfuse.evaluation.predictions import write_tidy
 
@@ -450,7 +452,7 @@ def evaluate_command(given: argparse.Namespace) -> None:
 
 
 def report_command(given: argparse.Namespace) -> None:
-    from survfuse.config import load
+    from survfuse.config_file import load
     from survfuse.reporting.stage import write_reports
 
     write_reports(load(given.config), given.results, given.out, given.patient)

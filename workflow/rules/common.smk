@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from survfuse.config import load
+from survfuse.config_file import load
 from survfuse.errors import UserInputError
 from survfuse.kinds import explained_model
 
