@@ -12,8 +12,10 @@ from torch.nn.functional import l1_loss
 from fusion_batches import SHAPES, SLIDES_DIM, WIDTHS, make_batch, rows_of, square_coords
 from survfuse.fusion.bags import arrange
 from survfuse.fusion.cmta import CMTA, alignment_distance
+from survfuse.fusion.cross_attention import few_look_at_many, many_look_at_few
 from survfuse.fusion.hazards import discrete_nll, survival_from_logits
 from survfuse.fusion.interface import Batch, Output, Shapes
+from survfuse.fusion.quick_dropout import QuickDropout
 from survfuse.fusion.token_encoder import GridConvolution
 
 PUBLISHED = {
@@ -229,17 +231,50 @@ def test_grid_convolution_equals_three_convolutions_on_a_full_square() -> None:
     expected = image + layer.wide(image) + layer.middle(image) + layer.narrow(image)
     expected = expected.permute(0, 2, 3, 1).reshape(2, 25, 8)
     expected = expected.gather(1, grid.cell[:, :, None].expand(-1, -1, 8))
-    torch.testing.assert_close(layer(tiles, mask, grid), expected, atol=1e-6, rtol=0)
+    cls = torch.randn(2, 1, 8)
+    found = layer(torch.cat([cls, tiles], dim=1), mask, grid)
+    torch.testing.assert_close(found[:, 1:], expected, atol=1e-6, rtol=0)
+    assert torch.equal(found[:, :1], cls)
 
 
 def test_tiles_in_one_cell_are_averaged_not_added() -> None:
     layer = GridConvolution(4)
     coords = torch.tensor([[[0, 0], [0, 0], [1, 0]]])
     mask = torch.ones(1, 3, dtype=torch.bool)
-    tiles = torch.randn(1, 1, 4).repeat(1, 3, 1)
-    single = layer(tiles[:, 1:], mask[:, 1:], arrange(mask[:, 1:], coords[:, 1:])[1])
-    doubled = layer(tiles, mask, arrange(mask, coords)[1])
-    torch.testing.assert_close(doubled[:, 1:], single)
+    x = torch.randn(1, 1, 4).repeat(1, 4, 1)  # the class token and three tiles
+    single = layer(x[:, 1:], mask[:, 1:], arrange(mask[:, 1:], coords[:, 1:])[1])
+    doubled = layer(x, mask, arrange(mask, coords)[1])
+    torch.testing.assert_close(doubled[:, 2:], single[:, 1:])
+
+
+@pytest.mark.parametrize("many", [5, 40])
+def test_cross_attention_is_that_of_pytorch(many: int) -> None:
+    torch.manual_seed(0)
+    layer = nn.MultiheadAttention(16, 1, batch_first=True).double()
+    nn.init.normal_(layer.in_proj_bias)
+    nn.init.normal_(layer.out_proj.bias)
+    tiles, groups = (torch.randn(2, n, 16, dtype=torch.float64) for n in (many, 3))
+    mask = torch.arange(many) < torch.tensor([[many], [4]])
+    for found, expected in (
+        (many_look_at_few(layer, tiles, groups), layer(tiles, groups, groups)),
+        (
+            few_look_at_many(layer, groups, tiles, mask),
+            layer(groups, tiles, tiles, key_padding_mask=~mask),
+        ),
+    ):
+        torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-12)
+
+
+def test_dropout_keeps_the_expectation_and_its_rate() -> None:
+    torch.manual_seed(0)
+    layer, x = QuickDropout(0.1), torch.ones(1000, 1001, requires_grad=True)
+    y = layer(x)
+    y.sum().backward()
+    assert torch.equal(x.grad, y) and (y == 0).double().mean().item() == pytest.approx(
+        0.1, abs=1e-3
+    )
+    assert y.mean().item() == pytest.approx(1, abs=1e-3)
+    assert layer.eval()(x) is x
 
 
 def test_attention_is_that_of_the_cross_attention_layers(model: CMTA) -> None:

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from survfuse.fusion.bags import arrange, with_null
+from survfuse.fusion.cross_attention import few_look_at_many, many_look_at_few
 from survfuse.fusion.group_embedding import GroupEmbedding
 from survfuse.fusion.interface import Batch, FusionModel, Output, Shapes
+from survfuse.fusion.quick_dropout import QuickDropout
 from survfuse.fusion.token_encoder import TokenEncoder, take
 
 GENE_HIDDEN = 1024
@@ -42,10 +44,10 @@ class CMTA(FusionModel):
         self.embed_slides = nn.Sequential(
             nn.Linear(shapes.dim("slides"), width),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            QuickDropout(dropout),
             nn.Linear(width, width),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            QuickDropout(dropout),
         )
         self.embed_groups = GroupEmbedding(shapes, GENE_HIDDEN, width, dropout)
         self.null_slides = nn.Parameter(0.02 * torch.randn(width))
@@ -75,10 +77,8 @@ class CMTA(FusionModel):
 
         slides, tiles = self.encode_slides(tiles, mask, grid)
         omics, groups = self.encode_groups(groups, every)
-        on_tiles, over_groups = self.to_slides(tiles, groups, groups, need_weights=attention)
-        on_groups, over_tiles = self.to_groups(
-            groups, tiles, tiles, key_padding_mask=~mask, need_weights=attention
-        )
+        on_tiles, over_groups = many_look_at_few(self.to_slides, tiles, groups)
+        on_groups, over_tiles = few_look_at_many(self.to_groups, groups, tiles, mask)
         slides_again = self.decode_slides.summary(on_tiles, mask, grid)
         omics_again = self.decode_groups.summary(on_groups, every)
 

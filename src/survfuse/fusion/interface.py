@@ -107,7 +107,8 @@ class Batch:
 
     def values(self, modality: str) -> Tensor:
         """(B, N, D) tokens with zeros where nothing is real; the only way models read tokens."""
-        return torch.where(self.real(modality)[:, :, None], self.tokens[modality], 0.0)
+        real, tokens = self.real(modality), self.tokens[modality]
+        return tokens if real.all() else torch.where(real[:, :, None], tokens, 0.0)
 
     def with_outcome(self, outcome: Outcome) -> Batch:
         """The same batch for training."""

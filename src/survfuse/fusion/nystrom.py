@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
+from survfuse.fusion.quick_dropout import QuickDropout
+
 
 class SelfAttention(nn.Module):
     """Exact multi-head softmax attention: (B, n, width) -> (B, n, width), padding never a key."""
@@ -20,7 +22,7 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = QuickDropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor, rows: int | None = None) -> Tensor:
         """Attend from the first `rows` tokens (default: all) to all: (B, rows, width).
@@ -32,9 +34,9 @@ class SelfAttention(nn.Module):
 
     def heads_of(self, x: Tensor, rows: int | None) -> tuple[Tensor, Tensor, Tensor]:
         """Queries (B, heads, rows, width / heads), and keys and values for all n tokens."""
-        width = x.shape[-1]
-        q = linear(x[:, :rows], self.qkv.weight[:width])
-        k, v = linear(x, self.qkv.weight[width:]).chunk(2, dim=-1)
+        # Three products: the gradients of the parts of one would have to be put together first.
+        to_q, to_k, to_v = self.qkv.weight.chunk(3)
+        q, k, v = linear(x[:, :rows], to_q), linear(x, to_k), linear(x, to_v)
         return self.divide(q), self.divide(k), self.divide(v)
 
     def divide(self, x: Tensor) -> Tensor:
@@ -75,27 +77,31 @@ class NystromAttention(SelfAttention):
 
     def forward(self, x: Tensor, mask: Tensor, rows: int | None = None) -> Tensor:
         """As `SelfAttention.forward`."""
-        x = x * mask[:, :, None]  # the projection has no bias: values of padding are zero too
+        keys = None if mask.all() else mask  # attention without a mask is faster
+        if keys is not None:
+            x = x * mask[:, :, None]  # the projection has no bias: values of padding are zero too
         q, k, v = self.heads_of(x, rows)
         long = mask.sum(dim=1) > self.exact_up_to
         if not long.any():
-            mixed = exact_attention(q, k, v, mask)
+            mixed = exact_attention(q, k, v, keys)
         elif long.all():
-            mixed = self.approximate(x, q, k, v, mask)
+            mixed = nystrom_attention(q, k, v, *self.landmarks_of(x, mask), keys)
         else:
             short, cut = ~long, self.exact_up_to
             mixed = torch.zeros_like(q)
             mixed[short, :, :cut] = exact_attention(
                 q[short, :, :cut], k[short, :, :cut], v[short, :, :cut], mask[short, :cut]
             )
-            mixed[long] = self.approximate(x[long], q[long], k[long], v[long], mask[long])
+            marks = self.landmarks_of(x[long], mask[long])
+            mixed[long] = nystrom_attention(q[long], k[long], v[long], *marks, mask[long])
         seen = v[:, :, : q.shape[2] + self.local.kernel_size[0] // 2]
         return self.project(mixed + self.local(seen)[:, :, : q.shape[2]])
 
-    def approximate(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+    def landmarks_of(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys of the landmarks, (B, heads, landmarks, width / heads) each."""
         # The mean of projections is the projection of the mean: there is no bias.
-        q_marks, k_marks, _ = self.heads_of(landmark_means(x, mask, self.landmarks), None)
-        return nystrom_attention(q, k, v, q_marks, k_marks, mask)
+        q, k, _ = self.heads_of(landmark_means(x, mask, self.landmarks), None)
+        return q, k
 
 
 def exact_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
@@ -126,16 +132,19 @@ def nystrom_attention(
 def iterative_pinv(a: Tensor, iterations: int = 6) -> Tensor:
     """Approximate pseudo-inverse of (B, heads, m, m), scaled per patient.
 
-    Razavi et al. 2014, as used by the Nyströmformer. The starting scale is a maximum over heads but
-    never over patients: a batch would otherwise change the result of each of its members.
+    Razavi et al. 2014, as used by the Nyströmformer: z <- z (13 - y (15 - y (7 - y))) / 4, y = a z.
+    The starting scale is a maximum over heads but never over patients: a batch would otherwise
+    change the result of each of its members.
     """
     scale = a.abs().sum(-1).amax((1, 2)) * a.abs().sum(-2).amax((1, 2))
-    z = a.transpose(-1, -2) / scale[:, None, None, None]
-    eye = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    z = (a.mT / scale[:, None, None, None]).flatten(0, 1)
+    given = a.flatten(0, 1)
     for _ in range(iterations):
-        az = a @ z
-        z = 0.25 * z @ (13 * eye - az @ (15 * eye - az @ (7 * eye - az)))
-    return z
+        y = given @ z
+        inner = torch.baddbmm(y, y, y, beta=7, alpha=-1)  # y (7 - y)
+        outer = torch.baddbmm(y, y, inner, beta=15, alpha=-1)  # y (15 - inner)
+        z = torch.baddbmm(z, z, outer, beta=13 / 4, alpha=-1 / 4)
+    return z.view_as(a)
 
 
 def landmark_means(x: Tensor, mask: Tensor, landmarks: int) -> Tensor:
@@ -146,10 +155,8 @@ def landmark_means(x: Tensor, mask: Tensor, landmarks: int) -> Tensor:
     batch, n, _ = x.shape
     lengths = mask.sum(dim=1, keepdim=True)
     stretch = torch.arange(n, device=x.device) * landmarks // lengths
-    stretch = stretch.clamp(max=landmarks - 1)  # padding joins the last stretch with weight zero
-    place = (stretch + landmarks * torch.arange(batch, device=x.device)[:, None]).flatten()
-    weight = mask.to(x.dtype).flatten()
-    sums = x.new_zeros(batch * landmarks, x.shape[-1])
-    sums = sums.index_add(0, place, x.flatten(0, 1) * weight[:, None])
-    counts = x.new_zeros(batch * landmarks).index_add(0, place, weight)
-    return (sums / counts[:, None]).unflatten(0, (batch, landmarks))
+    stretch = stretch.clamp(max=landmarks)  # padding: one stretch more, which is let go of below
+    place = (stretch + (landmarks + 1) * torch.arange(batch, device=x.device)[:, None]).flatten()
+    counts = place.bincount(minlength=batch * (landmarks + 1)).clamp(min=1)
+    sums = x.new_zeros(len(counts), x.shape[-1]).index_add(0, place, x.flatten(0, 1))
+    return (sums / counts[:, None]).unflatten(0, (batch, landmarks + 1))[:, :-1]

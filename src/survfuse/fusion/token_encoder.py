@@ -42,7 +42,8 @@ class TokenEncoder(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """tokens (B, n, width) -> class token (B, width) and the others (B, n, width)."""
         x = self.last_layer(self.first_layer(tokens, mask, grid), mask)
-        return x[:, 0], x[:, 1:]
+        cls, others = x.split([1, x.shape[1] - 1], dim=1)
+        return cls.squeeze(1), others
 
     def summary(self, tokens: Tensor, mask: Tensor, grid: Grid | None = None) -> Tensor:
         """Only the class token (B, width); the others' last layer is never computed."""
@@ -53,7 +54,7 @@ class TokenEncoder(nn.Module):
         x = torch.cat([self.cls.expand(len(tokens), -1, -1), tokens], dim=1)
         x = x + self.first(self.first_norm(x), with_class_token(mask))
         if self.position is not None:
-            x = torch.cat([x[:, :1], self.position(x[:, 1:], mask, grid)], dim=1)
+            x = self.position(x, mask, grid)
         return x
 
     def last_layer(self, x: Tensor, mask: Tensor, rows: int | None = None) -> Tensor:
@@ -76,17 +77,20 @@ class GridConvolution(nn.Module):
         self.middle = nn.Conv2d(width, width, 5, padding=2, groups=width)
         self.narrow = nn.Conv2d(width, width, 3, padding=1, groups=width)
 
-    def forward(self, tiles: Tensor, mask: Tensor, grid: Grid) -> Tensor:
-        """(B, N, width) -> the same. Cells without a tile are zero; tiles that share a cell enter
-        it by their mean."""
-        batch, _, width = tiles.shape
+    def forward(self, x: Tensor, mask: Tensor, grid: Grid) -> Tensor:
+        """A class token, which stays as it is, and N tiles: (B, 1 + N, width) -> the same.
+
+        Cells without a tile are zero; tiles that share a cell enter it by their mean.
+        """
+        batch, _, width = x.shape
         cells = grid.rows * grid.columns
-        place = (grid.cell + cells * torch.arange(batch, device=tiles.device)[:, None]).flatten()
-        weight = mask.to(tiles.dtype).flatten()
-        canvas = tiles.new_zeros(batch * cells, width)
-        canvas = canvas.index_add(0, place, tiles.flatten(0, 1) * weight[:, None])
-        count = tiles.new_zeros(batch * cells).index_add(0, place, weight).clamp(min=1)
-        canvas = (canvas / count[:, None]).view(batch, grid.rows, grid.columns, width)
+        start = cells * torch.arange(batch, device=x.device)[:, None]
+        place = (pad(grid.cell, (1, 0)) + start).flatten()
+        weight = pad(mask, (1, 0)).to(x.dtype).flatten()
+        count = x.new_zeros(batch * cells).index_add(0, place, weight).clamp(min=1)
+        share = (weight / count[place])[:, None]
+        canvas = x.new_zeros(batch * cells, width).index_add(0, place, x.flatten(0, 1) * share)
+        canvas = canvas.view(batch, grid.rows, grid.columns, width)
         # The three are linear, so that their sum is one convolution.
         kernel = self.wide.weight + pad(self.middle.weight, (1,) * 4)
         kernel = kernel + pad(self.narrow.weight, (2,) * 4)
@@ -94,7 +98,8 @@ class GridConvolution(nn.Module):
         bias = sum((conv.get_parameter("bias") for conv in convolutions), kernel.new_zeros(width))
         around = conv2d(canvas.permute(0, 3, 1, 2), kernel, bias, padding=3, groups=width)
         around = around.permute(0, 2, 3, 1).reshape(batch * cells, width)
-        return tiles + around.index_select(0, place).view_as(tiles)
+        around = around.index_select(0, place).view_as(x)
+        return torch.addcmul(x, around, weight.view(batch, -1, 1))
 
 
 def take(tokens: Tensor, order: Tensor) -> Tensor:
