@@ -25,6 +25,7 @@ from simulated_cohort import Simulated, configuration, out_of_fold, simulated
 from survfuse.config import Config
 from survfuse.fusion.interface import Batch, FusionModel, Outcome, Shapes
 from survfuse.fusion.registry import MODELS, build
+from survfuse.training.engine import keep_freed_memory
 
 SIX_FAMILIES = (94, 334, 521, 468, 1496, 479)  # of TCGA-BLCA
 BINS = 4
@@ -225,6 +226,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="cohorts of the null")
     given = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as training does
     parts = given.part or list(PARTS)
     figures: dict[str, float] = {}
     if "cost" in parts:

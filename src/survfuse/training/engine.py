@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import Literal
 
 import torch
@@ -10,6 +12,8 @@ from lightning_fabric.strategies import DDPStrategy
 
 from survfuse.config import TrainingConfig
 from survfuse.errors import MissingResourceError
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>
 
 
 def choose_device(asked: str) -> torch.device:
@@ -24,6 +28,17 @@ def choose_device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
+def keep_freed_memory() -> None:
+    """Let glibc reuse the memory of large tensors instead of handing it back to the system.
+
+    Every step needs as much again, and the system zeroes each page anew, which takes a fifth of a
+    step of PIBD. Memory is handed back when more than 2 GiB in a row are free.
+    """
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 def start_engine(settings: TrainingConfig, device: torch.device) -> Fabric:
     """Fabric for one training job, and PyTorch's threads and determinism set accordingly.
 
@@ -35,6 +50,7 @@ def start_engine(settings: TrainingConfig, device: torch.device) -> Fabric:
             f"training.devices is {settings.devices}, but {torch.cuda.device_count()} GPUs are "
             "visible; request more from the scheduler, or reduce it"
         )
+    keep_freed_memory()
     torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(True, warn_only=gpu)
     half = settings.precision == "bf16" or (settings.precision == "auto" and gpu)
