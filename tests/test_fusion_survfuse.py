@@ -33,12 +33,14 @@ def test_by_hand(model: SurvFuse) -> None:
     slides = weight["slides"] @ torch.cat([tiles, kinds], 1).mean(0) / BETWEEN_PATIENTS
     means = torch.stack([part.mean() for part in genes.split(WIDTHS)])
     omics = weight["omics"] @ torch.cat([SINGLE_GENES * genes, means])
-    clinical = weight["clinical"] @ batch.tokens["clinical"][1, 0].double()
+    covariates = batch.tokens["clinical"][1, 0].double()
+    clinical = weight["clinical"] @ covariates
     factors = {"slides": slides, "omics": omics, "clinical": clinical}
     ratio = sum(model.effects[name].double() @ factors[name] for name in factors)
     for one, other in (("slides", "omics"), ("slides", "clinical"), ("omics", "clinical")):
         ratio = ratio + factors[one] @ model.products[f"{one} x {other}"].double() @ factors[other]
-    expected = ratio * (1 + model.by_bin.double())
+    ratio = ratio + model.covariates.double() @ covariates
+    expected = GAIN * ratio * (1 + model.by_bin.double())
     torch.testing.assert_close(model(batch).logits[1].double(), expected, atol=1e-4, rtol=1e-4)
 
 
@@ -49,7 +51,7 @@ def test_an_absent_modality_adds_nothing_and_others_take_over(model: SurvFuse) -
     effect = model.effects["omics"]
     for other in ("slides", "clinical"):
         effect = effect + model.stand_ins[f"omics for {other}"]
-    expected = (effect @ omics) * (1 + model.by_bin)
+    expected = GAIN * (effect @ omics) * (1 + model.by_bin)
     torch.testing.assert_close(output.logits[0], expected, atol=1e-5, rtol=1e-5)
     nothing = [(0, name) for name in ("slides", "omics", "clinical")]
     assert not model(make_batch([4], absent=nothing)).logits.any()
@@ -62,10 +64,10 @@ def test_attention_is_each_tokens_part_of_the_additive_effect(model: SurvFuse) -
     factors = model(batch).embeddings
     tiles = model.describe(batch.values("slides"))
     per_tile = GAIN / BETWEEN_PATIENTS * model.tile_effects(tiles, has)[0] / 6
-    added = model.effects["slides"] @ factors["slides"][0]
+    added = GAIN * model.effects["slides"] @ factors["slides"][0]
     torch.testing.assert_close(per_tile.sum(), added, atol=1e-4, rtol=1e-4)
     per_group = GAIN * model.group_effects(batch.values("omics")[:, 0], has)[0]
-    added = model.effects["omics"] @ factors["omics"][0]
+    added = GAIN * model.effects["omics"] @ factors["omics"][0]
     torch.testing.assert_close(per_group.sum(), added, atol=1e-4, rtol=1e-4)
     shown = model(batch, attention=True).attention
     torch.testing.assert_close(shown["groups"][0], per_group.abs() / per_group.abs().sum())
@@ -77,7 +79,7 @@ def test_sparsity_is_the_l1_norm_and_only_in_training(model: SurvFuse) -> None:
     assert model(batch).losses == {}
     losses = model(replace(batch, outcome=make_outcome(2))).losses
     norm = sum(weight.abs().sum() for weight in model.weights.values())
-    torch.testing.assert_close(losses["sparsity"], 0.02 * GAIN * norm)
+    torch.testing.assert_close(losses["sparsity"], 0.03 * GAIN * norm)
 
 
 def test_without_interactions_contributions_add_up() -> None:
@@ -85,14 +87,16 @@ def test_without_interactions_contributions_add_up() -> None:
     model = build("survfuse", SHAPES, {"interactions": False, "factors": 1}).eval()
     batch = make_batch([5])
     output = model(batch)
-    ratio = sum(model.effects[name] @ output.embeddings[name][0] for name in output.embeddings)
+    ratio = GAIN * sum(
+        model.effects[name] @ output.embeddings[name][0] for name in output.embeddings
+    )
     torch.testing.assert_close(output.logits[0], ratio.expand(4), atol=1e-6, rtol=1e-5)
 
 
 def test_parameter_count() -> None:
     model = build("survfuse", SHAPES, {"factors": 2, "concepts": 8})
     inputs = (SLIDES_DIM + 8) + (sum(WIDTHS) + len(WIDTHS)) + CLINICAL_DIM
-    expected = 2 * inputs + 8 * (SLIDES_DIM + 1) + 3 * 2 + 6 * 2 + 3 * 4 + 4
+    expected = 2 * inputs + 8 * (SLIDES_DIM + 1) + CLINICAL_DIM + 3 * 2 + 6 * 2 + 3 * 4 + 4
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
 

@@ -19,8 +19,8 @@ from survfuse.fusion.interface import Batch, FusionModel, Output, Shapes
 MODALITIES = ("slides", "omics", "clinical")
 ORDERED = tuple(permutations(MODALITIES, 2))
 PAIRS = tuple(combinations(MODALITIES, 2))
-# Adam moves every weight by about the learning rate; linear factors of standardised inputs need
-# larger steps than the deep models that share its setting.
+# Adam moves every weight by about the learning rate; few weights of standardised inputs need larger
+# steps than the deep models that share its setting. All of them are stored at a tenth.
 GAIN = 10.0
 # The mean of a bag varies about half as much between patients as a tile does between tiles.
 BETWEEN_PATIENTS = 0.5
@@ -43,7 +43,7 @@ class SurvFuse(FusionModel):
         *,
         factors: int = 2,
         concepts: int = 8,
-        sparsity: float = 0.02,
+        sparsity: float = 0.03,
         dropout: float = 0.1,
         interactions: bool = True,
     ) -> None:
@@ -59,9 +59,11 @@ class SurvFuse(FusionModel):
         self.weights = parameters({name: (size, factors) for name, size in sizes.items()}, 0.0)
         for weight in self.weights.values():
             nn.init.normal_(weight, std=START / GAIN)
+        # Covariates count by themselves too, whatever the penalty makes of their factors.
+        self.covariates = nn.Parameter(torch.zeros(shapes.dim("clinical")))
         self.effects = parameters(dict.fromkeys(MODALITIES, (factors,)), 0.0)
         for effect in self.effects.values():
-            nn.init.normal_(effect, std=0.5)
+            nn.init.normal_(effect, std=0.5 / GAIN)
         self.stand_ins = parameters({f"{a} for {b}": (factors,) for a, b in ORDERED}, 0.0)
         self.products = parameters(
             {f"{a} x {b}": (factors, factors) for a, b in PAIRS} if interactions else {}, 0.0
@@ -84,7 +86,8 @@ class SurvFuse(FusionModel):
             name: GAIN * (self.dropout(values) @ self.weights[name]) * has[name][:, None]
             for name, values in inputs.items()
         }
-        ratio = self.log_ratio(factors, has)
+        known = GAIN * (inputs["clinical"] @ self.covariates) * has["clinical"]
+        ratio = self.log_ratio(factors, has) + known
         losses = {}
         if batch.outcome is not None:
             norms = [weight.abs().sum() for weight in self.weights.values()]
@@ -114,14 +117,15 @@ class SurvFuse(FusionModel):
             if other != name:
                 taken_over = self.stand_ins[f"{name} for {other}"]
                 effect = effect + torch.where(has[other][:, None], 0.0, taken_over)
-        return effect
+        return GAIN * effect
 
     def log_ratio(self, factors: dict[str, Tensor], has: dict[str, Tensor]) -> Tensor:
         """(B,) log-hazard ratio."""
         ratio = sum((self.effect(name, has) * factors[name]).sum(dim=1) for name in MODALITIES)
         for pair in self.products:
             one, other = pair.split(" x ")
-            ratio = ratio + ((factors[one] @ self.products[pair]) * factors[other]).sum(dim=1)
+            product = (factors[one] @ self.products[pair]) * factors[other]
+            ratio = ratio + GAIN * product.sum(dim=1)
         return torch.as_tensor(ratio)
 
     def tile_effects(self, tiles: Tensor, has: dict[str, Tensor]) -> Tensor:
