@@ -1,11 +1,13 @@
-"""The fusion models: cost, distance to a known truth, and what they make of noise.
+"""The fusion models: cost, distance to a known truth, and what they make of gaps and of noise.
 
-    python benchmarks/models.py [--part cost|scaling|truth|null ...] [--json FILE]
+    python benchmarks/models.py [--part cost|bert|scaling|truth|missing|null ...] [--json FILE]
 
-cost: CPU seconds of forward and backward for one patient, one thread, fp32, at the published
-shapes; models interleaved, so that a busy machine slows all alike; medians. scaling: the same
-against the number of tiles. truth: C-index on simulated cohorts whose log-hazard is known. null:
-the same after outcomes were permuted among training patients. All parts take about half an hour.
+cost: CPU seconds of forward and backward for one patient, one thread, at the published shapes;
+models interleaved, so that a busy machine slows all alike; medians. bert: DisPro with a language
+model of the shapes of BERT-base, random weights. scaling: prediction against the number of tiles,
+`--plot FILE` draws it. truth: C-index on simulated cohorts whose log-hazard is known. missing: what
+slides cost that are missing by outcome. null: C-index after outcomes were permuted among training
+patients. All parts take about an hour on one core.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ import argparse
 import json
 import resource
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
+import model_truth
 import numpy as np
 import torch
-from scipy import stats
-from simulated_cohort import Simulated, configuration, out_of_fold, simulated
+from simulated_cohort import simulated
 
-from survfuse.config import Config
 from survfuse.fusion.interface import Batch, FusionModel, Outcome, Shapes
 from survfuse.fusion.registry import MODELS, build
 from survfuse.training.engine import keep_freed_memory
@@ -30,10 +33,8 @@ from survfuse.training.engine import keep_freed_memory
 SIX_FAMILIES = (94, 334, 521, 468, 1496, 479)  # of TCGA-BLCA
 BINS = 4
 PATHWAYS = 331
-PARTS = ("cost", "scaling", "truth", "null")
-# Settings of all models on simulated cohorts, chosen on cohorts with other seeds.
-TRAINING = {"epochs": 60, "patience": 10, "batch_size": 32, "learning_rate": 3e-4, "members": 1}
-SMALL = {"cmta": {"width": 64}, "dispro": {"width": 64, "sequence_length": 64}, "pibd": {}}
+PARTS = ("cost", "bert", "scaling", "truth", "missing", "null")
+TILES = (1000, 5000, 20_000, 80_000, 200_000)
 
 
 def pathway_widths() -> tuple[int, ...]:
@@ -50,168 +51,145 @@ def shapes_of(kind: str) -> Shapes:
     return Shapes(768 if kind == "pibd" else 1024, groups, 10, BINS)
 
 
-def patients(kind: str, shapes: Shapes, tiles: int) -> Batch:
-    """One patient with random tokens, tiles on a square grid."""
+def patients(kind: str, shapes: Shapes, tiles: int, n: int = 1) -> Batch:
+    """n patients with random tokens, tiles on a square grid."""
     side = max(1, int(tiles**0.5))
     place = torch.arange(tiles)
-    sizes = {"slides": (1, tiles), "omics": (1, 1), "clinical": (1, 1)}
+    sizes = {"slides": (n, tiles), "omics": (n, 1), "clinical": (n, 1)}
     reads = MODELS[kind].reads
-    coords = torch.stack([place % side, place // side], dim=1)[None]
+    coords = torch.stack([place % side, place // side], dim=1).expand(n, -1, -1)
     return Batch(
         tokens={name: torch.randn(*sizes[name], shapes.dim(name)) for name in reads},
         mask={name: torch.ones(sizes[name], dtype=torch.bool) for name in reads},
-        available=torch.ones(1, len(reads), dtype=torch.bool),
+        available=torch.ones(n, len(reads), dtype=torch.bool),
         modalities=reads,
         coords={"slides": coords} if "slides" in reads else {},
         outcome=Outcome(
-            torch.tensor([9.0]),
-            torch.tensor([True]),
-            torch.tensor([1]),
-            torch.tensor([0.5]),
+            torch.full((n,), 9.0),
+            torch.ones(n, dtype=torch.bool),
+            torch.ones(n, dtype=torch.int64),
+            torch.full((n,), 0.5),
             torch.zeros(BINS),
         ),
     )
 
 
-def last_stage(kind: str, shapes: Shapes) -> FusionModel:
+def last_stage(kind: str, shapes: Shapes, options: Mapping[str, object] = {}) -> FusionModel:
     """A model in the last stage of its training."""
-    model = build(kind, shapes)
+    model = build(kind, shapes, dict(options))
     for stage in model.stages:
         model.begin(stage)
     return model.train()
 
 
-def cpu_seconds(model: FusionModel, batch: Batch) -> float:
-    """CPU seconds of one forward and backward pass."""
+def cpu_seconds(model: FusionModel, batch: Batch, half: bool) -> float:
+    """CPU seconds of one forward and backward pass, per patient."""
     assert batch.outcome is not None
     began = time.process_time()
-    output = model(batch)
-    loss = batch.outcome.loss(output.logits) + sum(output.losses.values())
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        output = model(batch)
+    loss = batch.outcome.loss(output.logits.float()) + sum(output.losses.values())
     loss.backward()
+    taken = time.process_time() - began
     model.zero_grad()
-    return time.process_time() - began
+    return taken / len(batch.available)
 
 
-def cost(repetitions: int) -> dict[str, float]:
-    """Table of CPU seconds, parameters and memory of all models."""
+def cost(repetitions: int, half: bool) -> dict[str, float]:
+    """Table of CPU seconds, parameters and memory of all models; PIBD also in batches of four."""
     torch.manual_seed(0)
-    shapes = {kind: shapes_of(kind) for kind in sorted(MODELS)}
-    models = {kind: last_stage(kind, shapes[kind]) for kind in shapes}
-    batches = {kind: patients(kind, shapes[kind], 4096) for kind in shapes}
-    seconds: dict[str, list[float]] = {kind: [] for kind in models}
+    rows = {kind: (kind, 1) for kind in sorted(MODELS)} | {"pibd (4)": ("pibd", 4)}
+    shapes = {kind: shapes_of(kind) for kind in MODELS}
+    models = {kind: last_stage(kind, shapes[kind]) for kind in MODELS}
+    batches = {name: patients(kind, shapes[kind], 4096, n) for name, (kind, n) in rows.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in rows}
     for repetition in range(repetitions + 1):
-        for kind, model in models.items():
-            taken = cpu_seconds(model, batches[kind])
+        for name, (kind, _) in rows.items():
+            taken = cpu_seconds(models[kind], batches[name], half)
             if repetition:  # the first pass warms up
-                seconds[kind].append(taken)
+                seconds[name].append(taken)
     print(f"{'model':10s} {'median CPU-s':>13s} {'fastest':>9s} {'parameters':>12s}")
-    for kind, values in seconds.items():
-        parameters = sum(p.numel() for p in models[kind].parameters())
-        print(f"{kind:10s} {median(values):13.3f} {min(values):9.3f} {parameters:12,d}")
+    for name, values in seconds.items():
+        parameters = sum(p.numel() for p in models[rows[name][0]].parameters())
+        print(f"{name:10s} {median(values):13.3f} {min(values):9.3f} {parameters:12,d}")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of all together: {peak:.0f} MiB\n")
-    figures = {f"{kind}_cpu_s": round(median(values), 4) for kind, values in seconds.items()}
+    figures = {f"{name}_cpu_s": round(median(values), 4) for name, values in seconds.items()}
+    # Training never sees one patient at a time.
+    figures["pibd_single_cpu_s"] = figures["pibd_cpu_s"]
+    figures["pibd_cpu_s"] = figures.pop("pibd (4)_cpu_s")
     return figures | {"peak_mib": round(peak)}
 
 
-def scaling(repetitions: int) -> dict[str, float]:
-    """Prediction against the number of tiles, 1,000 to 200,000; the exponent of the growth."""
-    sizes = (1000, 5000, 20_000, 80_000, 200_000)
-    figures = {}
-    print(f"{'model':10s}" + "".join(f"{size:>11,d}" for size in sizes) + "   exponent")
+def bert(repetitions: int, half: bool) -> dict[str, float]:
+    """Stage 2 of DisPro with a language model of the shapes of BERT-base and random weights."""
+    from transformers import BertConfig, BertModel
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "survival", "death", "censored"]
+    with TemporaryDirectory() as directory:
+        language = BertModel(BertConfig(vocab_size=len(words)), add_pooling_layer=False)
+        language.save_pretrained(directory)
+        (Path(directory) / "vocab.txt").write_text("\n".join(words))
+        shapes = shapes_of("dispro")
+        # Short contexts, because stage 1, which is not measured, begins by encoding them.
+        options = {"text_encoder": directory, "context_length": 4}
+        model = last_stage("dispro", shapes, options)
+    batch = patients("dispro", shapes, 4096)
+    taken = [cpu_seconds(model, batch, half) for _ in range(repetitions + 1)][1:]
+    print(f"DisPro with BERT-base, stage 2: {median(taken):.2f} CPU-s\n")
+    return {"dispro_bert_cpu_s": round(median(taken), 3)}
+
+
+def scaling(repetitions: int, plot: Path | None) -> dict[str, float]:
+    """Prediction against the number of tiles; the exponent of the growth from 5,000 on."""
+    figures, curves = {}, {}
+    print(f"{'model':10s}" + "".join(f"{size:>11,d}" for size in TILES) + "   exponent")
     for kind in sorted(kind for kind in MODELS if "slides" in MODELS[kind].reads):
         shapes = Shapes(64, (20,) * 10, 10, BINS)
         model = last_stage(kind, shapes).eval()
         taken = []
-        for size in sizes:
+        for size in TILES:
             batch = patients(kind, shapes, size)
             times = []
-            for _ in range(repetitions):
+            for _ in range(repetitions + 1):
                 began = time.process_time()
                 with torch.inference_mode():
                     model(batch)
                 times.append(time.process_time() - began)
-            taken.append(median(times))
-        slope = float(np.polyfit(np.log(sizes[1:]), np.log(taken[1:]), 1)[0])
+            taken.append(median(times[1:]))
+        slope = float(np.polyfit(np.log(TILES[1:]), np.log(taken[1:]), 1)[0])
         figures[f"{kind}_200k_cpu_s"] = round(taken[-1], 3)
         figures[f"{kind}_exponent"] = round(slope, 2)
-        print(f"{kind:10s}" + "".join(f"{t:11.3f}" for t in taken) + f"{slope:11.2f}")
+        curves[kind] = taken
+        print(f"{kind:10s}" + "".join(f"{t:11.3f}" for t in taken) + f"{slope:11.2f}", flush=True)
     print()
+    if plot:
+        draw(curves, plot)
     return figures
 
 
-def row(kind: str, permuted: bool = False, **training: object) -> Config:
-    """A configuration with one network."""
-    options = SMALL.get(kind, {})
-    model = {"name": "m", "kind": kind, "options": options, "permute_outcomes": permuted}
-    return configuration([model], **(TRAINING | training))
+def draw(curves: Mapping[str, list[float]], path: Path) -> None:
+    """Cost against the number of tiles, both logarithmic, every curve labelled at its end."""
+    import matplotlib
 
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
 
-def share(scores: dict[str, np.ndarray]) -> float:
-    """Part of the oracle's C-index above chance."""
-    return float((scores["c"].mean() - 0.5) / (scores["oracle"].mean() - 0.5))
-
-
-def truth(cohort: Simulated) -> dict[str, float]:
-    """All networks on one simulated cohort, with what remains when a modality is hidden."""
-    everything = {kind: out_of_fold(cohort, row(kind)) for kind in sorted(MODELS)}
-    n, events = len(cohort.truth.event), int(cohort.truth.event.sum())
-    print(f"{n} simulated patients, {events} events, 5 folds")
-    print(f"{'model':10s} {'C':>6s} {'share':>6s}  alone: slides  omics  clinical")
-    for kind, scores in sorted(everything.items(), key=lambda item: -item[1]["c"].mean()):
-        alone = [scores.get(f"only {m}") for m in ("slides", "omics", "clinical")]
-        shown = "".join("       –" if s is None else f"{s.mean():8.3f}" for s in alone)
-        print(f"{kind:10s} {scores['c'].mean():6.3f} {share(scores):6.3f}      {shown}")
-    ours = everything["survfuse"]
-    unimodal = max((everything[kind]["c"] for kind in ("abmil", "snn", "transmil")), key=np.mean)
-    gain, low, high = corrected_t(ours["c"] - unimodal)
-    print(f"survfuse minus the best unimodal network: {gain:.3f} ({low:.3f} to {high:.3f})")
-    drops = {}
-    for modality in ("slides", "omics"):
-        withheld = {modality: cohort.truth.patient_id.tolist()}
-        without = out_of_fold(cohort, row("survfuse"), withheld)
-        drops[modality] = float((without["c"] - ours[f"without {modality}"]).mean())
-        print(f"trained without {modality} minus hidden at test: {drops[modality]:+.3f}")
-    print()
-    return {
-        "oracle_share": round(share(ours), 4),
-        "fusion_gain": round(gain, 4),
-        "fusion_gain_low": round(low, 4),
-        "drop_slides_cost": round(drops["slides"], 4),
-        "drop_omics_cost": round(drops["omics"], 4),
-        **{f"{kind}_share": round(share(scores), 4) for kind, scores in everything.items()},
-    }
-
-
-def corrected_t(differences: np.ndarray) -> tuple[float, float, float]:
-    """Mean and 95% interval of fold differences, corrected for shared training patients."""
-    n = len(differences)
-    spread = differences.std(ddof=1) * np.sqrt(1 / n + 1 / (n - 1))
-    half = stats.t.ppf(0.975, n - 1) * spread
-    return (
-        float(differences.mean()),
-        float(differences.mean() - half),
-        float(differences.mean() + half),
-    )
-
-
-def null(seeds: int) -> dict[str, float]:
-    """Mean C-index of every network after permuting training outcomes, over small cohorts."""
-    print(f"{'model':10s} {'mean C':>7s} {'SE':>6s}   permuted outcomes, {seeds} cohorts of 150")
-    off = {}
-    for kind in sorted(MODELS):
-        config = row(kind, permuted=True, epochs=4, patience=4, learning_rate=1e-3)
-        scores = [
-            out_of_fold(simulated(150, 1000 + seed, tiles=16, dim=16), config)["c"].mean()
-            for seed in range(seeds)
-        ]
-        off[kind] = abs(float(np.mean(scores)) - 0.5)
-        error = np.std(scores, ddof=1) / np.sqrt(seeds)
-        print(f"{kind:10s} {np.mean(scores):7.3f} {error:6.3f}", flush=True)
-    print()
-    return {"null_c_abs_dev": round(max(off.values()), 4)} | {
-        f"{kind}_null_c_abs_dev": round(value, 4) for kind, value in off.items()
-    }
+    figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+    colours = plt.get_cmap("tab10")
+    heights: list[float] = []
+    for place, (kind, taken) in enumerate(sorted(curves.items(), key=lambda item: item[1][-1])):
+        axes.loglog(TILES, taken, "o-", color=colours(place), markersize=4)
+        # Labels one above the other where curves end close together.
+        heights.append(max(taken[-1], heights[-1] * 1.42 if heights else 0.0))
+        axes.text(TILES[-1] * 1.12, heights[-1], kind, color=colours(place), va="center")
+    ends = np.array([TILES[0], TILES[-1]])
+    axes.loglog(ends, ends * 2e-7, "--", color="grey")
+    axes.text(ends[0], ends[0] * 2.6e-7, "linear", color="grey", va="bottom", rotation=24)
+    axes.set(xlabel="tiles of one patient", ylabel="CPU seconds of a prediction, one thread")
+    axes.set_xlim(TILES[0] * 0.8, TILES[-1] * 3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
 
 
 def main() -> None:
@@ -221,22 +199,40 @@ def main() -> None:
     )
     parser.add_argument("--part", action="append", choices=PARTS, help="default: all")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--plot", type=Path, help="also draw the growth with the tiles")
     parser.add_argument("--repetitions", type=int, default=5, help="of cost and scaling")
-    parser.add_argument("--patients", type=int, default=400, help="of the simulated truth")
-    parser.add_argument("--seeds", type=int, default=10, help="cohorts of the null")
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        default="auto",
+        help="of cost and bert; auto: bf16 where the processor multiplies it (AVX512-BF16)",
+    )
+    parser.add_argument("--patients", type=int, default=400, help="of the ranking of all models")
+    parser.add_argument("--seeds", type=int, default=20, help="cohorts of the null")
     given = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()  # as training does
+    native = bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    half = given.precision == "bf16" or (given.precision == "auto" and native)
     parts = given.part or list(PARTS)
     figures: dict[str, float] = {}
+    if {"cost", "bert"} & set(parts):
+        print(f"precision: {'bf16' if half else 'fp32'}")
     if "cost" in parts:
-        figures |= cost(given.repetitions)
+        figures |= cost(given.repetitions, half)
+    if "bert" in parts:
+        figures |= bert(max(1, given.repetitions // 2), half)
     if "scaling" in parts:
-        figures |= scaling(max(1, given.repetitions // 2))
+        figures |= scaling(max(1, given.repetitions // 2), given.plot)
     if "truth" in parts:
-        figures |= truth(simulated(given.patients, 1))
+        figures |= model_truth.ranking(simulated(given.patients, 1))
+        clear = simulated(5 * given.patients, 1, tiles=512, haze=0.25)
+        figures |= model_truth.oracle_share(clear)
+    if "missing" in parts:
+        figures |= model_truth.missing_by_outcome(simulated(5 * given.patients, 2, haze=0.25))
     if "null" in parts:
-        figures |= null(given.seeds)
+        cohorts = [simulated(150, 1000 + seed, tiles=16, dim=16) for seed in range(given.seeds)]
+        figures |= model_truth.null(cohorts)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -57,9 +57,12 @@ class Simulated:
 
 
 def simulated(
-    patients: int, seed: int, folds: int = 5, tiles: int = 128, dim: int = 32
+    patients: int, seed: int, folds: int = 5, tiles: int = 128, dim: int = 32, haze: float = 1.0
 ) -> Simulated:
-    """Draw a cohort in which everything was measured for everybody, and divide it."""
+    """Draw a cohort in which everything was measured for everybody, and divide it.
+
+    `haze`: how much of its own a gene set has that should follow a factor (demo.genes.activities).
+    """
     truth = draw_truth(patients, seed)
     everybody = np.ones(patients, dtype=bool)
     truth = replace(truth, n_slides=np.maximum(truth.n_slides, 1), has_rna=everybody)
@@ -72,10 +75,10 @@ def simulated(
     )
     settings = SplitConfig(folds=folds, seed=seed)
     splits = make_splits(outcomes, None, settings)
-    return Simulated(truth, inputs_of(truth, seed, tiles, dim), outcomes, splits, settings)
+    return Simulated(truth, inputs_of(truth, seed, tiles, dim, haze), outcomes, splits, settings)
 
 
-def inputs_of(truth: Truth, seed: int, tiles: int, dim: int) -> CohortInputs:
+def inputs_of(truth: Truth, seed: int, tiles: int, dim: int, haze: float) -> CohortInputs:
     """Tile embeddings, expression and clinical table of simulated patients."""
     ids = truth.patient_id.tolist()
     clinical = pd.DataFrame(
@@ -88,7 +91,8 @@ def inputs_of(truth: Truth, seed: int, tiles: int, dim: int) -> CohortInputs:
     )
     tokens = token_bags(truth, tiles, dim, seed)
     bags = {patient: bag_of(values) for patient, values in zip(ids, tokens, strict=True)}
-    return CohortInputs(clinical, {p: bag for p, bag in bags.items() if len(bag)}, genes_of(truth))
+    bags = {patient: bag for patient, bag in bags.items() if len(bag)}
+    return CohortInputs(clinical, bags, genes_of(truth, haze))
 
 
 def bag_of(values: np.ndarray) -> Bag:
@@ -100,9 +104,9 @@ def bag_of(values: np.ndarray) -> Bag:
     return Bag((values,), grid, grid * 256, np.full(len(values), 256.0), names)
 
 
-def genes_of(truth: Truth) -> OmicsMatrix:
+def genes_of(truth: Truth, haze: float) -> OmicsMatrix:
     """Expression, grouped by the simulation's gene sets."""
-    table = expression(truth).set_index("patient_id")
+    table = expression(truth, haze).set_index("patient_id")
     columns = table.columns.tolist()
     sets = {name: tuple(symbols) for name, symbols in gene_sets().items()}
     names, offsets, index = pack_groups(columns, {c: c for c in columns}, sets, 2)
@@ -136,18 +140,34 @@ def configuration(models: Sequence[dict], **training: object) -> Config:
     )
 
 
+Pattern = Mapping[str, Collection[str]]  # who is shown without a modality
+
+
+def modality_patterns(cohort: Simulated, kind: str) -> dict[str, Pattern]:
+    """`c`: everything shown; `without m` and `only m` for every modality m that a model reads."""
+    reads, everybody = MODELS[kind].reads, cohort.truth.patient_id.tolist()
+    patterns: dict[str, Pattern] = {"c": {}}
+    if len(reads) > 1:
+        for modality in reads:
+            patterns[f"without {modality}"] = {modality: everybody}
+            others = [other for other in reads if other != modality]
+            patterns[f"only {modality}"] = dict.fromkeys(others, everybody)
+    return patterns
+
+
 def out_of_fold(
-    cohort: Simulated, config: Config, withheld: Mapping[str, Collection[str]] | None = None
+    cohort: Simulated,
+    config: Config,
+    patterns: Mapping[str, Pattern],
+    withheld: Pattern | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """Cross-validate the last row of a configuration, as the workflow would.
 
-    Returns arrays over the folds: `c` and `oracle` with everything shown, and for every modality m
-    that the row reads `without m` and, alone, `only m`. `withheld`: modalities that training must
-    do without.
+    Returns arrays over the folds: the C-index under each of `patterns` of what test patients are
+    shown, and `oracle`, that of the true log-hazard. `withheld`: what training must do without.
     """
     model = config.models[-1]
-    reads = MODELS[model.kind].reads
-    scores: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {name: [] for name in [*patterns, "oracle"]}
     row_of = {patient: row for row, patient in enumerate(cohort.truth.patient_id)}
     for fold in range(cohort.settings.folds):
         part = cohort.part(fold)
@@ -160,18 +180,11 @@ def out_of_fold(
         tested = cohort.tested(fold)
         rows = [row_of[patient] for patient in tested]
         event, time = cohort.truth.event[rows], cohort.truth.time_months[rows]
-
-        def score(risk: np.ndarray, name: str, event=event, time=time) -> None:
-            c = concordance_index_censored(event, time, risk)[0]
-            scores.setdefault(name, []).append(float(c))
-
-        hidden = {"c": ()}
-        if len(reads) > 1:
-            hidden |= {f"without {m}": (m,) for m in reads}
-            hidden |= {f"only {m}": tuple(other for other in reads if other != m) for m in reads}
-        for name, modalities in hidden.items():
-            shown = cohort.inputs.without(dict.fromkeys(modalities, tested))
+        risks = {"oracle": cohort.truth.log_hazard()[rows]}
+        for name, pattern in patterns.items():
+            shown = cohort.inputs.without(pattern)
             team = ensemble(fitted, model, shown, tested, config.training, CPU)
-            score(predict_neural(team, np.array([12.0])).risk, name)
-        score(cohort.truth.log_hazard()[rows], "oracle")
+            risks[name] = predict_neural(team, np.array([12.0])).risk
+        for name, risk in risks.items():
+            scores[name].append(float(concordance_index_censored(event, time, risk)[0]))
     return {name: np.array(values) for name, values in scores.items()}

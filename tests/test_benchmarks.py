@@ -12,8 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import model_truth  # noqa: E402
 import models  # noqa: E402
-from simulated_cohort import out_of_fold, simulated  # noqa: E402
+from simulated_cohort import modality_patterns, out_of_fold, simulated  # noqa: E402
 
 
 def test_pathways_have_the_published_sizes() -> None:
@@ -24,12 +25,13 @@ def test_pathways_have_the_published_sizes() -> None:
 
 def test_scores_are_given_for_everything_and_for_each_modality() -> None:
     cohort = simulated(60, 3, folds=2, tiles=6, dim=8)
-    scores = out_of_fold(cohort, models.row("survfuse", epochs=2, min_events_per_bin=4))
+    config = model_truth.row("survfuse", epochs=2, min_events_per_bin=4)
+    scores = out_of_fold(cohort, config, modality_patterns(cohort, "survfuse"))
     alone = {f"{how} {m}" for how in ("only", "without") for m in ("slides", "omics", "clinical")}
     assert set(scores) == {"c", "oracle", *alone}
     assert all(values.shape == (2,) for values in scores.values())
     assert scores["oracle"].mean() > 0.7
-    assert models.share({**scores, "c": scores["oracle"]}) == pytest.approx(1.0)
+    assert model_truth.share({**scores, "c": scores["oracle"]}) == pytest.approx(1.0)
 
 
 def test_the_simulated_inputs_are_complete_and_joined() -> None:

@@ -35,11 +35,11 @@ def gene_sets() -> dict[str, list[str]]:
     return {name: symbols for name, _, *symbols in rows}
 
 
-def activities(truth: Truth) -> pd.DataFrame:
+def activities(truth: Truth, haze: float = 1.0) -> pd.DataFrame:
     """Activity of every gene set, (patients, sets), each of mean 0 and variance 1.
 
     Sets in PROGRAMME_SETS and SHARED_SETS correlate with the factor by the number given there;
-    all others are chance.
+    all others are chance. `haze` scales what the former have of their own: at 0 they are the factor.
     """
     rng = stream(truth.seed, "activities")
     columns = {}
@@ -49,15 +49,16 @@ def activities(truth: Truth) -> pd.DataFrame:
             factor, correlation = truth.programme, PROGRAMME_SETS[name]
         else:
             factor, correlation = truth.shared, SHARED_SETS.get(name, 0.0)
-        columns[name] = correlation * factor + np.sqrt(1 - correlation**2) * own
+        own_share = haze * np.sqrt(1 - correlation**2) if correlation else 1.0
+        columns[name] = (correlation * factor + own_share * own) / np.hypot(correlation, own_share)
     return pd.DataFrame(columns)
 
 
-def expression(truth: Truth) -> pd.DataFrame:
+def expression(truth: Truth, haze: float = 1.0) -> pd.DataFrame:
     """Log expression of the patients with RNA: `patient_id`, then a float32 column per gene.
 
     A gene's value is its mean, plus the activity of every set it is in times its loading, plus a
-    shift of the site, plus noise; never below 0.
+    shift of the site, plus noise; never below 0. `haze`: see `activities`.
     """
     rng = stream(truth.seed, "expression")
     sets = gene_sets()
@@ -71,7 +72,7 @@ def expression(truth: Truth) -> pd.DataFrame:
     mean = np.clip(rng.normal(7, 2, len(genes)), 2, 13)
     shift = rng.normal(0, SITE_SHIFT, (len(SITES), len(genes)))
     noise = rng.normal(0, NOISE, (len(truth.patient_id), len(genes)))
-    signal: Array = activities(truth).to_numpy() @ loadings
+    signal: Array = activities(truth, haze).to_numpy() @ loadings
     values = np.clip(mean + signal + shift[truth.site] + noise, 0, None).astype(np.float32)
     table = pd.DataFrame(values, columns=genes)
     table.insert(0, "patient_id", truth.patient_id)
