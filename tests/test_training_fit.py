@@ -1,19 +1,21 @@
 """Batches and the fit loop: determinism, resume, bounded memory, no leak between roles."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from survfuse.config import Covariate, OmicsConfig, TrainingConfig
-from survfuse.errors import RetryableError
+from survfuse.config import Covariate, ModelConfig, OmicsConfig, TrainingConfig
+from survfuse.errors import RetryableError, UserInputError
 from survfuse.fusion.registry import build
 from survfuse.fusion.snn import SNN
 from survfuse.training import fit
 from survfuse.training.batches import epoch_batches, within_budget
+from survfuse.training.checkpoint import FittedModel
 from survfuse.training.engine import start_engine
+from survfuse.training.ensemble import Ensemble
 from survfuse.training.fit import Resume, Task, fit_member, predict_logits
 from survfuse.training.missingness import fit_hiding
 from survfuse.training.outcomes import Outcomes, cox_outcomes, discrete_outcomes
@@ -227,6 +229,22 @@ def test_diverging_training_says_so() -> None:
     broken = replace(source, single={"omics": np.full_like(source.single["omics"], np.inf)})
     with pytest.raises(RetryableError, match="learning_rate"):
         fit_task(task_of(broken, outcomes), "snn")
+
+
+def test_weights_of_a_network_with_other_parts_are_refused() -> None:
+    source, _ = prepared(BOTH)
+    shapes, options = source.shapes(4), {"width": 32}
+    weights = build("cmta", shapes, options).state_dict()
+    model = ModelConfig(name="m", kind="cmta", options=options)
+    for change in ({}, {"null_slides": weights["null_slides"][:3]}):
+        stored = {f"member0.{name}": value for name, value in (weights | change).items()}
+        fitted = FittedModel("cmta", stored, {"shapes": asdict(shapes)})
+        team = Ensemble(fitted, model, source, SETTINGS, CPU)
+        if not change:
+            assert not team.network(0).training
+            continue
+        with pytest.raises(UserInputError, match=r"models/m .* train it again"):
+            team.network(0)
 
 
 def test_scalers_round_trip() -> None:

@@ -39,7 +39,7 @@ def activities(truth: Truth, haze: float = 1.0) -> pd.DataFrame:
     """Activity of every gene set, (patients, sets), each of mean 0 and variance 1.
 
     Sets in PROGRAMME_SETS and SHARED_SETS correlate with the factor by the number given there;
-    all others are chance. `haze` scales what the former have of their own: at 0 they are the factor.
+    all others are chance. `haze` scales what the former have of their own: 0 leaves the factor.
     """
     rng = stream(truth.seed, "activities")
     columns = {}

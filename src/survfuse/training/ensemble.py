@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from survfuse.config import ModelConfig, TrainingConfig
+from survfuse.errors import UserInputError
 from survfuse.fusion.hazards import survival_from_logits
 from survfuse.fusion.interface import FusionModel, Shapes
 from survfuse.fusion.registry import build
@@ -45,13 +46,23 @@ class Ensemble:
     device: torch.device
 
     def network(self, member: int) -> FusionModel:
-        """One fitted network, in evaluation mode."""
+        """One fitted network, in evaluation mode.
+
+        Raises UserInputError for weights of a network that had other parts when they were trained.
+        """
         stored = self.fitted.fit["shapes"]
         shapes = Shapes(**{**stored, "group_widths": tuple(stored["group_widths"])})
         weights = self.fitted.member(f"member{member}.")
-        return loaded(
-            lambda: build(self.model.kind, shapes, self.model.options), weights, self.device
-        )
+        try:
+            return loaded(
+                lambda: build(self.model.kind, shapes, self.model.options), weights, self.device
+            )
+        except RuntimeError:
+            raise UserInputError(
+                f"the weights of {self.model.name} do not fit this version of {self.model.kind}; "
+                f"remove the folder models/{self.model.name} of the results and train it again, or "
+                "use the version of survfuse that fit.json names"
+            ) from None
 
     @property
     def members(self) -> int:

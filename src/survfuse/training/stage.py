@@ -13,7 +13,7 @@ from survfuse.errors import UserInputError
 from survfuse.files import sha256_file, sha256_json
 from survfuse.kinds import kind_of
 from survfuse.training.baselines import covariates_of, fit_cox_row, fit_late_fusion, parts_of
-from survfuse.training.checkpoint import write_fitted
+from survfuse.training.checkpoint import software, write_fitted
 from survfuse.training.inputs import CohortInputs, InputPaths
 from survfuse.training.part import TrainingPart, read_part
 from survfuse.training.predict import SECTIONS, Fitted, find_model, predict_parts
@@ -68,6 +68,7 @@ def train_fold(
             config.settings_hash(*SECTIONS, model=name),
             sha256_file(fold_directory / "train.tsv"),
             paths.digest(),
+            software(),  # another version may have other weights
         ]
     )
     fold = Fitted(config, models_directory, fold_directory.name, device)
