@@ -14,7 +14,15 @@ Array = NDArray[np.float64]
 
 # Settings of all models on simulated cohorts, chosen on cohorts with other seeds.
 TRAINING = {"epochs": 60, "patience": 10, "batch_size": 32, "learning_rate": 3e-4, "members": 1}
-SMALL = {"cmta": {"width": 64}, "dispro": {"width": 64, "sequence_length": 64}}
+NARROW = {"width": 64}
+SMALL = {
+    "cmta": NARROW,
+    "dispro": NARROW | {"sequence_length": 64},
+    "mcat": NARROW,
+    "mmp": NARROW,
+    "survpath": NARROW,
+    "transmil": NARROW,
+}
 EVERYTHING: dict[str, Pattern] = {"c": {}}
 # Of those who die before the median death, and of the others, who lacks slides; then the reverse.
 LACKING = (0.7, 0.1)
