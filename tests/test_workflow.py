@@ -172,6 +172,7 @@ def test_packages_import_downwards_only() -> None:
         "cohort": set(),
         "slides": set(),
         "omics": set(),
+        "imaging": set(),
         "fusion": set(),
         "evaluation": set(),
         "demo": set(),

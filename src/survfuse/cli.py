@@ -145,7 +145,7 @@ def add_cohort_commands(add: Adder) -> None:
 
 
 def add_stage_commands(add: Adder) -> None:
-    """Slides and genes."""
+    """Slides, brain volumes and genes."""
     command = add(
         "process-slides",
         slides_command,
@@ -169,6 +169,28 @@ def add_stage_commands(add: Adder) -> None:
     )
     command.add_argument("manifests", type=Path, nargs="+", help="tables of the batches")
     path_option(command, "--out", "table of all slides")
+    command = add(
+        "prepare-images",
+        images_command,
+        "Correct, mask, register and scale brain volumes, for one batch of patients.",
+        "--config my_cohort.yaml --images results/mine/cohort/images.tsv --batch 0 --batches 6 "
+        "--out results/mine/images --manifest results/mine/images/batches/0.tsv",
+    )
+    path_option(command, "--images", "images.tsv that check-cohort wrote")
+    command.add_argument("--batch", type=int, required=True, help="number of the batch, from 0")
+    command.add_argument("--batches", type=int, required=True, help="how many batches there are")
+    path_option(command, "--out", "directory for volumes, tensors and pictures")
+    path_option(command, "--manifest", "table with the status of every volume of the batch")
+    command.add_argument("--threads", type=int, default=1, help="visits worked on at a time")
+    command = add(
+        "merge-images",
+        merge_images_command,
+        "Join the tables of all batches; stop if too many volumes failed.",
+        "--config my_cohort.yaml --out results/mine/images/images.tsv "
+        "results/mine/images/batches/*.tsv",
+    )
+    command.add_argument("manifests", type=Path, nargs="+", help="tables of the batches")
+    path_option(command, "--out", "table of all volumes")
     command = add(
         "encode-omics",
         omics_command,
@@ -342,6 +364,23 @@ def merge_command(given: argparse.Namespace) -> None:
 
     merge_manifests(given.manifests, given.out)
     check_failures(given.out, load(given.config).slides.max_failed_fraction)
+
+
+def images_command(given: argparse.Namespace) -> None:
+    from survfuse.cohort.tables import read_images
+    from survfuse.config_file import load
+    from survfuse.imaging.batch import batch_rows, process_batch
+
+    rows = batch_rows(read_images(given.images), given.batch, given.batches)
+    process_batch(rows, load(given.config).imaging, given.out, given.manifest, given.threads)
+
+
+def merge_images_command(given: argparse.Namespace) -> None:
+    from survfuse.config_file import load
+    from survfuse.imaging.store import check_failures, merge_manifests
+
+    merge_manifests(given.manifests, given.out)
+    check_failures(given.out, load(given.config).imaging.max_failed_fraction)
 
 
 def omics_command(given: argparse.Namespace) -> None:

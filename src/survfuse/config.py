@@ -9,19 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from survfuse import __version__
+from survfuse.config_imaging import ImagingConfig
+from survfuse.config_section import Section
 from survfuse.files import sha256_json
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 MONTHS_PER = {"months": 1.0, "days": 1.0 / 30.4375, "years": 12.0}
-
-
-class Section(BaseModel):
-    """Base of every section: unknown keys are errors, values never change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SimulatedSource(Section):
@@ -148,12 +144,15 @@ class CohortConfig(Section):
     omics: Path | None = Field(
         None, description="Gene matrix, patients x genes: .csv, .tsv (also .gz) or .parquet."
     )
+    images: Path | None = Field(
+        None, description="images.tsv: one row per brain volume, or none; see docs/imaging.md."
+    )
     folds: Path | None = Field(
         None, description="Published folds: a table with the columns patient_id and fold."
     )
     roots: list[Path] = Field(
         default_factory=list,
-        description="Directories that slide files may lie in; default: the slide sheet's own.",
+        description="Directories that slides and volumes may lie in; default: that of their sheet.",
     )
     missing: MissingConfig | None = Field(
         None, description="Modalities withheld from training patients; default: none."
@@ -370,6 +369,7 @@ class Config(Section):
     splits: SplitConfig = Field(default_factory=lambda: SplitConfig())
     slides: SlideConfig = Field(default_factory=lambda: SlideConfig())
     omics: OmicsConfig = Field(default_factory=lambda: OmicsConfig())
+    imaging: ImagingConfig = Field(default_factory=lambda: ImagingConfig())
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
     models: list[ModelConfig] = Field(min_length=1, description="The rows of the leaderboard.")
     evaluation: EvaluationConfig = Field(default_factory=lambda: EvaluationConfig())

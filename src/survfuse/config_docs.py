@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from survfuse import config
+from survfuse import config, config_imaging
 
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Top level", config.Config),
@@ -22,6 +22,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("splits", config.SplitConfig),
     ("slides", config.SlideConfig),
     ("omics", config.OmicsConfig),
+    ("imaging", config_imaging.ImagingConfig),
     ("training", config.TrainingConfig),
     ("models[]", config.ModelConfig),
     ("evaluation", config.EvaluationConfig),

@@ -69,6 +69,7 @@ rule check_cohort:
                 SETTINGS.cohort.patients,
                 SETTINGS.cohort.slides,
                 SETTINGS.cohort.omics,
+                SETTINGS.cohort.images,
                 SETTINGS.cohort.folds,
                 SETTINGS.omics.gene_sets,
             )
@@ -78,6 +79,7 @@ rule check_cohort:
         OUT / "cohort" / "clinical.tsv",
         OUT / "cohort" / "outcomes.tsv",
         OUT / "cohort" / "slides.tsv",
+        [OUT / "cohort" / "images.tsv"] if IMAGES else [],
         OUT / "cohort" / "availability.tsv",
         OUT / "cohort" / "cohort.json",
     log:

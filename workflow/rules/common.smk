@@ -42,6 +42,14 @@ def count_batches():
     return max(1, math.ceil(slides / SETTINGS.slides.batch_size))
 
 
+def count_image_batches():
+    """Jobs over which the volumes are spread; known before any sheet is checked."""
+    if SETTINGS.cohort.images is None:
+        return 0
+    volumes = count_lines(SETTINGS.cohort.images) - 1
+    return max(1, math.ceil(volumes / SETTINGS.imaging.batch_size))
+
+
 CONFIG = os.path.relpath(workflow.configfiles[0])
 SETTINGS = load_settings(workflow.configfiles)
 OUT = SETTINGS.output
@@ -49,6 +57,8 @@ MODELS = {model.name: model for model in SETTINGS.models}
 REPEATS = 1 if SETTINGS.cohort.folds else SETTINGS.splits.repeats
 FOLDS = [f"r{r}f{f}" for r in range(REPEATS) for f in range(SETTINGS.splits.folds)]
 BATCHES = range(count_batches())
+IMAGE_BATCHES = range(count_image_batches())
+IMAGES = OUT / "images" / "images.tsv" if SETTINGS.cohort.images else []
 SLIDES = OUT / "slides" / "slides.tsv" if SETTINGS.cohort.slides else []
 EXPLAINED = explained_model(SETTINGS)
 OMICS = OUT / "omics" / "omics.npz" if SETTINGS.cohort.omics else []

@@ -49,6 +49,7 @@ rule report:
         expand(OUT / "predictions" / "{model}.attention.h5", model=MODELS),
         EXPLANATIONS,
         SLIDES,
+        IMAGES,
         OMICS,
     output:
         OUT / "report" / "index.html",

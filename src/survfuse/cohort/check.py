@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +13,9 @@ from survfuse.cohort.covariates import check_covariates, check_leaks, check_site
 from survfuse.cohort.endpoint import endpoint_columns, parse_outcomes
 from survfuse.cohort.folds import REQUIRED as FOLD_COLUMNS
 from survfuse.cohort.folds import check_folds
+from survfuse.cohort.image_sheet import COLUMNS as IMAGE_COLUMNS
+from survfuse.cohort.image_sheet import REQUIRED as IMAGE_REQUIRED
+from survfuse.cohort.image_sheet import check_images
 from survfuse.cohort.missing_splits import published_pattern
 from survfuse.cohort.omics_sheet import OmicsSheet, genes_per_type, read_omics_sheet
 from survfuse.cohort.problems import Problem, SheetError, stop_if_any
@@ -33,6 +36,7 @@ class Cohort:
     outcomes: `patient_id, time_months, event` (1 = observed).
     clinical: `patient_id`, `site` if configured, covariates; raw text, "" = missing. No outcome.
     slides: `slide_id, patient_id, path, mpp, features`; text, absolute paths, "" = missing.
+    images: `patient_id, visit, modality, path, mask, reference, registration`; likewise.
     omics_ids: patients of the cohort that have a row in the gene matrix.
     genes: number of measured columns per data type.
     folds: published folds `patient_id, fold`, or None.
@@ -46,6 +50,7 @@ class Cohort:
     genes: dict[str, int]
     folds: pd.DataFrame | None
     notes: tuple[str, ...]
+    images: pd.DataFrame = field(default_factory=lambda: no_images())
 
     @property
     def sites(self) -> pd.Series[str] | None:
@@ -73,6 +78,7 @@ class Sheets:
 
     patients: Sheet
     slides: Sheet | None
+    images: Sheet | None
     omics: OmicsSheet | None
     folds: Sheet | None
 
@@ -98,6 +104,10 @@ def check_cohort(config: Config) -> Cohort:
     if sheets.slides:
         slides, wrong = check_slides(sheets.slides, known, config.cohort)
         problems += wrong
+    images = no_images()
+    if sheets.images:
+        images, wrong = check_images(sheets.images, known, config.cohort)
+        problems += wrong
     if sheets.omics:
         problems += check_unique(sheets.omics.ids, "patient_id")
     folds = None
@@ -117,6 +127,7 @@ def check_cohort(config: Config) -> Cohort:
         genes=genes_per_type(sheets.omics.columns, config.omics.suffixes) if sheets.omics else {},
         folds=folds,
         notes=tuple(notes(sheets, config)),
+        images=images,
     )
     missing = config.cohort.missing
     if missing and missing.published:
@@ -124,6 +135,11 @@ def check_cohort(config: Config) -> Cohort:
         cohort = replace(cohort, folds=folds)
     stop_if_any(check_splits(cohort, config))
     return cohort
+
+
+def no_images() -> pd.DataFrame:
+    """The volumes of a cohort without an image sheet."""
+    return pd.DataFrame(columns=list(IMAGE_COLUMNS), dtype=object)
 
 
 def read_sheets(config: Config) -> Sheets:
@@ -143,11 +159,12 @@ def read_sheets(config: Config) -> Sheets:
 
     patients = attempt(lambda path: read_sheet(path, wanted), cohort.patients)
     slides = attempt(lambda path: read_sheet(path, SLIDE_REQUIRED), cohort.slides)
+    images = attempt(lambda path: read_sheet(path, IMAGE_REQUIRED), cohort.images)
     omics = attempt(read_omics_sheet, cohort.omics)
     folds = attempt(lambda path: read_sheet(path, FOLD_COLUMNS), cohort.folds)
     stop_if_any(problems)
     assert patients is not None, "an unreadable sheet leaves a problem"
-    return Sheets(patients, slides, omics, folds)
+    return Sheets(patients, slides, images, omics, folds)
 
 
 def check_settings(config: Config, sheets: Sheets) -> list[Problem]:
@@ -171,6 +188,10 @@ def check_settings(config: Config, sheets: Sheets) -> list[Problem]:
             setting("omics.suffixes", problem, "use the suffixes of your table")
         if config.omics.gene_sets and not config.omics.gene_sets.is_file():
             setting("omics.gene_sets", "no such file", "correct the path")
+    for key in ("template", "template_mask", "reference_region") if sheets.images else ():
+        path = getattr(config.imaging, key)
+        if path is not None and not path.is_file():
+            setting(f"imaging.{key}", "no such file", "correct the path")
     if config.report.patients != "all":
         known = set(sheets.patients.rows["patient_id"])
         if unknown := sum(patient not in known for patient in config.report.patients):
@@ -180,12 +201,15 @@ def check_settings(config: Config, sheets: Sheets) -> list[Problem]:
 
 
 def check_modalities(sheets: Sheets) -> list[Problem]:
-    """Problems of genes that belong to nobody, and of patients with neither slides nor genes."""
-    if not (sheets.slides or sheets.omics):
+    """Problems of genes that belong to nobody, and of patients with neither slides nor genes.
+
+    Where there is an image sheet, patients may also have volumes instead.
+    """
+    if not (sheets.slides or sheets.omics or sheets.images):
         return []
     measured: set[str] = set()
-    if sheets.slides:
-        measured |= set(sheets.slides.rows["patient_id"])
+    for sheet in (sheets.slides, sheets.images):
+        measured |= set(sheet.rows["patient_id"]) if sheet else set()
     if sheets.omics:
         ids = set(sheets.omics.ids.rows["patient_id"])
         measured |= ids
@@ -193,9 +217,13 @@ def check_modalities(sheets: Sheets) -> list[Problem]:
             problem = "no row belongs to a patient of the patient sheet"
             remedy = "use the same ids in both sheets"
             return [sheets.omics.ids.problem(None, "patient_id", problem, remedy)]
-    remedy = "add a slide or a row of genes, or remove the patient"
+    fault, remedy = "has neither slides nor genes", "add a slide or a row of genes"
+    if sheets.images:
+        fault, remedy = "has neither slides, genes nor volumes", "add some"
     return [
-        sheets.patients.problem(row, "patient_id", "has neither slides nor genes", remedy, patient)
+        sheets.patients.problem(
+            row, "patient_id", fault, remedy + ", or remove the patient", patient
+        )
         for row, patient in cells_of(sheets.patients, "patient_id")
         if patient not in measured
     ]

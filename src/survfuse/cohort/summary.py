@@ -18,10 +18,15 @@ from survfuse.files import write_json
 
 
 def write_cohort(cohort: Cohort, config: Config, out: Path) -> None:
-    """Write clinical, outcomes, slides, availability.tsv and cohort.json to the directory `out`."""
+    """Write clinical, outcomes, slides, availability.tsv and cohort.json to the directory `out`.
+
+    With an image sheet also images.tsv.
+    """
     write_table(out / "clinical.tsv", cohort.clinical)
     write_table(out / "outcomes.tsv", cohort.outcomes)
     write_table(out / "slides.tsv", cohort.slides)
+    if config.cohort.images:
+        write_table(out / "images.tsv", cohort.images)
     write_table(out / "availability.tsv", cohort.available(config).astype(int).reset_index())
     write_json(out / "cohort.json", summarise(cohort, config))
 

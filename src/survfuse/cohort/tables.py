@@ -49,6 +49,12 @@ def read_slides(path: Path) -> pd.DataFrame:
     return read_table(path, ["slide_id", "patient_id", "path", "mpp", "features"])
 
 
+def read_images(path: Path) -> pd.DataFrame:
+    """images.tsv of the cohort: who, when, what, and the paths of its files; all text."""
+    columns = ["patient_id", "visit", "modality", "path", "mask", "reference", "registration"]
+    return read_table(path, columns)
+
+
 def read_availability(path: Path) -> pd.DataFrame:
     """availability.tsv: bool columns slides, omics and clinical, indexed by patient id."""
     frame = read_table(path, ["patient_id", "slides", "omics", "clinical"])

@@ -1,0 +1,161 @@
+"""Reading a folder of DICOM slices as one volume.
+
+Only geometry, pixels and what SUV needs is read; no names, dates or identifiers leave this module.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from survfuse.imaging.faults import MissingSlices, MixedSeries, UnreadableVolume, WrongDimension
+from survfuse.imaging.suv import suv_factor
+from survfuse.imaging.volume import LEAST_SLICES, LPS_FROM_RAS, Array, Volume, new_volume
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+UNEVEN = 0.05  # part of the slice distance by which slices may lie off
+SAME_AXES = 1e-3  # difference of direction cosines within a series
+ONE_SERIES = "put the slices of one series, and of one time point, into a folder of their own"
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice and where it lies."""
+
+    tags: Dataset
+    position: NDArray[np.float64]  # (3,) of the first pixel, LPS mm
+    axes: NDArray[np.float64]  # (2, 3) directions along a row and along a column
+    spacing_mm: tuple[float, float]  # between rows, between columns
+
+
+def read_series(folder: Path) -> Volume:
+    """The series in a folder; PET in SUV where the tags allow, else as stored.
+
+    Files that are not DICOM are passed over. Raises UnreadableVolume, WrongDimension, MixedSeries
+    or MissingSlices.
+    """
+    slices = [located(tags) for tags in read_files(folder)]
+    check_one_series(slices)
+    normal = np.cross(*slices[0].axes)
+    slices.sort(key=lambda piece: float(piece.position @ normal))
+    step = slice_step(slices, normal)
+    data = np.stack([rescaled(piece.tags) for piece in slices], axis=-1)
+    affine = np.eye(4)
+    # A pixel's first index counts rows, which advance along the second of the two directions.
+    affine[:3, 0] = slices[0].axes[1] * slices[0].spacing_mm[0]
+    affine[:3, 1] = slices[0].axes[0] * slices[0].spacing_mm[1]
+    affine[:3, 2] = step
+    affine[:3, 3] = slices[0].position
+    unit, note = "", ""
+    first = slices[0].tags
+    if str(first.get("Modality", "")) == "PT":
+        times = [str(piece.tags.get("AcquisitionTime", "")) for piece in slices]
+        factor, why = suv_factor(first, times)
+        unit = "SUV" if factor else "Bq/ml" if str(first.get("Units", "")) == "BQML" else ""
+        note = f"no SUV: {why}" if why else ""
+        data = data * np.float32(factor or 1.0)
+    return new_volume(data, LPS_FROM_RAS @ affine, unit, note)
+
+
+def read_files(folder: Path) -> list[Dataset]:
+    """All DICOM images in a folder, not in folders inside it."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote values of tags
+    found: list[Dataset] = []
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.name.startswith(".") or path.name == "DICOMDIR":
+            continue
+        try:
+            tags = pydicom.dcmread(path)
+        except InvalidDicomError:
+            continue
+        except (OSError, EOFError, ValueError, KeyError, AttributeError, NotImplementedError):
+            raise UnreadableVolume("a DICOM file is cut short or damaged; copy it again") from None
+        if "PixelData" in tags or "Rows" in tags:
+            found.append(tags)
+    if not found:
+        raise UnreadableVolume("the folder holds no DICOM images; name the folder of one series")
+    return found
+
+
+def located(tags: Dataset) -> Slice:
+    """Where a slice lies. Raises UnreadableVolume if its tags do not tell."""
+    if int(tags.get("NumberOfFrames") or 1) > 1:
+        raise UnreadableVolume(
+            "the file holds many frames (enhanced DICOM); convert the series to NIfTI first"
+        )
+    try:
+        position = np.array([float(value) for value in tags.ImagePositionPatient])
+        axes = np.array([float(value) for value in tags.ImageOrientationPatient]).reshape(2, 3)
+        rows_mm, columns_mm = (float(value) for value in tags.PixelSpacing)
+    except (AttributeError, TypeError, ValueError):
+        raise UnreadableVolume(
+            "slices lack their position, orientation or pixel spacing; export the original series"
+        ) from None
+    if position.shape != (3,) or abs(axes @ axes.T - np.eye(2)).max() > 0.01:
+        raise UnreadableVolume("the position or orientation of a slice is damaged; export it again")
+    return Slice(tags, position, axes, (rows_mm, columns_mm))
+
+
+def check_one_series(slices: list[Slice]) -> None:
+    """Raise MixedSeries or WrongDimension unless all slices belong together."""
+    first = slices[0]
+    series = {str(piece.tags.get("SeriesInstanceUID", "")) for piece in slices}
+    if len(series) > 1:
+        raise MixedSeries(f"the folder holds slices of {len(series)} series; {ONE_SERIES}")
+    alike = all(
+        (piece.tags.get("Rows"), piece.tags.get("Columns"))
+        == (first.tags.get("Rows"), first.tags.get("Columns"))
+        and np.allclose(piece.spacing_mm, first.spacing_mm, rtol=1e-3)
+        and np.abs(piece.axes - first.axes).max() < SAME_AXES
+        for piece in slices
+    )
+    if not alike:
+        raise MixedSeries(f"slices differ in size, spacing or direction (a scout?); {ONE_SERIES}")
+    if len(slices) < LEAST_SLICES:
+        raise WrongDimension(
+            f"the series has {len(slices)} slices, needed are {LEAST_SLICES}; copy all of them"
+        )
+
+
+def slice_step(slices: list[Slice], normal: NDArray[np.float64]) -> NDArray[np.float64]:
+    """From one slice to the next, LPS mm; slices are sorted along `normal`.
+
+    Raises MixedSeries if two slices lie at one place, MissingSlices if there is a gap.
+    """
+    depth = np.array([piece.position @ normal for piece in slices])
+    gaps = np.diff(depth)
+    usual = float(np.median(gaps))
+    if (gaps < 0.01).any() or usual <= 0:
+        same = int((gaps < 0.01).sum())
+        raise MixedSeries(f"{same} slices lie where another one lies (time points?); {ONE_SERIES}")
+    missing = int(np.maximum(0, np.rint(gaps / usual) - 1).sum())
+    if missing or np.abs(gaps - usual).max() > max(UNEVEN * usual, 0.05):
+        told = f"about {missing} slices are missing" if missing else "slices are unevenly spaced"
+        raise MissingSlices(f"{told}; copy the whole series again")
+    return (slices[-1].position - slices[0].position) / (len(slices) - 1)
+
+
+def rescaled(tags: Dataset) -> Array:
+    """Pixels (rows, columns) times slope plus intercept. Raises UnreadableVolume."""
+    try:
+        pixels = tags.pixel_array.astype(np.float32)
+        slope = float(tags.get("RescaleSlope", 1) or 1)
+        intercept = float(tags.get("RescaleIntercept", 0) or 0)
+    except Exception:  # whatever decoders raise on damaged pixels
+        raise UnreadableVolume(
+            "the pixels of a slice are cut short, damaged or compressed in an unsupported way; "
+            "copy it again, or convert the series to NIfTI"
+        ) from None
+    if pixels.ndim != 2:
+        raise UnreadableVolume("slices are colour pictures; export the original series")
+    return pixels * np.float32(slope) + np.float32(intercept)

@@ -1,0 +1,419 @@
+"""Preparing volumes: masks, registration, grids, intensities, files, resumption."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import nibabel as nib
+import numpy as np
+import pytest
+
+from imaging_fixture import CENTRE_MM, brain_of, head, save
+from survfuse.config_imaging import ImagingConfig
+from survfuse.errors import TooManyFailuresError, UserInputError
+from survfuse.imaging.batch import process_batch
+from survfuse.imaging.bias import corrected
+from survfuse.imaging.brain import dice, find_brain, largest_piece
+from survfuse.imaging.faults import BadRegistration, ConstantVolume, NoBrain
+from survfuse.imaging.grid import (
+    covering_grid,
+    cropped_grid,
+    grid_around,
+    middle_of,
+    resampled,
+    resampled_mask,
+)
+from survfuse.imaging.intensity import by_percentiles, by_reference
+from survfuse.imaging.placement import VolumeRow
+from survfuse.imaging.reader import read_volume
+from survfuse.imaging.registration import read_matrix, register
+from survfuse.imaging.store import (
+    VolumeStatus,
+    check_failures,
+    merge_manifests,
+    read_manifest,
+    read_tensor,
+    write_manifest,
+)
+from survfuse.imaging.volume import Volume, to_ras
+
+LESION_MM = CENTRE_MM + np.array([35, 30, 10])
+SHIFT_MM = np.array([10, -5, 3])
+QUICK = ImagingConfig(
+    bias_correction=False, spacing_mm=(3, 3, 3), shape=(56, 64, 56), percentiles=(0, 100)
+)
+
+
+def row(path: Path, modality: str = "t1", patient: str = "P1", **files: Path) -> VolumeRow:
+    named = {name: files.get(name) for name in ("mask", "reference", "registration")}
+    return VolumeRow(patient, "m00", modality, path, **named)
+
+
+def run(out: Path, *rows: VolumeRow, config: ImagingConfig = QUICK) -> dict[str, VolumeStatus]:
+    process_batch(rows, config, out, out / "batches" / "0.tsv")
+    return {"-".join(s.key): s for s in read_manifest(out / "batches" / "0.tsv")}
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A head and the mask of its brain, as files."""
+    folder = tmp_path_factory.mktemp("masked")
+    volume = head()
+    mask = replace(volume, data=brain_of(volume).astype(np.float32))
+    return save(volume, folder / "t1.nii.gz"), save(mask, folder / "mask.nii.gz")
+
+
+def brightest_mm(volume: Volume) -> np.ndarray:
+    """World coordinates of the middle of the lesion, the brightest spot."""
+    bright = volume.data > 0.5 * (volume.data.max() + np.median(volume.data[volume.data > -1]))
+    index = np.argwhere(largest_piece(bright)).mean(axis=0)
+    return (volume.affine @ [*index, 1])[:3]
+
+
+# Grids
+
+
+def test_a_grid_has_its_middle_where_it_should() -> None:
+    grid = grid_around(np.array([1.0, 2.0, 3.0]), (2.0, 2.0, 2.0), (10, 11, 12))
+    np.testing.assert_allclose(grid.centre_mm, [1, 2, 3])
+    np.testing.assert_allclose(grid.affine[:3, 3], [1 - 9, 2 - 10, 3 - 11])
+
+
+def test_resampling_onto_the_own_grid_changes_nothing() -> None:
+    volume = head(6.0, 32, turned_degrees=10)
+    np.testing.assert_allclose(resampled(volume, volume.grid).data, volume.data, atol=1e-3)
+
+
+def test_cropping_only_moves_voxels() -> None:
+    volume = head(6.0, 32)
+    grid = cropped_grid(volume.grid, CENTRE_MM, (20, 40, 20))
+    cut = resampled(volume, grid)
+    np.testing.assert_allclose(cut.data[:, 4:36], volume.data[6:26, :, 6:26], rtol=1e-5)
+    assert (cut.data[:, :4] == 0).all()
+
+
+def test_a_ramp_is_interpolated_exactly_where_the_world_says() -> None:
+    grid = grid_around(np.zeros(3), (2.0, 3.0, 4.0), (20, 20, 20))
+    index = np.moveaxis(np.indices(grid.shape), 0, -1)
+    world = index @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+    ramp = Volume((world @ [1, 10, 100]).astype(np.float32), grid.affine)
+    target = grid_around(np.array([1.0, -2.0, 3.0]), (1.5, 1.5, 1.5), (6, 6, 6))
+    shift = np.eye(4)
+    shift[:3, 3] = [5, 0, 0]
+    got = resampled(ramp, target, shift).data
+    index = np.moveaxis(np.indices(target.shape), 0, -1)
+    expected = (index @ target.affine[:3, :3].T + target.affine[:3, 3] + [5, 0, 0]) @ [1, 10, 100]
+    np.testing.assert_allclose(got, expected, atol=0.05)
+
+
+def test_an_upright_grid_covers_an_oblique_volume() -> None:
+    volume = head(6.0, 32, turned_degrees=30)
+    grid = covering_grid(volume.grid, (3.0, 3.0, 3.0), upright=True)
+    total = [float(v.data.sum() * np.prod(v.spacing_mm)) for v in (volume, resampled(volume, grid))]
+    assert total[1] == pytest.approx(total[0], rel=0.01)
+
+
+# Bias and brain
+
+
+def test_n4_takes_a_smooth_field_away() -> None:
+    volume = head(4.0, 56)
+    index = np.indices(volume.data.shape)[1] / 55
+    shaded = replace(volume, data=(volume.data * (0.5 + index)).astype(np.float32))
+    inside = brain_of(volume)
+
+    def spread(data: np.ndarray) -> float:
+        ratio = data[inside] / np.maximum(volume.data[inside], 1)
+        return float(ratio.std() / ratio.mean())
+
+    assert spread(corrected(shaded).data) < 0.4 * spread(shaded.data)
+
+
+def test_the_brain_is_found_within_scalp_and_skull() -> None:
+    volume = head()
+    found = find_brain(to_ras(volume))
+    assert found.found_by == "search"
+    assert dice(found.mask, brain_of(volume)) > 0.93
+
+
+def test_a_stripped_brain_keeps_its_outline() -> None:
+    volume = head()
+    inside = brain_of(volume)
+    bare = replace(volume, data=np.where(inside, volume.data, 0).astype(np.float32))
+    found = find_brain(bare)
+    assert found.found_by == "outline"
+    assert dice(found.mask, inside) > 0.99
+
+
+def test_noise_has_no_brain() -> None:
+    noise = np.random.default_rng(0).random((40, 40, 40)).astype(np.float32)
+    with pytest.raises(NoBrain):
+        find_brain(Volume(noise, np.diag([5.0, 5.0, 5.0, 1.0])))
+
+
+# Registration
+
+
+def test_a_known_movement_is_found_again_between_contrasts() -> None:
+    fixed = head()
+    inside = brain_of(fixed)
+    angle = np.deg2rad(8)
+    motion = np.eye(4)
+    motion[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    motion[:3, 3] = [9.0, -6.0, 4.0]
+    dark = (1200 - np.minimum(fixed.data, 1150)) * (fixed.data > 120)  # another contrast
+    other = replace(fixed, data=dark.astype(np.float32))
+    moving = resampled(other, fixed.grid, np.linalg.inv(motion))
+    mask = resampled_mask(inside, fixed.grid, fixed.grid, np.linalg.inv(motion))
+    found = register(moving, mask, fixed, inside, affine=False)
+    points = np.array([[*CENTRE_MM, 1], [*LESION_MM, 1], [*(CENTRE_MM - 35), 1]])
+    error = (points @ found.moving_from_fixed.T - points @ motion.T)[:, :3]
+    assert np.linalg.norm(error, axis=1).max() < 1.5
+    assert found.after > found.before
+    again = register(moving, mask, fixed, inside, affine=False)
+    np.testing.assert_array_equal(again.moving_from_fixed, found.moving_from_fixed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1 0 0\n",
+        "a b c d\n" * 4,
+        "1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 2\n",
+        "-1 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n",
+        "9 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n",
+        "nan 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1\n",
+    ],
+)
+def test_transforms_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "m.txt").write_text(text)
+    with pytest.raises(BadRegistration):
+        read_matrix(tmp_path / "m.txt")
+
+
+# Intensities
+
+
+def test_percentiles_of_the_brain_become_minus_one_and_one() -> None:
+    data = np.arange(101, dtype=np.float32).reshape(1, 1, 101)
+    inside = np.ones(data.shape, bool)
+    scaled, limits = by_percentiles(data, inside, (10, 90))
+    assert limits == (10, 90)
+    assert scaled[0, 0, [0, 10, 50, 90, 100]].tolist() == [-1, -1, 0, 1, 1]
+    with pytest.raises(ConstantVolume):
+        by_percentiles(np.ones_like(data), inside, (10, 90))
+
+
+def test_uptake_is_told_in_units_of_the_reference_region() -> None:
+    data = np.array([[[2.0, 2.0, 1.0, 3.0, 9.0]]], dtype=np.float32)
+    region = np.array([[[True, True, False, False, False]]])
+    scaled, mean = by_reference(data, region, (0.0, 3.0))
+    assert mean == 2
+    np.testing.assert_allclose(scaled[0, 0], [-1 / 3, -1 / 3, -2 / 3, 0, 1], rtol=1e-6)
+    with pytest.raises(ConstantVolume):
+        by_reference(data, np.zeros_like(region), (0.0, 3.0))
+
+
+# The stage
+
+
+def test_a_landmark_keeps_its_world_coordinates(tmp_path: Path) -> None:
+    oblique = head(2.5, 84, turned_degrees=12)
+    mask = replace(oblique, data=brain_of(oblique).astype(np.float32))
+    path, given = save(oblique, tmp_path / "o.nii.gz"), save(mask, tmp_path / "m.nii.gz")
+    status = run(tmp_path / "out", row(path, mask=given))["P1-m00-t1"]
+    assert (status.status, status.mask_by) == ("ok", "given")
+    prepared = nib.load(tmp_path / "out" / status.volume)
+    assert prepared.shape == QUICK.shape
+    assert nib.aff2axcodes(prepared.affine) == ("R", "A", "S")
+    read = read_volume(tmp_path / "out" / status.volume)
+    np.testing.assert_allclose(brightest_mm(read), LESION_MM, atol=1.0)
+    tensor = read_tensor(tmp_path / "out" / status.tensor)
+    assert tensor.volume.dtype == np.float16
+    np.testing.assert_allclose(tensor.volume, read.data, atol=1e-3)
+    np.testing.assert_allclose(tensor.affine, read.affine, atol=1e-4)
+    assert (tensor.volume[~tensor.mask] == -1).all()
+    expected = middle_of(brain_of(oblique), oblique.affine)
+    np.testing.assert_allclose(read.grid.centre_mm, expected, atol=3)
+
+
+@pytest.mark.parametrize("codes", ["SAL"])
+def test_orientation_makes_no_difference(
+    tmp_path: Path, masked: tuple[Path, Path], codes: str
+) -> None:
+    image = nib.load(masked[0])
+    target = nib.orientations.axcodes2ornt(tuple(codes))
+    turned = image.as_reoriented(
+        nib.orientations.ornt_transform(nib.io_orientation(image.affine), target)
+    )
+    assert nib.aff2axcodes(turned.affine) == tuple(codes)
+    nib.save(turned, tmp_path / "turned.nii.gz")
+    config = QUICK.model_copy(update={"bias_correction": True})
+    runs = [
+        run(tmp_path / name, row(path, mask=masked[1]), config=config)["P1-m00-t1"]
+        for name, path in (("a", masked[0]), ("b", tmp_path / "turned.nii.gz"))
+    ]
+    contents = [
+        read_tensor(tmp_path / name / status.tensor)
+        for name, status in zip("ab", runs, strict=True)
+    ]
+    np.testing.assert_array_equal(contents[0].volume, contents[1].volume)
+    np.testing.assert_array_equal(contents[0].mask, contents[1].mask)
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Template, T1 and PET, registrations found anew."""
+    template = head()
+    inside = brain_of(template)
+    bare = replace(template, data=np.where(inside, template.data, 0).astype(np.float32))
+    pet = replace(template, data=np.sqrt(bare.data))
+    scanned = head(3.2, 70, seed=1, turned_degrees=5)
+    mask = replace(scanned, data=brain_of(scanned).astype(np.float32))
+    files = [
+        save(bare, tmp_path / "template.nii.gz"),
+        save(scanned, tmp_path / "t1.nii.gz"),
+        save(pet, tmp_path / "pet.nii.gz"),
+    ]
+    config = QUICK.model_copy(update={"template": files[0]})
+    rows = [row(files[1], mask=save(mask, tmp_path / "m.nii.gz")), row(files[2], "fdg")]
+    first = run(tmp_path / "a", *rows, config=config)
+    second = run(tmp_path / "b", *rows, config=config)
+    assert [s.status for s in first.values()] == ["ok"] * 2, first
+    assert min(s.dice or 0 for s in first.values()) > 0.93
+    assert [s.mask_by for s in first.values()] == ["visit", "given"]
+    for key, status in first.items():
+        for name in ("volume", "tensor", "mask", "transform", "picture", "alignment"):
+            one, two = (
+                tmp_path / o / getattr(s, name) for o, s in (("a", status), ("b", second[key]))
+            )
+            assert one.read_bytes() == two.read_bytes(), (key, name)
+    picture = cv2.imread(str(tmp_path / "a" / first["P1-m00-t1"].picture))
+    assert picture.shape == (512, 768, 3)
+    coloured = picture.max(axis=-1).astype(int) - picture.min(axis=-1) > 100
+    assert 1000 < coloured.sum() < 20_000  # the outline; the rest is grey
+    assert cv2.imread(str(tmp_path / "a" / first["P1-m00-fdg"].alignment)).shape == (768, 768, 3)
+
+
+def test_bad_volumes_are_set_aside_and_the_batch_goes_on(
+    tmp_path: Path, masked: tuple[Path, Path]
+) -> None:
+    broken = tmp_path / "cut.nii.gz"
+    broken.write_bytes(masked[0].read_bytes()[:5000])
+    out = tmp_path / "out"
+    found = run(
+        out,
+        row(broken),
+        row(masked[0], "flair", mask=masked[1]),
+        row(masked[0], "t1", "P2", mask=masked[0].parent / "absent.nii.gz"),
+    )
+    assert {key: status.status for key, status in found.items()} == {
+        "P1-m00-flair": "ok",
+        "P1-m00-t1": "quarantined",
+        "P2-m00-t1": "quarantined",
+    }
+    assert found["P1-m00-t1"].reason.startswith("unreadable: ")
+    assert not list(out.glob("volumes/P1/m00/t1*.nii.gz"))
+    with pytest.raises(TooManyFailuresError, match=r"2 of 3.*(?s:.*)P1 m00 t1: unreadable"):
+        check_failures(out / "batches" / "0.tsv", 0.2)
+    check_failures(out / "batches" / "0.tsv", 0.7)
+
+
+def test_finished_volumes_are_not_done_again(tmp_path: Path, masked: tuple[Path, Path]) -> None:
+    path = tmp_path / "t1.nii.gz"
+    path.write_bytes(masked[0].read_bytes())
+    out, rows = tmp_path / "out", [row(path, mask=masked[1])]
+    first = run(out, *rows)["P1-m00-t1"]
+
+    def stamp() -> int:
+        return (out / first.tensor).stat().st_mtime_ns
+
+    before = stamp()
+    assert run(out, *rows)["P1-m00-t1"] == first
+    assert stamp() == before
+    (out / first.mask).unlink()  # half of it is gone
+    run(out, *rows)
+    assert (out / first.mask).is_file()
+    assert stamp() != before
+    before = stamp()
+    run(out, *rows, config=QUICK.model_copy(update={"batch_size": 3}))
+    assert stamp() == before
+    run(out, *rows, config=QUICK.model_copy(update={"percentiles": (1.0, 99.0)}))
+    assert stamp() != before
+    save(head(seed=5), path)
+    before = stamp()
+    run(out, *rows, config=QUICK.model_copy(update={"percentiles": (1.0, 99.0)}))
+    assert stamp() != before
+
+
+def test_steps_can_be_switched_off(tmp_path: Path, masked: tuple[Path, Path]) -> None:
+    off = dict.fromkeys(
+        ("reorient", "bias_correction", "find_mask", "strip", "resample", "crop", "normalise"),
+        False,
+    )
+    status = run(tmp_path, row(masked[0]), config=ImagingConfig(**off))["P1-m00-t1"]
+    assert status.mask_by == "head"
+    assert status.scaled_by == "none"
+    before, after = read_volume(masked[0]), read_volume(tmp_path / status.volume)
+    np.testing.assert_allclose(after.data, before.data, rtol=1e-5)
+    np.testing.assert_allclose(after.affine, before.affine, atol=1e-5)
+
+
+def test_pet_is_divided_by_the_region_that_the_sheet_names(
+    tmp_path: Path, masked: tuple[Path, Path]
+) -> None:
+    volume = head()
+    region = np.zeros(volume.data.shape, np.float32)
+    region[30:36, 30:36, 20:24] = 1
+    save(replace(volume, data=region), tmp_path / "pons.nii.gz")
+    files = {"mask": masked[1], "reference": tmp_path / "pons.nii.gz"}
+    found = run(tmp_path / "out", row(masked[0], "fdg", **files))["P1-m00-fdg"]
+    assert found.scaled_by == "reference"
+    tensor = read_tensor(tmp_path / "out" / found.tensor)
+    uptake = (tensor.volume.astype(float) + 1) * 1.5
+    expected = volume.data[brain_of(volume)].mean() / volume.data[region > 0].mean()
+    assert uptake[tensor.mask].mean() == pytest.approx(expected, rel=0.03)
+
+
+def test_a_given_transform_is_followed(tmp_path: Path, masked: tuple[Path, Path]) -> None:
+    (tmp_path / "m.txt").write_text("1 0 0 10\n0 1 0 -5\n0 0 1 3\n0 0 0 1\n")
+    files = {"mask": masked[1], "registration": tmp_path / "m.txt"}
+    found = run(tmp_path / "out", row(masked[0], **files))["P1-m00-t1"]
+    moved = brightest_mm(read_volume(tmp_path / "out" / found.volume))
+    np.testing.assert_allclose(moved, LESION_MM + SHIFT_MM, atol=1.0)
+
+
+def test_a_bad_template_stops_before_any_work(tmp_path: Path, masked: tuple[Path, Path]) -> None:
+    (tmp_path / "t.nii").write_bytes(b"no template")
+    config = QUICK.model_copy(update={"template": tmp_path / "t.nii"})
+    with pytest.raises(UserInputError, match=r"t\.nii: unreadable"):
+        run(tmp_path / "out", row(masked[0]), config=config)
+
+
+def test_manifests_are_joined_once(tmp_path: Path) -> None:
+    rows = [VolumeStatus(f"P{i}", "m00", "t1", "ok", dice=0.9 + i / 100) for i in range(3)]
+    write_manifest(tmp_path / "0.tsv", rows[1:])
+    write_manifest(tmp_path / "1.tsv", rows[:1])
+    merge_manifests([tmp_path / "0.tsv", tmp_path / "1.tsv"], tmp_path / "all.tsv")
+    assert read_manifest(tmp_path / "all.tsv") == rows
+    with pytest.raises(UserInputError, match="already in another batch"):
+        merge_manifests([tmp_path / "0.tsv", tmp_path / "0.tsv"], tmp_path / "all.tsv")
+    (tmp_path / "2.tsv").write_text("slide_id\n")
+    with pytest.raises(UserInputError, match="no manifest"):
+        read_manifest(tmp_path / "2.tsv")
+
+
+def test_a_real_head_reaches_the_template(tmp_path: Path, real_data: Path) -> None:
+    """A T1 with scalp and skull; its brain, found by itself, must lie upon that of MNI152."""
+    brain = real_data / "brain"
+    config = ImagingConfig(template=brain / "mni_icbm152_t1.nii.gz", bias_correction=False)
+    found = run(tmp_path, row(brain / "spm_single_subj_T1.nii.gz"), config=config)["P1-m00-t1"]
+    assert found.status == "ok", found.reason
+    assert found.mask_by == "search"
+    assert found.dice is not None
+    assert found.dice > 0.93
+    assert found.similarity is not None
+    assert found.similarity_before is not None
+    assert found.similarity > found.similarity_before
