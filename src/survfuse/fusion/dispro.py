@@ -137,7 +137,7 @@ class DisPro(FusionModel):
         These do not know a patient's fate, and the trainer's loss fits them; the losses of each
         modality fit the classes of the patient's own fate.
         """
-        anchors, outcome = self.current_anchors(), batch.outcome if self.training else None
+        anchors, outcome = self.current_anchors(), batch.follow_up if self.training else None
         close = {
             "slides": self.slides.by_class(
                 batch.values("slides"), batch.real("slides"), anchors[0]
@@ -168,7 +168,7 @@ class DisPro(FusionModel):
 
     def fused(self, batch: Batch, attention: bool) -> Output:
         """MultiPro."""
-        real, outcome = batch.real("slides"), batch.outcome if self.training else None
+        real, outcome = batch.real("slides"), batch.follow_up if self.training else None
         has = {modality: batch.has(modality) for modality in MODALITIES}
         if self.training:
             has = self.hidden(has)

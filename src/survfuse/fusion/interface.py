@@ -1,11 +1,14 @@
 """What goes into a fusion model and what comes out; the only thing models and training share.
 
 Modalities: "slides" is a bag of tile embeddings, "omics" one token holding all gene groups end to
-end, "clinical" one token of encoded covariates.
+end, "clinical" one token of encoded covariates; "mri" and "pet" are one token each that holds all
+voxels of a volume in C order, and "synthetic_mri" and "synthetic_pet" what was synthesised for
+patients who lack them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
@@ -13,7 +16,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from survfuse.fusion.diagnosis import Diagnosis
 from survfuse.fusion.hazards import discrete_nll, partial_nll
+
+VOLUMES = ("mri", "pet", "synthetic_mri", "synthetic_pet")
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,13 @@ class Outcome:
             return partial_nll(logits[who, 0], self.time_months[who], self.event[who])
         return torch.where(who, self.nll(logits), 0.0).sum() / who.sum().clamp(min=1)
 
+    def alike(self) -> tuple[Tensor, Tensor]:
+        """(B,) a number that patients with the same outcome share, and (B,) bool who has one.
+
+        Events of one time bin are alike; what becomes of the censored is not known.
+        """
+        return self.bins, self.event
+
     def to(self, device: torch.device | str) -> Outcome:
         """The same outcomes on another device."""
         return Outcome(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
@@ -70,7 +83,7 @@ class Batch:
     available: Tensor
     modalities: tuple[str, ...]
     coords: Mapping[str, Tensor] = field(default_factory=dict)
-    outcome: Outcome | None = None
+    outcome: Outcome | Diagnosis | None = None
 
     def __post_init__(self) -> None:
         if self.available.ndim != 2 or self.available.shape[1] != len(self.modalities):
@@ -110,7 +123,13 @@ class Batch:
         real, tokens = self.real(modality), self.tokens[modality]
         return tokens if real.all() else torch.where(real[:, :, None], tokens, 0.0)
 
-    def with_outcome(self, outcome: Outcome) -> Batch:
+    @property
+    def follow_up(self) -> Outcome | None:
+        """The outcome, for models that are about survival alone."""
+        assert not isinstance(self.outcome, Diagnosis), "the registry offers them no diagnosis"
+        return self.outcome
+
+    def with_outcome(self, outcome: Outcome | Diagnosis) -> Batch:
         """The same batch for training."""
         return replace(self, outcome=outcome)
 
@@ -136,13 +155,15 @@ class Shapes:
 
     slides_dim: width of a tile embedding. group_widths: genes per group, in packed order.
     clinical_dim: width of the encoded covariates. n_bins: time bins, the last one open, or 1
-    for a single log-hazard ratio (Cox).
+    for a single log-hazard ratio (Cox), or the classes of a diagnosis. volume_shape: voxels of an
+    MRI or PET, right, front, top.
     """
 
     slides_dim: int | None
     group_widths: tuple[int, ...]
     clinical_dim: int | None
     n_bins: int
+    volume_shape: tuple[int, int, int] | None = None
 
     def dim(self, modality: str) -> int:
         """Width of one token. Raises ValueError when the data lack the modality."""
@@ -150,6 +171,7 @@ class Shapes:
             "slides": self.slides_dim,
             "omics": sum(self.group_widths),
             "clinical": self.clinical_dim,
+            **dict.fromkeys(VOLUMES, math.prod(self.volume_shape or (0,))),
         }
         if not (width := widths[modality]):
             raise ValueError(f"the model needs {modality}, which this cohort does not have")

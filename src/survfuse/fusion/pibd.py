@@ -110,10 +110,10 @@ class PIBD(FusionModel):
         logits = bags.average(self.head(torch.cat([streams.slides, omics, streams.common], dim=1)))
         slides, common = bags.average(streams.slides), bags.average(streams.common)
         losses: dict[str, Tensor] = {}
-        if batch.outcome is not None:
+        if batch.follow_up is not None:
             similarity = [bags.average(tiles.similarity), groups.similarity]
             losses = self.prototype_losses(
-                similarity, [tiles.prototypes, groups.prototypes], present, batch.outcome
+                similarity, [tiles.prototypes, groups.prototypes], present, batch.follow_up
             )
             losses |= self.club_losses(slides, streams.omics, common, present.all(dim=0))
         embeddings = {"slides": slides, "omics": streams.omics}

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a model is defined, how reports call it, and the modalities it reads, in order."""
+    """Where a model is defined, how reports call it, and the modalities it reads, in order.
+
+    `diagnoses`: whether it can also tell classes apart; all of them can estimate survival.
+    """
 
     file: str
     name: str
     label: str
     reads: tuple[str, ...]
+    diagnoses: bool = False
 
     def load(self) -> type[FusionModel]:
         """The class, imported now."""
@@ -34,17 +38,19 @@ class Entry:
 
 
 MODELS: dict[str, Entry] = {
-    "abmil": Entry("abmil", "ABMIL", "ABMIL (slides)", ("slides",)),
+    "abmil": Entry("abmil", "ABMIL", "ABMIL (slides)", ("slides",), True),
     "cmta": Entry("cmta", "CMTA", "CMTA", ("slides", "omics")),
-    "concat": Entry("concat", "Concatenation", "Concatenation", ("slides", "omics", "clinical")),
+    "concat": Entry(
+        "concat", "Concatenation", "Concatenation", ("slides", "omics", "clinical"), True
+    ),
     "dispro": Entry("dispro", "DisPro", "DisPro-prototype", ("slides", "omics")),
     "mcat": Entry("mcat", "MCAT", "MCAT", ("slides", "omics")),
     "mmp": Entry("mmp", "MMP", "MMP-style", ("slides", "omics")),
     "pibd": Entry("pibd", "PIBD", "PIBD", ("slides", "omics")),
-    "snn": Entry("snn", "SNN", "SNN (genes)", ("omics",)),
+    "snn": Entry("snn", "SNN", "SNN (genes)", ("omics",), True),
     "survfuse": Entry("survfuse", "SurvFuse", "survfuse", ("slides", "omics", "clinical")),
     "survpath": Entry("survpath", "SurvPath", "SurvPath-style", ("slides", "omics")),
-    "transmil": Entry("transmil", "TransMIL", "TransMIL (slides)", ("slides",)),
+    "transmil": Entry("transmil", "TransMIL", "TransMIL (slides)", ("slides",), True),
 }
 
 
