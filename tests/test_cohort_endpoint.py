@@ -10,18 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from survfuse.cohort.endpoint import parse_outcomes
+from survfuse.cohort.endpoint import endpoint_columns, parse_outcomes
 from survfuse.cohort.problems import Problem
 from survfuse.cohort.sheets import Sheet
-from survfuse.config import Endpoint
+from survfuse.config import CohortConfig, Endpoint
+from survfuse.config_diagnosis import DiagnosisConfig
 
 
 def parsed(
     rows: list[tuple[str, str]], **endpoint: Any
 ) -> tuple[list[float], list[int], list[Problem]]:
-    config = Endpoint.model_validate(endpoint)
-    columns = list(config.interval or (config.time, config.event))
-    frame = pd.DataFrame(rows, columns=columns, index=range(2, 2 + len(rows)), dtype=object)
+    config = CohortConfig(endpoint=Endpoint.model_validate(endpoint))
+    columns = endpoint_columns(config)
+    frame = pd.DataFrame(rows, columns=list(columns), index=range(2, 2 + len(rows)), dtype=object)
     outcomes, problems = parse_outcomes(Sheet(Path("patients.tsv"), frame), config)
     return outcomes["time_months"].tolist(), outcomes["event"].tolist(), problems
 
@@ -94,3 +95,39 @@ def test_any_text_is_an_outcome_or_a_problem(first: str, second: str, interval: 
     )
     good = 0 < times[0] <= 1200 and events[0] in (0, 1)
     assert good != bool(problems)
+
+
+def sheet(**columns: list[str]) -> Sheet:
+    rows = len(next(iter(columns.values())))
+    return Sheet(Path("patients.tsv"), pd.DataFrame(columns, index=range(2, 2 + rows)))
+
+
+def test_classes_by_a_column() -> None:
+    diagnosis = DiagnosisConfig(column="group", classes=["CN", "MCI", "AD"])
+    found = sheet(group=["MCI", "CN", "", "AD", "EMCI"])
+    outcomes, (problem,) = parse_outcomes(found, CohortConfig(diagnosis=diagnosis))
+    assert outcomes["label"].tolist() == [1, 0, -1, 2, -1] and list(outcomes) == ["label"]
+    assert (problem.row, problem.value) == (6, "EMCI") and "CN, MCI, AD" in problem.remedy
+
+
+def test_classes_at_a_horizon_leave_the_censored_unknown() -> None:
+    found = sheet(time=["20", "20", "36", "36", "50"], event=["1", "0", "1", "0", "1"])
+    config = CohortConfig(diagnosis=DiagnosisConfig(horizon_months=36))
+    outcomes, problems = parse_outcomes(found, config)
+    assert not problems and outcomes["label"].tolist() == [1, -1, 1, 0, 0]
+    assert outcomes["event"].tolist() == [1, 0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"column": "group", "horizon_months": 36},
+        {"column": "group", "classes": ["AD"]},
+        {"column": "group", "classes": ["AD", "AD"]},
+        {"horizon_months": 36, "classes": ["a", "b", "c"]},
+    ],
+)
+def test_a_diagnosis_is_defined_in_one_way(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="diagnosis"):
+        DiagnosisConfig.model_validate(settings)

@@ -20,6 +20,7 @@ from survfuse.cohort.splits import (
     read_train,
     splits_hash,
     too_few_events,
+    too_few_of_a_class,
     training_part,
     write_splits,
 )
@@ -203,3 +204,46 @@ def test_no_test_outcome_reaches_training(tmp_path: Path) -> None:
     for file in ("r0f1/train.tsv", "r0f1/test_ids.tsv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
     assert sha256_file(tmp_path / "a/r0f0/train.tsv") != sha256_file(tmp_path / "b/r0f0/train.tsv")
+
+
+def of_classes(counts: dict[int, int], seed: int = 0) -> pd.DataFrame:
+    """A cohort with so many patients of each class, in random order."""
+    label = np.repeat(list(counts), list(counts.values()))
+    label = np.random.default_rng(seed).permutation(label)
+    ids = [f"P{number:03d}" for number in range(len(label))]
+    return pd.DataFrame({"patient_id": ids, "label": label})
+
+
+def test_classes_are_spread_evenly_over_folds_and_roles() -> None:
+    outcomes = of_classes({-1: 17, 0: 51, 1: 35})
+    settings = SplitConfig(folds=5, seed=1)
+    splits = make_splits(outcomes, None, settings)
+    label = outcomes.set_index("patient_id")["label"].loc[splits["patient_id"]].to_numpy()
+    for value in (-1, 0, 1):
+        counts = np.bincount(splits["fold"][label == value], minlength=5)
+        assert np.ptp(counts) <= 1, value
+    part = training_part(splits, outcomes, settings, 0, 3)
+    assert list(part.columns) == ["patient_id", "role", "label"]
+    inner = part[part["role"] == "inner"]["label"].value_counts()
+    assert inner[0] == 8 and inner[1] == 6  # 0.2 of 41 (or 40) and of 28
+    shuffled = outcomes.sample(frac=1, random_state=3)
+    pd.testing.assert_frame_equal(make_splits(shuffled, None, settings), splits)
+
+
+def test_a_class_that_a_part_lacks_is_named() -> None:
+    outcomes = of_classes({0: 12, 1: 4})
+    fold = np.where(outcomes["label"] == 1, 0, np.arange(16) % 2)
+    splits = pd.DataFrame({"patient_id": outcomes["patient_id"], "repeat": 0, "fold": fold})
+    sentences = too_few_of_a_class(splits, outcomes, SplitConfig(folds=2))
+    assert "fold 1 has no patient of class 1 in its test part" in sentences
+    assert "fold 0 has no patient of class 1 in its train part" in sentences
+
+
+def test_labels_survive_the_files(tmp_path: Path) -> None:
+    outcomes = of_classes({-1: 3, 0: 9, 1: 8})
+    settings = SplitConfig(folds=2)
+    splits = make_splits(outcomes, None, settings)
+    write_splits(splits, outcomes, settings, tmp_path)
+    stored = read_train(tmp_path / "r0f1" / "train.tsv")
+    expected = training_part(splits, outcomes, settings, 0, 1)
+    pd.testing.assert_frame_equal(stored, expected)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from dataclasses import replace
 
@@ -21,7 +20,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from survfuse.cohort.subject_folds import subject_folds
+from survfuse.classes import UNKNOWN, conversion_label
 from survfuse.errors import UserInputError
 from survfuse.evaluation import intervals
 from survfuse.evaluation.delong import (
@@ -33,10 +32,8 @@ from survfuse.evaluation.delong import (
     unpaired_delong,
 )
 from survfuse.evaluation.diagnosis import (
-    UNKNOWN,
     Diagnosis,
     compare_diagnoses,
-    conversion_label,
     evaluate_diagnosis,
 )
 from survfuse.evaluation.metrics import NotEstimableError
@@ -58,7 +55,6 @@ from survfuse.evaluation.proportions import (
     wilson,
     youden_threshold,
 )
-from survfuse.evaluation.study import Outcome
 
 
 def scored(n: int, seed: int, shift: float = 1.0, ties: bool = False):
@@ -454,10 +450,8 @@ def a_diagnosis(n: int = 240, seed: int = 0, classes: int = 2) -> Diagnosis:
 
 
 def test_a_patient_followed_too_short_is_censored_not_stable():
-    outcome = Outcome(
-        np.array([20.0, 20.0, 36.0, 36.0, 50.0, 50.0]), np.array([1, 0, 1, 0, 1, 0], bool)
-    )
-    assert conversion_label(outcome, 36).tolist() == [1, UNKNOWN, 1, 0, 0, 0]
+    time, event = np.array([20.0, 20.0, 36.0, 36.0, 50.0, 50.0]), np.array([1, 0, 1, 0, 1, 0], bool)
+    assert conversion_label(time, event, 36).tolist() == [1, UNKNOWN, 1, 0, 0, 0]
 
 
 def test_evaluation_of_two_classes():
@@ -578,45 +572,3 @@ def test_wrong_predictions_are_refused(column, value, words):
     }
     with pytest.raises(UserInputError, match=words):
         Diagnosis(**{**columns, column: np.array(value)})
-
-
-# --- Folds ---------------------------------------------------------------------------------------
-
-
-def test_folds_keep_subjects_together_and_classes_even():
-    rng = np.random.default_rng(0)
-    names = np.array([f"S{i}" for i in range(103)])
-    kind = rng.choice([UNKNOWN, 0, 1], 103, p=[0.15, 0.5, 0.35])
-    row = np.repeat(np.arange(103), rng.integers(1, 4, 103))
-    fold = subject_folds(names[row], kind[row], 5, seed=1)
-    of_subject = {name: set(fold[names[row] == name]) for name in names}
-    assert all(len(folds) == 1 for folds in of_subject.values())
-    own = np.array([of_subject[name].pop() for name in names])
-    for value, counts in ((v, np.bincount(own[kind == v], minlength=5)) for v in (UNKNOWN, 0, 1)):
-        assert np.ptp(counts) <= 1, value
-    order = rng.permutation(len(row))
-    again = subject_folds(names[row][order], kind[row][order], 5, seed=1)
-    assert np.array_equal(again, fold[order])
-    assert not np.array_equal(subject_folds(names[row], kind[row], 5, seed=1, repeat=1), fold)
-
-
-def test_folds_by_site_and_a_converter_at_one_visit():
-    names = np.repeat([f"S{i}" for i in range(60)], 2)
-    label = np.array([0, 1] * 10 + [0, 0] * 50)  # ten convert between their visits
-    fold = subject_folds(names, label, 5, seed=0)
-    converters = fold[1:20:2]
-    assert np.bincount(converters, minlength=5).tolist() == [2] * 5
-    site = np.repeat([f"site{i % 12}" for i in range(60)], 2)
-    by_site = subject_folds(names, label, 4, seed=0, site=site)
-    for first, second in itertools.combinations(range(4), 2):
-        assert not set(site[by_site == first]) & set(site[by_site == second])
-
-
-def test_folds_that_cannot_be_made_are_refused():
-    names = np.array(list("abcdef"))
-    with pytest.raises(UserInputError, match="class 1 has 2 subjects"):
-        subject_folds(names, np.array([0, 0, 0, 0, 1, 1]), 3, seed=0)
-    with pytest.raises(UserInputError, match="second site"):
-        subject_folds(
-            np.array(list("aabb")), np.array([0, 0, 0, 0]), 2, 0, site=np.array(list("xyxx"))
-        )

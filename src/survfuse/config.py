@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from survfuse import __version__
+from survfuse.config_diagnosis import DiagnosisConfig
 from survfuse.config_imaging import ImagingConfig
 from survfuse.config_section import Section
 from survfuse.files import sha256_json
@@ -158,6 +159,11 @@ class CohortConfig(Section):
         None, description="Modalities withheld from training patients; default: none."
     )
     endpoint: Endpoint = Field(default_factory=lambda: Endpoint())
+    diagnosis: DiagnosisConfig | None = Field(
+        None,
+        description="What class a patient is of; models then tell classes apart. Default: models "
+        "estimate survival.",
+    )
     site: str | None = Field(None, description="Column of the centre that supplied the patient.")
     covariates: dict[str, Covariate] = Field(
         default_factory=dict, description="Clinical covariates by column name."

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from survfuse import config, config_imaging
+from survfuse import config, config_diagnosis, config_imaging
 
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Top level", config.Config),
@@ -18,6 +18,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("source: HANCOCK", config.HancockSource),
     ("cohort", config.CohortConfig),
     ("cohort.endpoint", config.Endpoint),
+    ("cohort.diagnosis", config_diagnosis.DiagnosisConfig),
     ("cohort.covariates.NAME", config.Covariate),
     ("splits", config.SplitConfig),
     ("slides", config.SlideConfig),

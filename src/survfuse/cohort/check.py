@@ -23,8 +23,14 @@ from survfuse.cohort.sheets import Sheet, cells_of, check_identifiers, check_uni
 from survfuse.cohort.slide_sheet import COLUMNS as SLIDE_COLUMNS
 from survfuse.cohort.slide_sheet import REQUIRED as SLIDE_REQUIRED
 from survfuse.cohort.slide_sheet import check_slides
-from survfuse.cohort.splits import LEAST_TEST_EVENTS, make_splits, too_few_events
+from survfuse.cohort.splits import (
+    LEAST_TEST_EVENTS,
+    make_splits,
+    too_few_events,
+    too_few_of_a_class,
+)
 from survfuse.config import Config
+from survfuse.config_imaging import IMAGES
 
 Content = TypeVar("Content")
 
@@ -33,7 +39,8 @@ Content = TypeVar("Content")
 class Cohort:
     """A checked cohort; frames are sorted by id, whatever the order in the sheets.
 
-    outcomes: `patient_id, time_months, event` (1 = observed).
+    outcomes: `patient_id, time_months, event` (1 = observed), for a diagnosis also `label` or, by a
+    column, `label` alone (-1 = unknown).
     clinical: `patient_id`, `site` if configured, covariates; raw text, "" = missing. No outcome.
     slides: `slide_id, patient_id, path, mpp, features`; text, absolute paths, "" = missing.
     images: `patient_id, visit, modality, path, mask, reference, registration`; likewise.
@@ -58,15 +65,21 @@ class Cohort:
         by_patient = self.clinical.set_index("patient_id")
         return by_patient.get("site")
 
+    def patients_with(self, image: str) -> set[str]:
+        """Who has a volume of this kind, mri or pet, as the sheet says."""
+        mine = self.images["modality"].isin(IMAGES[image])
+        return set(self.images.loc[mine, "patient_id"])
+
     def available(self, config: Config) -> pd.DataFrame:
-        """Who has slides, omics and any covariate, as the sheets say: bool, by patient id."""
+        """Who has slides, omics, any covariate and, with an image sheet, MRI and PET, by patient id."""
         described = self.clinical.set_index("patient_id")[list(config.cohort.covariates)]
-        ids = described.index
+        ids, images = described.index, IMAGES if config.cohort.images else ()
         return pd.DataFrame(
             {
                 "slides": ids.isin(self.slides["patient_id"]),
                 "omics": ids.isin(list(self.omics_ids)),
                 "clinical": (described != "").any(axis=1),
+                **{name: ids.isin(self.patients_with(name)) for name in images},
             },
             index=ids,
         )
@@ -94,7 +107,7 @@ def check_cohort(config: Config) -> Cohort:
     problems = check_settings(config, sheets)
     patients = sheets.patients
     problems += check_identifiers(patients, "patient_id")
-    outcomes, wrong = parse_outcomes(patients, config.cohort.endpoint)
+    outcomes, wrong = parse_outcomes(patients, config.cohort)
     problems += wrong
     if config.cohort.site:
         problems += check_site(patients, config.cohort.site)
@@ -146,7 +159,7 @@ def read_sheets(config: Config) -> Sheets:
     """Read all configured sheets. Raises SheetError with what is unreadable in any of them."""
     cohort = config.cohort
     assert cohort.patients is not None, "the configuration requires a patient sheet"
-    wanted = ["patient_id", *endpoint_columns(cohort.endpoint), *cohort.covariates]
+    wanted = ["patient_id", *endpoint_columns(cohort), *cohort.covariates]
     wanted += [cohort.site] if cohort.site else []
     problems: list[Problem] = []
 
@@ -231,6 +244,8 @@ def check_modalities(sheets: Sheets) -> list[Problem]:
 
 def check_splits(cohort: Cohort, config: Config) -> list[Problem]:
     """Problems of a cohort that cannot be divided as configured; the rule is in `splits`."""
+    if config.cohort.diagnosis:
+        return check_class_splits(cohort, config)
     events = int(cohort.outcomes["event"].sum())
     needed = LEAST_TEST_EVENTS * config.splits.folds
     remedy = f"use fewer folds; {needed} events are needed for {config.splits.folds}"
@@ -251,6 +266,30 @@ def check_splits(cohort: Cohort, config: Config) -> list[Problem]:
             remedy = "unset splits.group_by_site, or remove cohort.folds"
             problems.append(Problem("configuration", None, where, None, problem, remedy))
     return problems
+
+
+def check_class_splits(cohort: Cohort, config: Config) -> list[Problem]:
+    """Problems of a cohort whose classes cannot be divided as configured."""
+    assert config.cohort.diagnosis is not None
+    labels = cohort.outcomes["label"]
+    remedy = "use fewer folds, or other classes; every part needs patients of every class"
+    needed = 2 * config.splits.folds
+    rare = [
+        Problem("configuration", None, "cohort.diagnosis", None, sentence, remedy)
+        for number, name in enumerate(config.cohort.diagnosis.classes)
+        if (n := int((labels == number).sum())) < needed
+        for sentence in (
+            f"class {name} has {n} patients, {needed} are needed for {config.splits.folds} folds",
+        )
+    ]
+    if rare:
+        return rare
+    splits = make_splits(cohort.outcomes, cohort.sites, config.splits, cohort.folds)
+    where = "cohort.folds" if cohort.folds is not None else "splits.folds"
+    return [
+        Problem("configuration", None, where, None, sentence, remedy)
+        for sentence in too_few_of_a_class(splits, cohort.outcomes, config.splits)
+    ]
 
 
 def clinical_table(patients: Sheet, config: Config) -> pd.DataFrame:

@@ -45,7 +45,7 @@ def check_covariates(sheet: Sheet, config: CohortConfig) -> list[Problem]:
 
 def reserved_name(name: str, config: CohortConfig) -> str | None:
     """Why a column cannot be a covariate, or None."""
-    if name in endpoint_columns(config.endpoint):
+    if name in endpoint_columns(config):
         return "is the outcome, it cannot be a covariate"
     if name == "patient_id":
         return "identifies patients, it cannot be a covariate"
@@ -94,10 +94,13 @@ def copy_of_outcome(cells: pd.Series[str], outcomes: pd.DataFrame) -> str | None
     filled = cells != ""
     if filled.sum() < COPY_ROWS:
         return None
-    if same_partition(filled, outcomes["event"]):
-        return "is filled in exactly where the event column has one of its values"
-    if same_partition(cells[filled], outcomes["event"][filled]):
-        return "is the event column under another name"
+    for name in [column for column in ("event", "label") if column in outcomes]:
+        if same_partition(filled, outcomes[name]):
+            return f"is filled in exactly where the {name} column has one of its values"
+        if same_partition(cells[filled], outcomes[name][filled]):
+            return f"is the {name} column under another name"
+    if "time_months" not in outcomes:
+        return None
     numbers = [as_number(text) for text in cells[filled]]
     values = np.array([np.nan if value is None else value for value in numbers])
     with np.errstate(all="ignore"):  # words, constants and overflows give NaN: no correlation
@@ -108,6 +111,6 @@ def copy_of_outcome(cells: pd.Series[str], outcomes: pd.DataFrame) -> str | None
 
 
 def same_partition(labels: pd.Series, event: pd.Series[int]) -> bool:
-    """Whether two labels divide the rows exactly as event and censored do."""
+    """Whether labels divide the rows exactly as event and censored, or the classes, do."""
     pairs = set(zip(labels, event, strict=True))
-    return len(pairs) == labels.nunique() == event.nunique() == 2
+    return len(pairs) == labels.nunique() == event.nunique() >= 2

@@ -6,22 +6,42 @@ import math
 
 import pandas as pd
 
+from survfuse.cohort.labels import label_of, parse_labels
 from survfuse.cohort.problems import Problem
 from survfuse.cohort.sheets import Sheet, as_number, cells_of
-from survfuse.config import MONTHS_PER, Endpoint
+from survfuse.config import MONTHS_PER, CohortConfig, Endpoint
 
 LONGEST_MONTHS = 1200.0  # a century of follow-up is a wrong unit, not a patient
 
 Fault = tuple[str, str]  # what is wrong, and the remedy
 
 
-def endpoint_columns(endpoint: Endpoint) -> tuple[str, str]:
-    """The two columns of the patient sheet that hold the outcome."""
+def endpoint_columns(config: CohortConfig) -> tuple[str, ...]:
+    """The columns of the patient sheet that hold the outcome."""
+    if config.diagnosis and config.diagnosis.column:
+        return (config.diagnosis.column,)
+    endpoint = config.endpoint
     return endpoint.interval or (endpoint.time, endpoint.event)
 
 
-def parse_outcomes(sheet: Sheet, endpoint: Endpoint) -> tuple[pd.DataFrame, list[Problem]]:
+def parse_outcomes(sheet: Sheet, config: CohortConfig) -> tuple[pd.DataFrame, list[Problem]]:
     """Outcomes by spreadsheet row, and the problems of the outcome columns.
+
+    Returns a frame indexed like the sheet: for survival `time_months` and `event`, as from
+    `parse_follow_up`; for a diagnosis at a horizon also `label`, and for one by a column `label`
+    alone.
+    """
+    diagnosis = config.diagnosis
+    if diagnosis and diagnosis.column:
+        return parse_labels(sheet, diagnosis)
+    outcomes, problems = parse_follow_up(sheet, config.endpoint)
+    if diagnosis and diagnosis.horizon_months is not None:
+        outcomes["label"] = label_of(outcomes, diagnosis.horizon_months)
+    return outcomes, problems
+
+
+def parse_follow_up(sheet: Sheet, endpoint: Endpoint) -> tuple[pd.DataFrame, list[Problem]]:
+    """Follow-up by spreadsheet row, and the problems of its columns.
 
     Returns a frame indexed like the sheet with `time_months` (float, NaN where there is a problem)
     and `event` (1 = observed, 0 = censored; -1 where there is a problem).

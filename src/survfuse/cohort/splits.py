@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from survfuse.classes import UNKNOWN
 from survfuse.cohort.folds import read_published
 from survfuse.cohort.missing import withheld_of_folds
 from survfuse.cohort.missing_splits import published_pattern
 from survfuse.cohort.tables import (
+    OUTCOME,
     read_availability,
     read_clinical,
     read_outcomes,
     read_table,
+    typed_outcomes,
     write_table,
 )
 from survfuse.config import Config, SplitConfig
@@ -36,9 +39,10 @@ def make_splits(
 ) -> pd.DataFrame:
     """The fold in which every patient is tested: a frame `patient_id, repeat, fold`.
 
-    `outcomes` has `patient_id, time_months, event`; `sites` is indexed by patient id and needed
-    only with `config.group_by_site`. Folds are stratified by event and time quantile and depend
-    on the seed, not on the order of rows. A `published` frame `patient_id, fold` is taken as is.
+    `outcomes` has `patient_id, time_months, event` or `patient_id, label`; `sites` is indexed by
+    patient id and needed only with `config.group_by_site`. Folds are stratified by the label, or
+    by event and time quantile, and depend on the seed, not on the order of rows.
+    A `published` frame `patient_id, fold` is taken as is.
     """
     outcomes = outcomes.sort_values("patient_id", ignore_index=True)
     ids = outcomes["patient_id"]
@@ -80,7 +84,12 @@ def split_cohort(cohort: Path, config: Config, out: Path) -> None:
 
 
 def outcome_strata(outcomes: pd.DataFrame) -> np.ndarray:
-    """Stratum (n,) of every patient: time quarters of the events (0-3), of the censored (4-7)."""
+    """Stratum (n,) of every patient: time quarters of the events (0-3), of the censored (4-7).
+
+    For a diagnosis it is the class, with a stratum of its own for those of unknown class.
+    """
+    if "label" in outcomes:
+        return outcomes["label"].to_numpy() - UNKNOWN
     ordered = outcomes.sort_values(["time_months", "patient_id"])
     by_event = ordered.groupby("event")["patient_id"]
     quarter = by_event.cumcount() * TIME_STRATA // by_event.transform("size")
@@ -140,23 +149,25 @@ def tested_in(splits: pd.DataFrame, repeat: int, fold: int) -> pd.Series[str]:
 def training_part(
     splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig, repeat: int, fold: int
 ) -> pd.DataFrame:
-    """Training patients of one outer fold: `patient_id, role, time_months, event`, by patient id.
+    """Training patients of one outer fold: `patient_id, role` and the outcome, by patient id.
 
     Of the events and of the censored, `inner_fraction` each get the role `inner` (early stopping),
-    at least one event among them; the others get the role `train`.
+    at least one event among them; the others get the role `train`. For a diagnosis that holds for
+    the classes, with at least one patient of each among the inner ones.
     """
     outcomes = outcomes.sort_values("patient_id", ignore_index=True)
     tested = outcomes["patient_id"].isin(tested_in(splits, repeat, fold))
     part = outcomes[~tested].reset_index(drop=True)
     rng = generator(config.seed, repeat, fold)
-    event = part["event"].to_numpy()
+    group = part["label" if "label" in part else "event"].to_numpy()
+    needed = sorted(set(group)) if "label" in part else [1]
     inner = np.zeros(len(part), dtype=bool)
-    for value in (0, 1):
-        members = np.flatnonzero(event == value)
-        wanted = max(round(config.inner_fraction * len(members)), value)
+    for value in sorted({0, 1, *group}):
+        members = np.flatnonzero(group == value)
+        wanted = max(round(config.inner_fraction * len(members)), int(value in needed))
         inner[rng.permutation(members)[:wanted]] = True
     part.insert(1, "role", np.where(inner, "inner", "train"))
-    return part[["patient_id", "role", "time_months", "event"]]
+    return part[["patient_id", "role", *(name for name in OUTCOME if name in part)]]
 
 
 def too_few_events(splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig) -> list[str]:
@@ -177,6 +188,28 @@ def too_few_events(splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitCo
         for role in ("train", "inner"):
             if part.loc[part["role"] == role, "event"].sum() < 1:
                 sentences.append(f"{where} has no event in its {role} part")
+    return sentences
+
+
+def too_few_of_a_class(
+    splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig
+) -> list[str]:
+    """Sentences about folds in which a class that the cohort has is not tested or not trained."""
+    labels = outcomes.set_index("patient_id")["label"]
+    known = set(labels[labels != UNKNOWN])
+    sentences = []
+    for repeat, fold in parts(splits):
+        part = training_part(splits, outcomes, config, repeat, fold)
+        groups = {
+            "test": labels.loc[tested_in(splits, repeat, fold)],
+            **{role: part.loc[part["role"] == role, "label"] for role in ("train", "inner")},
+        }
+        where = f"fold {fold}" + (f" of repeat {repeat}" if config.repeats > 1 else "")
+        sentences += [
+            f"{where} has no patient of class {number} in its {role} part"
+            for role, members in groups.items()
+            for number in sorted(known - set(members))
+        ]
     return sentences
 
 
@@ -218,10 +251,10 @@ def read_splits(path: Path) -> pd.DataFrame:
 def read_train(path: Path) -> pd.DataFrame:
     """train.tsv: `patient_id`, `role` (train or inner), `time_months` (float), `event` (int).
 
-    Where modalities are withheld, `withheld` names them, separated by commas.
+    For a diagnosis, `label` (int), with or without the follow-up. Where modalities are withheld,
+    `withheld` names them, separated by commas.
     """
-    frame = read_table(path, ["patient_id", "role", "time_months", "event"])
-    return frame.astype({"time_months": float, "event": int})
+    return typed_outcomes(path, read_table(path, ["patient_id", "role"]))
 
 
 def read_test_ids(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from lifelines import KaplanMeierFitter
 
+from survfuse.classes import UNKNOWN
 from survfuse.cohort.check import Cohort
 from survfuse.cohort.tables import write_table
 from survfuse.config import Config, Covariate
@@ -41,13 +42,10 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
         tuple(name for name, present in row.items() if present)
         for row in available.to_dict("records")
     )
-    endpoint = config.cohort.endpoint
     return {
         "n_patients": len(outcomes),
-        "n_events": int(outcomes["event"].sum()),
-        "censored_share": float(1 - outcomes["event"].mean()),
-        "median_follow_up_months": median_follow_up(outcomes),
-        "endpoint": {"name": endpoint.name, "definition": endpoint.definition},
+        **(described_follow_up(outcomes, config) if "event" in outcomes else {}),
+        **(described_classes(outcomes, config) if "label" in outcomes else {}),
         "modalities": {name: int(available[name].sum()) for name in available},
         "overlap": [{"modalities": list(names), "n": n} for names, n in combinations.most_common()],
         "sites": site_counts(cohort),
@@ -65,6 +63,36 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
     }
 
 
+def described_follow_up(outcomes: pd.DataFrame, config: Config) -> dict[str, Any]:
+    """Events, censoring and follow-up."""
+    endpoint = config.cohort.endpoint
+    return {
+        "n_events": int(outcomes["event"].sum()),
+        "censored_share": float(1 - outcomes["event"].mean()),
+        "median_follow_up_months": median_follow_up(outcomes),
+        "endpoint": {"name": endpoint.name, "definition": endpoint.definition},
+    }
+
+
+def described_classes(outcomes: pd.DataFrame, config: Config) -> dict[str, Any]:
+    """Patients per class, and those whose class is not known."""
+    diagnosis = config.cohort.diagnosis
+    assert diagnosis is not None, "labels come with a diagnosis"
+    counts = outcomes["label"].value_counts()
+    return {
+        "diagnosis": {
+            "name": diagnosis.name,
+            "definition": diagnosis.definition,
+            "horizon_months": diagnosis.horizon_months,
+            "classes": [
+                {"name": name, "n": int(counts.get(number, 0))}
+                for number, name in enumerate(diagnosis.classes)
+            ],
+            "unknown": int(counts.get(UNKNOWN, 0)),
+        }
+    }
+
+
 def median_follow_up(outcomes: pd.DataFrame) -> float | None:
     """Median follow-up in months by reverse Kaplan-Meier, where being censored is the event.
 
@@ -76,10 +104,11 @@ def median_follow_up(outcomes: pd.DataFrame) -> float | None:
 
 
 def site_counts(cohort: Cohort) -> list[dict[str, Any]]:
-    """Patients and events per site, the largest first."""
+    """Patients and events per site (or patients of other classes than the first), largest first."""
     if cohort.sites is None:
         return []
-    event = cohort.outcomes.set_index("patient_id")["event"]
+    outcomes = cohort.outcomes.set_index("patient_id")
+    event = outcomes["event"] if "event" in outcomes else (outcomes["label"] > 0).astype(int)
     counts = [
         {"site": str(site), "n": len(at_site), "events": int(at_site.sum())}
         for site, at_site in event.groupby(cohort.sites)

@@ -10,6 +10,9 @@ import pandas as pd
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path
 
+FOLLOW_UP = ("time_months", "event")
+OUTCOME = {"time_months": float, "event": int, "label": int}
+
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
     """Write a frame as TSV with a header; missing values become empty cells."""
@@ -34,9 +37,18 @@ def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def read_outcomes(path: Path) -> pd.DataFrame:
-    """outcomes.tsv: `patient_id` (text), `time_months` (float), `event` (0 or 1)."""
-    frame = read_table(path, ["patient_id", "time_months", "event"])
-    return frame.astype({"time_months": float, "event": int})
+    """outcomes.tsv: `patient_id` (text), `time_months` (float), `event` (0 or 1).
+
+    For a diagnosis, `label` (int, -1 = unknown), with or without the follow-up.
+    """
+    return typed_outcomes(path, read_table(path, ["patient_id"]))
+
+
+def typed_outcomes(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
+    """The outcome columns of a table as numbers. Raises UserInputError where there are none."""
+    if "label" not in frame and (lacking := [name for name in FOLLOW_UP if name not in frame]):
+        raise UserInputError(f"{path}: has no column {lacking[0]}; run the stage that writes it")
+    return frame.astype({name: kind for name, kind in OUTCOME.items() if name in frame})
 
 
 def read_clinical(path: Path) -> pd.DataFrame:
@@ -56,6 +68,6 @@ def read_images(path: Path) -> pd.DataFrame:
 
 
 def read_availability(path: Path) -> pd.DataFrame:
-    """availability.tsv: bool columns slides, omics and clinical, indexed by patient id."""
+    """availability.tsv: bool columns by modality, indexed by patient id."""
     frame = read_table(path, ["patient_id", "slides", "omics", "clinical"])
     return frame.set_index("patient_id") == "1"

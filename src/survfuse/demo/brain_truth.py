@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from survfuse.classes import conversion_label
 from survfuse.demo.brain_missing import MECHANISMS, Mechanism, draw_pet
 from survfuse.demo.truth import SITE_SHARE, SITES, stream
 from survfuse.errors import UserInputError
@@ -124,10 +125,8 @@ class BrainTruth:
         return np.exp(-cumulative[None, :] * np.exp(self.log_hazard())[:, None])
 
     def label(self, horizon_months: float = HORIZON_MONTHS) -> NDArray[np.int64]:
-        """1 converted by the horizon, 0 followed to it without, -1 unknown: censored before."""
-        converted = self.event & (self.time_months <= horizon_months)
-        stable = ~converted & (self.time_months >= horizon_months)
-        return np.where(converted, 1, np.where(stable, 0, -1))
+        """1 converted by the horizon, 0 followed to it without, UNKNOWN if censored before."""
+        return conversion_label(self.time_months, self.event, horizon_months)
 
     def sign(self, name: str) -> Array:
         """One of SIGNS, (n,), with age in standard deviations from its mean."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.classes import UNKNOWN
 from survfuse.errors import UserInputError
 from survfuse.evaluation.delong import (
     Difference,
@@ -35,9 +36,7 @@ from survfuse.evaluation.probabilities import (
     observed_expected_ratio,
 )
 from survfuse.evaluation.proportions import decisions, mean_of, proportion
-from survfuse.evaluation.study import Outcome
 
-UNKNOWN = -1
 DECISION_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 SUM_TOLERANCE = 1e-4  # probabilities of single precision do not sum to 1 exactly
 
@@ -106,13 +105,6 @@ class Diagnosis:
     def clusters(self) -> np.ndarray | None:
         """`patient` where one has several rows, else None."""
         return self.patient if len(np.unique(self.patient)) < len(self) else None
-
-
-def conversion_label(outcome: Outcome, horizon_months: float) -> np.ndarray:
-    """1 with the event by the horizon, 0 followed to it without, UNKNOWN if censored before."""
-    converted = outcome.event & (outcome.time <= horizon_months)
-    stable = ~converted & (outcome.time >= horizon_months)
-    return np.where(converted, 1, np.where(stable, 0, UNKNOWN))
 
 
 def evaluate_diagnosis(rows: Diagnosis, confidence: float = 0.95) -> dict[str, Any]:

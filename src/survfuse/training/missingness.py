@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.classes import UNKNOWN
+from survfuse.evaluation.availability import association as of_having
 from survfuse.evaluation.availability import associations
 from survfuse.evaluation.study import Outcome
 
 POLICIES = ("equalise", "ignore", "use")
-STRATA = ("event before tau", "followed to tau", "censored before tau")
+STRATA: tuple[str, ...] = ("event before tau", "followed to tau", "censored before tau")
 PRIOR_PATIENTS = 2.0  # the weight of a stratum's prior, that of a flat Beta(1, 1)
 LARGEST_RATE = 0.95  # where more than this lack a modality, equalising leaves nothing of it
 SMALLEST_STRATUM = 20  # patients; rates of fewer are mostly noise
@@ -30,8 +32,8 @@ CONFIDENCE = 0.95
 class Hiding:
     """How modalities are hidden from the n patients of a training part.
 
-    The rows of `rates` and `shown` are the strata of `STRATA`, over the patients that are fitted
-    on; their columns, as all others, are the modalities.
+    The rows of `rates` and `shown` are the `strata`, over the patients that are fitted on; their
+    columns, as all others, are the modalities.
     """
 
     policy: str
@@ -40,11 +42,12 @@ class Hiding:
     probability: np.ndarray  # (n, M) of being hidden to equalise; 0 with the other policies
     dropout: float  # rate of the modality dropout that follows
     tau_months: float  # median event time; infinite where nobody had the event
-    rates: np.ndarray  # (3, M) share of the patients who lack it
+    rates: np.ndarray  # (S, M) share of the patients who lack it
     worst: np.ndarray  # (M,) largest of the rates
-    shown: np.ndarray  # (3, M) expected share that is shown it, before dropout; NaN = no patient
+    shown: np.ndarray  # (S, M) expected share that is shown it, before dropout; NaN = no patient
     association: dict[str, dict[str, Any]]  # as from `association`, of the patients fitted on
     warnings: tuple[str, ...] = ()
+    strata: tuple[str, ...] = STRATA
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """What one epoch hides, (n, M) bool: only what a patient has, and never all of it.
@@ -63,8 +66,8 @@ class Hiding:
             "policy": self.policy,
             "dropout": self.dropout,
             "tau_months": self.tau_months if np.isfinite(self.tau_months) else None,
-            "lacking": named(self.rates, self.modalities),
-            "shown": named(self.shown, self.modalities),
+            "lacking": named(self.rates, self.modalities, self.strata),
+            "shown": named(self.shown, self.modalities, self.strata),
             "association": self.association,
             "warnings": list(self.warnings),
         }
@@ -78,13 +81,15 @@ def fit_hiding(
     event: np.ndarray,
     fitted: np.ndarray,
     modalities: Sequence[str],
+    label: np.ndarray | None = None,
 ) -> Hiding:
     """Fit a policy to the patients marked in `fitted` (n,) of those with `available` (n, M).
 
     use: nothing is hidden. ignore: every modality is hidden at the rate `dropout`. equalise: in
     addition, a patient of stratum s loses modality m with the probability
     1 - (1 - r*[m]) / (1 - r[s, m]), where r is the rate at which s lacks m, and r* its largest
-    over s. Whoever has m is then shown it at the rate 1 - r* in every stratum.
+    over s. Whoever has m is then shown it at the rate 1 - r* in every stratum. With `label` (n,)
+    the strata are its classes instead of those of STRATA.
 
     This is exact while every patient has a modality that no stratum lacks. Otherwise some would
     lose everything and are left one (see `hide`); the remaining difference between the strata is
@@ -103,14 +108,18 @@ def fit_hiding(
     available, fitted = available.astype(bool), fitted.astype(bool)
     event = event.astype(bool)
     tau = median_event_time(time_months[fitted], event[fitted])
-    stratum = strata(time_months, event, tau)
-    rates, size = lacking(available[fitted], stratum[fitted])
+    stratum, names, who = strata(time_months, event, tau), STRATA, of_follow_up(tau)
+    if label is not None:
+        stratum, names, who = class_strata(label)
+    rates, size = lacking(available[fitted], stratum[fitted], len(names))
     worst = rates.max(axis=0)
     probability = np.zeros(available.shape)
     if policy == "equalise":
         kept = np.divide(1 - worst, 1 - rates, out=np.ones_like(rates), where=rates < 1)
         probability = np.where(available, 1 - kept[stratum], 0)
-    shown = mean_by_stratum(chance_of_showing(available, probability)[fitted], stratum[fitted])
+    shown = mean_by_stratum(
+        chance_of_showing(available, probability)[fitted], stratum[fitted], len(names)
+    )
     return Hiding(
         policy,
         tuple(modalities),
@@ -121,10 +130,13 @@ def fit_hiding(
         rates,
         worst,
         shown,
-        association(available[fitted], time_months[fitted], event[fitted], modalities),
-        tuple(warn(modalities, np.asarray(available.any(axis=0)), tau, rates, size, shown))
+        association(available[fitted], time_months[fitted], event[fitted], modalities)
+        if label is None
+        else class_association(available[fitted], label[fitted], modalities),
+        tuple(warn(modalities, np.asarray(available.any(axis=0)), who, rates, size, shown))
         if policy == "equalise"
         else (),
+        names,
     )
 
 
@@ -155,13 +167,46 @@ def strata(time_months: np.ndarray, event: np.ndarray, tau_months: float) -> np.
     return np.where(time_months >= tau_months, 1, np.where(event, 0, 2))
 
 
-def lacking(available: np.ndarray, stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rate (3, M) at which each stratum lacks each modality, and the size (3,) of the strata.
+def of_follow_up(tau_months: float) -> tuple[str, ...]:
+    """Whom the strata of STRATA hold, in words."""
+    return (
+        f"with an event before {tau_months:.1f} months",
+        f"followed to {tau_months:.1f} months",
+        f"censored before {tau_months:.1f} months",
+    )
+
+
+def class_strata(label: np.ndarray) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """Strata (n,) of patients by class, the unknown last; their names, and whom they hold."""
+    classes = int(label.max()) + 1
+    names = tuple(f"class {number}" for number in range(classes))
+    return (
+        np.where(label == UNKNOWN, classes, label),
+        (*names, "class unknown"),
+        (*(f"of {name}" for name in names), "of unknown class"),
+    )
+
+
+def class_association(
+    available: np.ndarray, label: np.ndarray, modalities: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """AUROC of having each modality for being of another class than the first, by modality."""
+    known = label != UNKNOWN
+    return {
+        modality: of_having(available[known, column], label[known] > 0, CONFIDENCE).as_json()
+        for column, modality in enumerate(modalities)
+    }
+
+
+def lacking(
+    available: np.ndarray, stratum: np.ndarray, strata: int = len(STRATA)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rate (S, M) at which each stratum lacks each modality, and the size (S,) of the strata.
 
     A Beta prior with the weight of two patients draws small strata towards the rate of all. A
     flat one would draw them towards a half, and have a modality hidden that nobody lacks.
     """
-    member = np.eye(len(STRATA))[:, stratum]  # (3, n)
+    member = np.eye(strata)[:, stratum]  # (S, n)
     size = member.sum(axis=1)
     overall = (~available).mean(axis=0)
     missing = member @ ~available
@@ -196,9 +241,11 @@ def chance_of_showing(available: np.ndarray, probability: np.ndarray) -> np.ndar
     return np.where(available, 1 - probability + spared, 0)
 
 
-def mean_by_stratum(values: np.ndarray, stratum: np.ndarray) -> np.ndarray:
-    """Mean (3, M) of the values (n, M) over each stratum; NaN where it is empty."""
-    means = np.full((len(STRATA), values.shape[1]), np.nan)
+def mean_by_stratum(
+    values: np.ndarray, stratum: np.ndarray, strata: int = len(STRATA)
+) -> np.ndarray:
+    """Mean (S, M) of the values (n, M) over each stratum; NaN where it is empty."""
+    means = np.full((strata, values.shape[1]), np.nan)
     for number in np.unique(stratum):
         means[number] = values[stratum == number].mean(axis=0)
     return means
@@ -207,20 +254,15 @@ def mean_by_stratum(values: np.ndarray, stratum: np.ndarray) -> np.ndarray:
 def warn(
     modalities: Sequence[str],
     known: np.ndarray,
-    tau_months: float,
+    who: Sequence[str],
     rates: np.ndarray,
     size: np.ndarray,
     shown: np.ndarray,
 ) -> list[str]:
     """Sentences about modalities that cannot be equalised, or only at a price.
 
-    `known` (M,) says whether anybody has them.
+    `known` (M,) says whether anybody has them; `who` (S,) whom the strata hold.
     """
-    who = (
-        f"with an event before {tau_months:.1f} months",
-        f"followed to {tau_months:.1f} months",
-        f"censored before {tau_months:.1f} months",
-    )
     sentences = []
     for column, modality in enumerate(modalities):
         first = int(rates[:, column].argmax())
@@ -248,12 +290,14 @@ def warn(
     return sentences
 
 
-def named(rates: np.ndarray, modalities: Sequence[str]) -> dict[str, dict[str, float | None]]:
-    """Rates (3, M) by modality and stratum; None where there is no patient."""
+def named(
+    rates: np.ndarray, modalities: Sequence[str], strata: Sequence[str]
+) -> dict[str, dict[str, float | None]]:
+    """Rates (S, M) by modality and stratum; None where there is no patient."""
     return {
         modality: {
             stratum: float(rate) if np.isfinite(rate) else None
-            for stratum, rate in zip(STRATA, rates[:, column], strict=True)
+            for stratum, rate in zip(strata, rates[:, column], strict=True)
         }
         for column, modality in enumerate(modalities)
     }

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from survfuse.classes import UNKNOWN
+from survfuse.fusion.diagnosis import Diagnosis
 from survfuse.fusion.interface import Outcome
 from survfuse.training.bins import bin_index, lived_share, marginal_logits
 
@@ -45,6 +47,33 @@ def discrete_outcomes(
         lived_share(time_months, edges_months),
         marginal_logits(time_months[fitted], event[fitted], edges_months),
     )
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Classes of n patients for training; those of unknown class must not be asked for."""
+
+    label: np.ndarray  # (n,) int64, -1 where not known
+    weight: np.ndarray  # (K,) of each class
+    marginal: np.ndarray  # (K,) log frequencies among the patients to fit on
+
+    def of(self, rows: Sequence[int], device: torch.device | str = "cpu") -> Diagnosis:
+        """The classes of some patients as tensors."""
+        return Diagnosis(
+            torch.as_tensor(self.label[list(rows)]),
+            torch.as_tensor(self.weight, dtype=torch.float32),
+            torch.as_tensor(self.marginal, dtype=torch.float32),
+        ).to(device)
+
+
+def class_outcomes(label: np.ndarray, classes: int, fitted: np.ndarray) -> Labels:
+    """Classes with their frequencies among the patients marked in `fitted` (n,) bool.
+
+    A class that nobody has there counts as one patient, so that its weight is finite.
+    """
+    counts = np.bincount(label[fitted & (label != UNKNOWN)], minlength=classes)
+    frequency = np.maximum(counts, 1) / np.maximum(counts, 1).sum()
+    return Labels(label, 1 / (classes * frequency), np.log(frequency))
 
 
 def cox_outcomes(time_months: np.ndarray, event: np.ndarray) -> Outcomes:

@@ -15,7 +15,11 @@ from survfuse.errors import UserInputError
 
 @dataclass(frozen=True)
 class TrainingPart:
-    """Outcomes of the training patients of fold `fold` in repeat `repeat`."""
+    """Outcomes of the training patients of fold `fold` in repeat `repeat`.
+
+    For a diagnosis there is a `label` (n,), -1 where it is not known; where it comes from a column,
+    nothing is known of follow-up, times are NaN and there are no events.
+    """
 
     repeat: int
     fold: int
@@ -24,6 +28,7 @@ class TrainingPart:
     time_months: np.ndarray  # (n,)
     event: np.ndarray  # (n,) bool
     withheld: dict[str, frozenset[str]] = field(default_factory=dict)  # modality -> patients
+    label: np.ndarray | None = None  # (n,) int64
 
     def seed(self, base: int) -> int:
         """A seed that depends on the fold alone, so that folds can run in any order."""
@@ -36,7 +41,10 @@ class TrainingPart:
         for role in ("train", "inner"):
             rows = np.flatnonzero(self.role == role)
             order[rows] = generator.permutation(rows)
-        return replace(self, time_months=self.time_months[order], event=self.event[order])
+        label = None if self.label is None else self.label[order]
+        return replace(
+            self, time_months=self.time_months[order], event=self.event[order], label=label
+        )
 
 
 def fold_of(directory: Path) -> tuple[int, int]:
@@ -56,9 +64,10 @@ def read_part(fold_directory: Path) -> TrainingPart:
         fold,
         frame["patient_id"].to_numpy(dtype=str),
         frame["role"].to_numpy(dtype=str),
-        frame["time_months"].to_numpy(dtype=float),
-        frame["event"].to_numpy(dtype=int).astype(bool),
+        frame.get("time_months", pd.Series(np.nan, frame.index)).to_numpy(dtype=float),
+        frame.get("event", pd.Series(0, frame.index)).to_numpy(dtype=int).astype(bool),
         withheld_in(frame),
+        frame["label"].to_numpy(dtype=np.int64) if "label" in frame else None,
     )
 
 
