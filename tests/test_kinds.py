@@ -25,7 +25,10 @@ def forest(**options: object) -> ModelConfig:
 def test_every_network_is_a_kind_and_names_do_not_clash() -> None:
     kinds = all_kinds()
     for name, entry in MODELS.items():
-        assert kinds[name] == Kind(entry.label, "network", entry.reads)
+        assert kinds[name] == Kind(entry.label, "network", entry.reads, kinds[name].tasks)
+        assert kinds[name].tasks == (
+            ("survival", "diagnosis") if entry.diagnoses else ("survival",)
+        )
     others = {name: kind.family for name, kind in kinds.items() if kind.family != "network"}
     assert others == {
         "site_only": "site",
@@ -34,6 +37,7 @@ def test_every_network_is_a_kind_and_names_do_not_clash() -> None:
         "coxnet": "classical",
         "rsf": "classical",
         "boosting": "classical",
+        "logistic": "classical",
     }
     assert len({kind.label for kind in kinds.values()}) == len(kinds)
 

@@ -431,9 +431,15 @@ class Config(Section):
         if self.evaluation.reference not in names:
             raise ValueError(
                 f"evaluation.reference {self.evaluation.reference!r} is not among the models; "
-                "every leaderboard needs its clinical Cox row"
+                "every leaderboard needs a simple row to compare with: clinical Cox, or logistic "
+                "regression for a diagnosis"
             )
         return self
+
+    @property
+    def task(self) -> Literal["survival", "diagnosis"]:
+        """What the models are asked for."""
+        return "diagnosis" if self.cohort.diagnosis else "survival"
 
     def grid_months(self) -> list[float]:
         """Times at which survival is predicted and stored: an even grid, horizons, bin edges."""

@@ -68,6 +68,11 @@ class ImagingConfig(Section):
         (96, 128, 96), description="Voxels of a prepared volume: right, front, top."
     )
     normalise: bool = Field(True, description="Scale intensities to -1..1; background is -1.")
+    visit: str | None = Field(
+        None,
+        description="Visit whose volumes models read; default: each patient's first in "
+        "alphabetical order.",
+    )
     percentiles: tuple[float, float] = Field(
         (0.5, 99.5), description="Percentiles of the brain that become -1 and 1."
     )

@@ -17,33 +17,42 @@ from survfuse.fusion.dispro_label import label as dispro_label
 from survfuse.fusion.registry import MODELS
 
 Family = Literal["site", "clinical", "network", "late", "classical"]
+Task = Literal["survival", "diagnosis"]
+BOTH: tuple[Task, ...] = ("survival", "diagnosis")
 
-MODALITIES = ("clinical", "omics", "slides")
+MODALITIES = ("clinical", "omics", "slides", "mri", "pet")
+TABULAR = ("clinical", "omics", "slides")  # what classical models read unless told otherwise
 
 
 @dataclass(frozen=True)
 class Kind:
-    """`reads`: modalities in the order they are told; empty for a late fusion (see `reads_of`)."""
+    """`reads`: modalities in the order they are told; empty for a late fusion (see `reads_of`).
+
+    `tasks`: what it can be asked for.
+    """
 
     label: str
     family: Family
     reads: tuple[str, ...]
+    tasks: tuple[Task, ...] = ("survival",)
 
 
 NOT_NETWORKS = {
-    "site_only": Kind("Site only", "site", ("site",)),
+    "site_only": Kind("Site only", "site", ("site",), BOTH),
     "clinical_cox": Kind("Clinical Cox", "clinical", ("clinical",)),
-    "late_fusion": Kind("Late fusion", "late", ()),
-    "coxnet": Kind("Elastic-net Cox", "classical", MODALITIES),
-    "rsf": Kind("Random survival forest", "classical", MODALITIES),
-    "boosting": Kind("Gradient boosting", "classical", MODALITIES),
+    "late_fusion": Kind("Late fusion", "late", (), BOTH),
+    "coxnet": Kind("Elastic-net Cox", "classical", TABULAR),
+    "rsf": Kind("Random survival forest", "classical", TABULAR),
+    "boosting": Kind("Gradient boosting", "classical", TABULAR),
+    "logistic": Kind("Logistic regression", "classical", ("clinical",), ("diagnosis",)),
 }
 
 
 def all_kinds() -> dict[str, Kind]:
     """All kinds by the name that a configuration gives them, the networks last."""
     networks = {
-        name: Kind(entry.label, "network", entry.reads) for name, entry in sorted(MODELS.items())
+        name: Kind(entry.label, "network", entry.reads, BOTH if entry.diagnoses else ("survival",))
+        for name, entry in sorted(MODELS.items())
     }
     return {**NOT_NETWORKS, **networks}
 

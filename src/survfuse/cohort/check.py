@@ -71,7 +71,7 @@ class Cohort:
         return set(self.images.loc[mine, "patient_id"])
 
     def available(self, config: Config) -> pd.DataFrame:
-        """Who has slides, omics, any covariate and, with an image sheet, MRI and PET, by patient id."""
+        """Who has slides, omics, any covariate, and MRI and PET where there is an image sheet."""
         described = self.clinical.set_index("patient_id")[list(config.cohort.covariates)]
         ids, images = described.index, IMAGES if config.cohort.images else ()
         return pd.DataFrame(

@@ -72,13 +72,17 @@ def check_predictions(frame: pd.DataFrame, path: Path) -> None:
 
 
 def refuse_columns(
-    frame: pd.DataFrame, required: Sequence[str], optional: Sequence[str], path: Path
+    frame: pd.DataFrame,
+    required: Sequence[str],
+    optional: Sequence[str],
+    path: Path,
+    told: str = ", surv_T, risk_low_T and risk_high_T, with T in months",
 ) -> None:
     """Raise UserInputError if a required column is missing, or one is in neither list."""
     if missing := [name for name in required if name not in frame]:
         raise UserInputError(f"{path}: the column {missing[0]} is missing; predict again")
     if unknown := [name for name in frame.columns if name not in (*required, *optional)]:
-        also = ", surv_T, risk_low_T and risk_high_T, with T in months" if optional else ""
+        also = told if optional else ""
         raise UserInputError(
             f"{path}: the column {unknown[0]} is not known; keep {', '.join(required)}{also}"
         )

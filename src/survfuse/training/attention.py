@@ -17,7 +17,7 @@ import numpy as np
 
 from survfuse.files import atomic_path
 from survfuse.training.inputs import CohortInputs
-from survfuse.training.prediction import Prediction
+from survfuse.training.prediction import ClassPrediction, Prediction
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ class PatientAttention:
     group_names: tuple[str, ...]
 
 
-def write_attention(path: Path, predictions: Sequence[Prediction], inputs: CohortInputs) -> None:
+def write_attention(
+    path: Path, predictions: Sequence[Prediction | ClassPrediction], inputs: CohortInputs
+) -> None:
     """Write the attention of several predictions into one HDF5 file, atomically."""
     names = inputs.omics.groups.tolist() if inputs.omics is not None else []
     present = set(inputs.omics.patient_ids.tolist()) if inputs.omics is not None else set()

@@ -42,6 +42,7 @@ class Option:
 
 OPTIONS: dict[str, dict[str, Option]] = {
     "coxnet": {"l1_ratio": Option(0.5, 0.01, 1.0)},
+    "logistic": {"l1_ratio": Option(0.5, 0.0, 1.0)},
     "rsf": {"trees": Option(200, 1, 10_000), "min_samples_leaf": Option(10, 1, 10_000)},
     "boosting": {
         "trees": Option(100, 1, 10_000),

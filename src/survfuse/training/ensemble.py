@@ -13,14 +13,14 @@ from survfuse.config import ModelConfig, TrainingConfig
 from survfuse.errors import UserInputError
 from survfuse.fusion.hazards import survival_from_logits
 from survfuse.fusion.interface import FusionModel, Shapes
-from survfuse.fusion.registry import build
+from survfuse.fusion.registry import build, options_of
 from survfuse.training.batches import within_budget
 from survfuse.training.bins import survival_at
 from survfuse.training.checkpoint import FittedModel
 from survfuse.training.cox import CoxModel
 from survfuse.training.fit import predict_logits
 from survfuse.training.inputs import CohortInputs
-from survfuse.training.prediction import Prediction
+from survfuse.training.prediction import ClassPrediction, Prediction
 from survfuse.training.tokens import Scalers, TokenSource, token_source
 
 
@@ -33,6 +33,11 @@ def loaded(
         network.begin(stage)
     network.load_state_dict(weights)
     return network.to(device).eval()
+
+
+def reads_synthesised(model: ModelConfig) -> bool:
+    """Whether a network reads synthesised volumes where real ones are absent."""
+    return {**options_of(model.kind), **model.options}.get("absent") == "synthesise"
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,12 @@ class Ensemble:
         Raises UserInputError for weights of a network that had other parts when they were trained.
         """
         stored = self.fitted.fit["shapes"]
-        shapes = Shapes(**{**stored, "group_widths": tuple(stored["group_widths"])})
+        sides = stored.get("volume_shape")
+        lists = {
+            "group_widths": tuple(stored["group_widths"]),
+            "volume_shape": tuple(sides) if sides else None,
+        }
+        shapes = Shapes(**{**stored, **lists})
         weights = self.fitted.member(f"member{member}.")
         try:
             return loaded(
@@ -81,7 +91,9 @@ def ensemble(
     """Bring a fitted ensemble and the patients to predict together."""
     torch.set_num_threads(settings.threads)
     scalers = Scalers.from_stored(fitted.arrays(), fitted.fit["encoder"])
-    source = token_source(inputs, patient_ids, fitted.fit["modalities"], scalers)
+    source = token_source(
+        inputs, patient_ids, fitted.fit["modalities"], scalers, reads_synthesised(model)
+    )
     # Tuning may have chosen a dropout; the network must be built with it to be the same network.
     options = {**model.options, **fitted.fit["tuned"].get("options", {})}
     model = model.model_copy(update={"options": options})
@@ -108,6 +120,27 @@ def predict_neural(team: Ensemble, grid_months: np.ndarray, attention: bool = Fa
         if attention:
             add_attention(shown, network, team.source, team.settings, 1 / team.members)
     return Prediction(team.source.patient_ids, np.mean(risks, axis=0), np.stack(curves), shown)
+
+
+def diagnose_neural(team: Ensemble, attention: bool = False) -> ClassPrediction:
+    """Probabilities of the classes by every member; optionally with attention per patient."""
+    rows = list(range(len(team.source.patient_ids)))
+    members, shown = [], dict[str, list[np.ndarray]]()
+    for member in range(team.members):
+        network = team.network(member)
+        logits = predict_logits(network, team.source, rows, team.settings).double()
+        balanced = logits + team.fitted.tensors["marginal_logits"]
+        members.append(balanced.softmax(dim=1).numpy())
+        if attention:
+            add_attention(shown, network, team.source, team.settings, 1 / team.members)
+    threshold = team.fitted.tensors.get("threshold", torch.tensor([float("nan")]))
+    return ClassPrediction(
+        team.source.patient_ids,
+        np.stack(members),
+        float(threshold[0]),
+        team.source.synthesised(),
+        shown,
+    )
 
 
 @torch.inference_mode()

@@ -39,7 +39,7 @@ def explain_model(
     model = find_model(config, name)
     if kind_of(model).family != "network":
         raise UserInputError(f"models.{name}: only networks are explained, not {model.kind}")
-    inputs, chosen = paths.load(), choose_device(device)
+    cohort, chosen = paths.load(), choose_device(device)
     settings = ExplainSettings(batch_size=config.training.batch_size, seed=config.training.seed)
     explained = []
     for directory in fold_directories:
@@ -47,6 +47,7 @@ def explain_model(
         if repeat:
             continue
         patient_ids = read_test_ids(directory / "test_ids.tsv")
+        inputs = paths.for_fold(cohort, directory.name)
         fitted = read_matching(name, Fitted(config, models_directory, directory.name, device))
         team = ensemble(fitted, model, inputs, patient_ids, config.training, chosen)
         parts: dict[str, dict[str, int]] = {}

@@ -19,7 +19,7 @@ from survfuse.fusion.interface import FusionModel
 from survfuse.training.batches import epoch_batches, within_budget
 from survfuse.training.checkpoint import ResumeState, read_resume, write_resume
 from survfuse.training.missingness import Hiding
-from survfuse.training.outcomes import Outcomes
+from survfuse.training.outcomes import Labels, Outcomes
 from survfuse.training.progress import Epoch, Progress
 from survfuse.training.tokens import TokenSource
 
@@ -33,7 +33,7 @@ class Task:
     """One network to fit: everything an epoch depends on besides the weights and its number."""
 
     source: TokenSource
-    outcomes: Outcomes
+    outcomes: Outcomes | Labels
     hiding: Hiding
     train_rows: tuple[int, ...]
     inner_rows: tuple[int, ...]  # empty where the number of epochs is fixed

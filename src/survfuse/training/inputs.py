@@ -1,4 +1,4 @@
-"""What a model sees of patients: tile embeddings, genes and covariates, joined by patient id.
+"""What a model sees of patients: tiles, genes, covariates and volumes, joined by patient id.
 
 Nothing here knows an outcome.
 """
@@ -6,18 +6,24 @@ Nothing here knows an outcome.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from survfuse.config_imaging import IMAGES
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, sha256_file, sha256_json
+from survfuse.imaging.synthetic import synthetic_paths
 from survfuse.kinds import MODALITIES
 from survfuse.omics.matrix import OmicsMatrix, read_matrix
 from survfuse.slides.store import read_features, read_manifest
+from survfuse.training.volumes import volume_paths
+
+SYNTHETIC = "synthetic_"
+VOLUMES = (*IMAGES, *(f"{SYNTHETIC}{image}" for image in IMAGES))
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,9 @@ class CohortInputs:
     clinical: pd.DataFrame  # raw text values, indexed by patient_id
     bags: dict[str, Bag]  # only patients with at least one usable slide
     omics: OmicsMatrix | None
+    # Tensor files of prepared volumes by modality (mri, pet) and patient, and of the synthesised
+    # ones (synthetic_mri, synthetic_pet), which count only where the real one is absent.
+    volumes: dict[str, dict[str, Path]] = field(default_factory=dict)
 
     def without(self, withheld: Mapping[str, Collection[str]]) -> CohortInputs:
         """The inputs as if `withheld[modality]` patients did not have that modality."""
@@ -97,10 +106,19 @@ class CohortInputs:
         if omics is not None and withheld.get("omics"):
             omics = omics.without(withheld["omics"])
         bags = {patient: bag for patient, bag in self.bags.items() if patient not in gone}
-        return CohortInputs(clinical, bags, omics)
+        volumes = {
+            image: {who: path for who, path in paths.items() if who not in withheld.get(image, ())}
+            for image, paths in self.volumes.items()
+        }
+        return CohortInputs(clinical, bags, omics, volumes)
 
     def available(self, modality: str, patient_ids: Sequence[str]) -> np.ndarray:
         """(n,) bool: which patients have the modality; clinical means any covariate at all."""
+        if modality in VOLUMES:
+            real = self.volumes.get(modality.removeprefix(SYNTHETIC), {})
+            stored = self.volumes.get(modality, {})
+            unneeded = real if modality.startswith(SYNTHETIC) else {}
+            return np.array([who in stored and who not in unneeded for who in patient_ids], bool)
         if modality == "slides":
             return np.array([patient in self.bags for patient in patient_ids], dtype=bool)
         if modality == "omics":
@@ -119,11 +137,24 @@ class InputPaths:
     clinical: Path
     slides: Path | None = None
     omics: Path | None = None
+    images: Path | None = None
+    synthesis: Path | None = None  # directory with a folder per fold
+    visit: str | None = None  # whose volumes are read; default: each patient's first
 
-    def digest(self) -> str:
+    def digest(self, fold: str | None = None) -> str:
         """Hash of the contents, by which interrupted work is recognised."""
-        paths = [self.splits, self.clinical, self.slides, self.omics]
-        return sha256_json([sha256_file(path) if path else None for path in paths])
+        paths = [self.splits, self.clinical, self.slides, self.omics, self.images]
+        if self.synthesis and fold:
+            paths += [self.synthesis / fold / "synthesis.json"]
+        return sha256_json([self.visit, *(sha256_file(path) if path else None for path in paths)])
+
+    def for_fold(self, inputs: CohortInputs, fold: str) -> CohortInputs:
+        """The same inputs with the volumes that were synthesised for a fold."""
+        if self.synthesis is None:
+            return inputs
+        made = synthetic_paths(self.synthesis / fold)
+        synthesised = {f"{SYNTHETIC}{image}": paths for image, paths in made.items()}
+        return replace(inputs, volumes={**inputs.volumes, **synthesised})
 
     def load(self) -> CohortInputs:
         """Read the inputs of the cohort.
@@ -135,13 +166,15 @@ class InputPaths:
             clinical=frame.set_index("patient_id"),
             bags=load_bags(self.slides) if self.slides else {},
             omics=read_matrix(self.omics) if self.omics else None,
+            volumes=volume_paths(self.images, self.visit) if self.images else {},
         )
 
     def write_availability(self, out: Path) -> None:
         """Write who has which modality: patient_id, and 0 or 1 per modality."""
         inputs = self.load()
         ids = inputs.clinical.index.tolist()
-        columns = {name: inputs.available(name, ids).astype(int) for name in MODALITIES}
+        told = [name for name in MODALITIES if name not in IMAGES or self.images]
+        columns = {name: inputs.available(name, ids).astype(int) for name in told}
         with atomic_path(out) as temporary:
             table = pd.DataFrame({"patient_id": ids, **columns})
             table.to_csv(temporary, sep="\t", index=False, lineterminator="\n")

@@ -14,7 +14,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from survfuse.classes import UNKNOWN
 from survfuse.config import Config, ModelConfig
+from survfuse.config_imaging import IMAGES
 from survfuse.errors import UserInputError
 from survfuse.files import sha256_json
 from survfuse.fusion.interface import FusionModel, Shapes
@@ -23,11 +25,17 @@ from survfuse.training.bins import fit_bins
 from survfuse.training.checkpoint import ids_hash
 from survfuse.training.cox import breslow
 from survfuse.training.engine import start_engine
-from survfuse.training.ensemble import loaded
+from survfuse.training.ensemble import loaded, reads_synthesised
 from survfuse.training.fit import Resume, Task, fit_member, hash_seed, predict_logits
 from survfuse.training.inputs import CohortInputs
 from survfuse.training.missingness import fit_hiding
-from survfuse.training.outcomes import cox_outcomes, discrete_outcomes
+from survfuse.training.outcomes import (
+    Labels,
+    Outcomes,
+    class_outcomes,
+    cox_outcomes,
+    discrete_outcomes,
+)
 from survfuse.training.part import TrainingPart
 from survfuse.training.tokens import fit_scalers, token_source
 from survfuse.training.tuning import tuned
@@ -35,11 +43,14 @@ from survfuse.training.tuning import tuned
 log = logging.getLogger(__name__)
 
 Tensors = dict[str, Tensor | np.ndarray]
+SMALLEST_VOLUME = (16, 16, 16)  # voxels, to try options on
 
 
 def check_options(config: Config, model: ModelConfig) -> None:
     """Build the model at the smallest size, which refuses unknown or mistyped options."""
-    build(model.kind, Shapes(1, (1,), 1, 1 if config.training.loss == "cox" else 2), model.options)
+    diagnosis = config.cohort.diagnosis
+    outputs = len(diagnosis.classes) if diagnosis else 1 if config.training.loss == "cox" else 2
+    build(model.kind, Shapes(1, (1,), 1, outputs, SMALLEST_VOLUME), model.options)
 
 
 @dataclass(frozen=True)
@@ -65,15 +76,22 @@ def prepare(
     With `stop: inner` these are the training role, and the inner role only stops the training;
     with `stop: fixed` they are all.
     """
-    settings = config.training
+    settings, diagnosis = config.training, config.cohort.diagnosis
     fitting = (part.role == "train") | (settings.stop == "fixed")
+    known = np.ones(len(fitting), dtype=bool) if part.label is None else part.label != UNKNOWN
     train_ids = part.patient_ids[fitting].tolist()
     modalities = MODELS[model.kind].reads
     require_inputs(model, modalities, inputs)
     scalers = fit_scalers(inputs, train_ids, modalities, config.omics, config.cohort.covariates)
-    source = token_source(inputs, part.patient_ids.tolist(), modalities, scalers)
+    source = token_source(
+        inputs, part.patient_ids.tolist(), modalities, scalers, reads_synthesised(model)
+    )
     tensors: Tensors = dict(scalers.arrays())
-    if settings.loss == "cox":
+    outcomes: Outcomes | Labels
+    if diagnosis and part.label is not None:
+        outcomes = class_outcomes(part.label, len(diagnosis.classes), fitting)
+        tensors["marginal_logits"] = outcomes.marginal
+    elif settings.loss == "cox":
         outcomes = cox_outcomes(part.time_months, part.event)
     else:
         edges = fit_bins(
@@ -92,6 +110,7 @@ def prepare(
         part.event,
         fitting,
         modalities,
+        part.label,
     )
     for warning in hiding.warnings:
         log.warning("%s", warning)
@@ -99,8 +118,8 @@ def prepare(
         source,
         outcomes,
         hiding,
-        tuple(np.flatnonzero(fitting).tolist()),
-        tuple(np.flatnonzero(~fitting).tolist()),
+        tuple(np.flatnonzero(fitting & known).tolist()),
+        tuple(np.flatnonzero(~fitting & known).tolist()),
         settings,
         part.seed(settings.seed),
     )
@@ -135,10 +154,11 @@ def fit_ensemble(
     torch.use_deterministic_algorithms(True, warn_only=fabric.device.type == "cuda")
     torch.set_num_threads(prepared.task.settings.threads)
     chosen: dict[str, Any] = {}
-    if prepared.task.settings.tuning.trials and prepared.task.inner_rows:
+    settings = prepared.task.settings
+    if settings.tuning.trials and prepared.task.inner_rows:
         chosen, prepared = tuned(prepared, fabric, scratch, resume_key)
     tensors, histories = dict(prepared.tensors), []
-    for member in range(prepared.task.settings.members):
+    for member in range(settings.members):
         seed = hash_seed(prepared.task.seed, member)
         best, progress = fit_member(
             prepared.build,
@@ -153,8 +173,8 @@ def fit_ensemble(
     # Arrays, because tensors would be sent from another process as handles that die with it.
     return {name: np.asarray(value) for name, value in tensors.items()}, {
         **prepared.described,
-        "members": prepared.task.settings.members,
-        "loss": prepared.task.settings.loss,
+        "members": settings.members,
+        "loss": "focal" if isinstance(prepared.task.outcomes, Labels) else settings.loss,
         "tuned": chosen,
         "parameters": parameters,
         "histories": histories,
@@ -166,7 +186,7 @@ def baseline(
 ) -> Tensors:
     """Breslow's cumulative baseline hazard of a network trained by the partial likelihood."""
     task = prepared.task
-    if task.settings.loss != "cox":
+    if task.settings.loss != "cox" or isinstance(task.outcomes, Labels):
         return {}
     network = loaded(prepared.build, weights, device)
     rows = list(task.train_rows)
@@ -179,13 +199,19 @@ def baseline(
 def require_inputs(model: ModelConfig, modalities: Sequence[str], inputs: CohortInputs) -> None:
     """Refuse a model none of whose modalities exists in the cohort; say so if one is absent."""
     clinical = not inputs.clinical.drop(columns="site", errors="ignore").empty
-    present = {"slides": bool(inputs.bags), "omics": inputs.omics is not None, "clinical": clinical}
+    present = {
+        "slides": bool(inputs.bags),
+        "omics": inputs.omics is not None,
+        "clinical": clinical,
+        **{image: bool(inputs.volumes.get(image)) for image in IMAGES},
+    }
     absent = [modality for modality in modalities if not present[modality]]
     if len(absent) == len(modalities):
         remedy = {
             "slides": "name a sheet in cohort.slides",
             "omics": "name a matrix in cohort.omics",
             "clinical": "declare columns in cohort.covariates",
+            **dict.fromkeys(IMAGES, "name a sheet with such volumes in cohort.images"),
         }
         raise UserInputError(
             f"models.{model.name}: {model.kind} reads {' and '.join(absent)}, of which this cohort "

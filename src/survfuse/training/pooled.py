@@ -1,7 +1,11 @@
-"""One row of numbers per patient, for models that read no bags: covariates, genes, pooled tiles."""
+"""One row of numbers per patient, for models that read no bags of tiles and no volumes.
+
+Covariates, genes, the mean tile, and regional measures of volumes.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from survfuse.config import Covariate, OmicsConfig
+from survfuse.config_imaging import IMAGES
 from survfuse.errors import UserInputError
 from survfuse.training.inputs import CohortInputs
 from survfuse.training.tokens import CHUNK, CLIP, Scalers, TokenSource, fit_scalers, token_source
+from survfuse.training.volumes import measure_names, measures
 
 LEAST_SPREAD = 1e-6  # columns that vary less are constant up to rounding
 
@@ -92,9 +98,11 @@ def fit_pooled(
     if scalers.clinical is None and "clinical" in present:
         present.remove("clinical")
     raw, names = raw_columns(inputs, train_ids, present, scalers)
-    # A modality that is present is so for somebody, therefore no column is NaN throughout.
-    mean, std = np.nanmean(raw, axis=0), np.nanstd(raw, axis=0)
-    kept = std > LEAST_SPREAD
+    with warnings.catch_warnings():
+        # A block outside every brain is NaN throughout, and is dropped.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        mean, std = np.nanmean(raw, axis=0), np.nanstd(raw, axis=0)
+    kept = np.nan_to_num(std) > LEAST_SPREAD
     if not kept.any():
         raise UserInputError(
             f"none of {', '.join(modalities)} gives a column that varies between the training "
@@ -119,6 +127,14 @@ def raw_columns(
             genes, first = np.unique(inputs.omics.group_index, return_index=True)
             block = source.single["omics"][:, first].astype(float)
             names += inputs.omics.features[genes].tolist()
+        elif modality in IMAGES:
+            paths = inputs.volumes.get(modality, {})
+            columns = measure_names(modality)
+            unknown = np.full(len(columns), np.nan)
+            block = np.stack(
+                [measures(paths[who]) if who in paths else unknown for who in patient_ids]
+            )
+            names += columns
         else:
             block = source.single[modality].astype(float)
             names += scalers.clinical.names if scalers.clinical and modality == "clinical" else [""]

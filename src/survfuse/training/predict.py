@@ -123,12 +123,13 @@ def predict_model(
     patient. `patterns` gets the risks with one modality shown at a time, for rows that read
     several; `attention` the attention of the first repeat.
     """
-    inputs = paths.load()
+    cohort = paths.load()
     reads = reads_of(find_model(config, name), config.models)
     frames, shown_alone, predictions = [], [], []
     for directory in fold_directories:
         repeat, number = fold_of(directory)
         patient_ids = read_test_ids(directory / "test_ids.tsv")
+        inputs = paths.for_fold(cohort, directory.name)
         fold = Fitted(config, models_directory, directory.name, device)
         wanted = attention is not None and repeat == 0
         prediction = predict_fold(name, fold, inputs, patient_ids, wanted)
@@ -143,7 +144,7 @@ def predict_model(
     if patterns is not None:
         write_patterns(patterns, pd.concat(shown_alone) if shown_alone else None)
     if attention is not None:
-        write_attention(attention, predictions, inputs)
+        write_attention(attention, predictions, cohort)
 
 
 def one_at_a_time(

@@ -1,4 +1,4 @@
-"""Survival predictions of fitted models, the same shape for every kind of model."""
+"""Predictions of fitted models, the same shape for every kind of model."""
 
 from __future__ import annotations
 
@@ -25,6 +25,27 @@ class Prediction:
     @property
     def survival(self) -> np.ndarray:
         """Mean survival over the members, (n, T)."""
+        return self.members.mean(axis=0)
+
+
+@dataclass(frozen=True)
+class ClassPrediction:
+    """Diagnoses of n patients: probabilities of K classes by each ensemble member.
+
+    `threshold` is the probability of the second of two classes from which a diagnosis is positive,
+    NaN where there are more classes. `synthesised` marks patients for whom a synthesised volume
+    stood in for an absent one.
+    """
+
+    patient_ids: tuple[str, ...]
+    members: np.ndarray  # (members, n, K)
+    threshold: float
+    synthesised: np.ndarray  # (n,) bool
+    attention: dict[str, list[np.ndarray]] = field(default_factory=dict)  # per patient
+
+    @property
+    def probability(self) -> np.ndarray:
+        """Mean probability over the members, (n, K)."""
         return self.members.mean(axis=0)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from survfuse.classes import UNKNOWN
 from survfuse.cohort.splits import splits_hash
 from survfuse.config import Config, ModelConfig
 from survfuse.errors import UserInputError
 from survfuse.files import sha256_file, sha256_json
-from survfuse.kinds import kind_of
+from survfuse.kinds import all_kinds, kind_of
 from survfuse.training.baselines import covariates_of, fit_cox_row, fit_late_fusion, parts_of
 from survfuse.training.checkpoint import software, write_fitted
 from survfuse.training.inputs import CohortInputs, InputPaths
@@ -24,6 +25,7 @@ def check_models(config: Config) -> None:
     by_name = {model.name: model for model in config.models}
     for model in config.models:
         family = kind_of(model).family
+        check_task(config, model)
         if family == "network":
             from survfuse.training.neural import check_options
 
@@ -41,6 +43,18 @@ def check_models(config: Config) -> None:
                     )
         else:
             covariates_of(model, config.cohort)
+
+
+def check_task(config: Config, model: ModelConfig) -> None:
+    """Refuse a row that cannot do what the cohort asks for. Raises UserInputError."""
+    if config.task in kind_of(model).tasks:
+        return
+    able = ", ".join(name for name, kind in all_kinds().items() if config.task in kind.tasks)
+    asked = "set, so models tell classes apart" if config.task == "diagnosis" else "not set"
+    raise UserInputError(
+        f"models.{model.name}: cohort.diagnosis is {asked}, which {model.kind} is not made for; "
+        f"use one of {able}"
+    )
 
 
 def train_fold(
@@ -61,13 +75,13 @@ def train_fold(
     part = read_part(fold_directory)
     if model.permute_outcomes:
         part = part.permuted(config.training.seed)
-    inputs = paths.load().without(part.withheld)
+    inputs = paths.for_fold(paths.load(), fold_directory.name).without(part.withheld)
     scratch = models_directory / ".scratch" / name / fold_directory.name
     key = sha256_json(
         [
             config.settings_hash(*SECTIONS, model=name),
             sha256_file(fold_directory / "train.tsv"),
-            paths.digest(),
+            paths.digest(fold_directory.name),
             software(),  # another version may have other weights
         ]
     )
@@ -88,6 +102,10 @@ def fit_row(
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """Fit a row of any family; returns the tensors and the description to store."""
     config, family = fold.config, kind_of(model).family
+    if config.task == "diagnosis":
+        from survfuse.training.diagnose import fit_diagnosis
+
+        return fit_diagnosis(model, part, inputs, fold, scratch, key)
     if family == "late":
         return fit_late_fusion(predict_parts(model, fold, inputs, part.patient_ids.tolist()))
     if family == "network":
@@ -111,9 +129,10 @@ def provenance(config: Config, model: ModelConfig, part: TrainingPart, paths: In
         "fold": part.fold,
         "splits_sha256": splits_hash(paths.splits),
         "settings": config.settings_hash(*SECTIONS, model=model.name),
-        "inputs_sha256": paths.digest(),
+        "inputs_sha256": paths.digest(f"r{part.repeat}f{part.fold}"),
         "n_train": int((part.role == "train").sum()),
         "n_inner": int((part.role == "inner").sum()),
         "n_events": int(part.event.sum()),
+        **({} if part.label is None else {"n_known": int((part.label != UNKNOWN).sum())}),
         "withheld": {modality: len(who) for modality, who in part.withheld.items()},
     }

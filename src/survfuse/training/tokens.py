@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from survfuse.config import Covariate, OmicsConfig
+from survfuse.config_imaging import IMAGES
 from survfuse.fusion.interface import Batch, Outcome, Shapes
 from survfuse.omics.scaling import OmicsScaler, fit_scaler
 from survfuse.training.clinical import ClinicalEncoder, fit_encoder
-from survfuse.training.inputs import Bag, CohortInputs
+from survfuse.training.inputs import SYNTHETIC, Bag, CohortInputs
+from survfuse.training.volumes import read_voxels, shape_of
 
 CLIP = 10.0  # standard deviations; hand-crafted slide features have extreme outliers
 CHUNK = 8192  # tiles in double precision at a time
@@ -101,6 +104,8 @@ class TokenSource:
     scalers: Scalers
     single: dict[str, np.ndarray]  # omics (n, W) packed, clinical (n, C); standardised
     available: np.ndarray  # (n, M) bool
+    volume_shape: tuple[int, int, int] | None = None
+    stand_ins: Mapping[str, np.ndarray] = field(default_factory=dict)  # (n,) who has a synthetic
 
     def shapes(self, n_bins: int) -> Shapes:
         """What a model must know of these tokens to be built.
@@ -110,7 +115,7 @@ class TokenSource:
         known = self.inputs.omics if self.scalers.omics is not None else None
         widths = known.group_widths if known is not None else (1,)
         clinical = self.single["clinical"].shape[1] if "clinical" in self.single else None
-        return Shapes(self.slides_dim, widths, clinical, n_bins)
+        return Shapes(self.slides_dim, widths, clinical, n_bins, self.volume_shape)
 
     @property
     def slides_dim(self) -> int:
@@ -135,7 +140,8 @@ class TokenSource:
         With `max_tiles`, larger bags are reduced to that many tiles, drawn without replacement
         from a generator seeded by `seed` and the patient's row, so that neither the composition
         of the batch nor the order of work changes the draw. `hidden` (len(rows), M) marks
-        modalities that are treated as absent.
+        modalities that are treated as absent. A synthesised volume is there where the real one is
+        not, in a column of its own after the modalities.
         """
         tokens: dict[str, torch.Tensor] = {}
         mask: dict[str, torch.Tensor] = {}
@@ -150,10 +156,39 @@ class TokenSource:
                 tokens[modality], mask[modality], coords[modality] = self.padded_bags(
                     chosen, shown, max_tiles, seed
                 )
+            elif modality in IMAGES:
+                tokens[modality] = self.voxels(modality, chosen, shown)
+                mask[modality] = torch.from_numpy(shown).unsqueeze(1)
             else:
                 tokens[modality] = torch.from_numpy(self.single[modality][chosen]).unsqueeze(1)
                 mask[modality] = torch.from_numpy(shown).unsqueeze(1)
-        return Batch(tokens, mask, torch.from_numpy(available), self.modalities, coords, outcome)
+        for name, stored in self.stand_ins.items():
+            real = self.modalities.index(name.removeprefix(SYNTHETIC))
+            shown = stored[chosen] & ~available[:, real]
+            tokens[name] = self.voxels(name, chosen, shown)
+            mask[name] = torch.from_numpy(shown).unsqueeze(1)
+            available = np.column_stack([available, shown])
+        known = (*self.modalities, *self.stand_ins)
+        return Batch(tokens, mask, torch.from_numpy(available), known, coords, outcome)
+
+    def voxels(self, modality: str, rows: Sequence[int], shown: np.ndarray) -> torch.Tensor:
+        """Volumes (B, 1, V), zero where they are not shown; a single zero where nobody has any."""
+        if self.volume_shape is None:
+            return torch.zeros(len(rows), 1, 1)
+        paths = self.inputs.volumes[modality]
+        values = torch.zeros(len(rows), 1, math.prod(self.volume_shape))
+        for position in np.flatnonzero(shown).tolist():
+            path = paths[self.patient_ids[rows[position]]]
+            values[position, 0] = torch.from_numpy(read_voxels(path, self.volume_shape))
+        return values
+
+    def synthesised(self) -> np.ndarray:
+        """(n,) bool: for whom a synthesised volume stands in for an absent one."""
+        found = np.zeros(len(self.patient_ids), dtype=bool)
+        for name, stored in self.stand_ins.items():
+            real = self.modalities.index(name.removeprefix(SYNTHETIC))
+            found |= stored & ~self.available[:, real]
+        return found
 
     def padded_bags(
         self, rows: Sequence[int], shown: np.ndarray, max_tiles: int | None, seed: Sequence[int]
@@ -195,12 +230,17 @@ def token_source(
     patient_ids: Sequence[str],
     modalities: Sequence[str],
     scalers: Scalers,
+    synthesised: bool = False,
 ) -> TokenSource:
-    """Standardise the tokens of some patients with scalers fitted elsewhere."""
+    """Standardise the tokens of some patients with scalers fitted elsewhere.
+
+    With `synthesised`, volumes that were synthesised stand in for absent ones.
+    """
     fitted = {
         "slides": scalers.slide_mean is not None,
         "omics": scalers.omics is not None and inputs.omics is not None,
         "clinical": scalers.clinical is not None,
+        **dict.fromkeys(IMAGES, True),  # volumes are scaled when they are prepared
     }
     available = np.zeros((len(patient_ids), len(modalities)), dtype=bool)
     for column, modality in enumerate(modalities):
@@ -214,7 +254,22 @@ def token_source(
         if scalers.clinical is not None:
             encoded = scalers.clinical.transform(inputs.clinical.loc[list(patient_ids)])
         single["clinical"] = np.clip(encoded, -CLIP, CLIP).astype(np.float32)
-    return TokenSource(tuple(patient_ids), tuple(modalities), inputs, scalers, single, available)
+    images = [modality for modality in modalities if modality in IMAGES]
+    stored = [paths for image in images if (paths := inputs.volumes.get(image))]
+    return TokenSource(
+        tuple(patient_ids),
+        tuple(modalities),
+        inputs,
+        scalers,
+        single,
+        available,
+        shape_of(stored[0]) if stored else None,
+        {
+            name: np.array([patient in inputs.volumes[name] for patient in patient_ids])
+            for image in images
+            if synthesised and (name := f"{SYNTHETIC}{image}") in inputs.volumes
+        },
+    )
 
 
 def packed_genes(

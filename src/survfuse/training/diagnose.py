@@ -1,0 +1,152 @@
+"""Rows of a leaderboard that tell classes apart: fitting, predicting, and their thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from survfuse.classes import UNKNOWN
+from survfuse.config import Config, ModelConfig
+from survfuse.kinds import kind_of
+from survfuse.training.baselines import covariates_of, parts_of
+from survfuse.training.checkpoint import FittedModel, ids_hash
+from survfuse.training.classical import settings_of
+from survfuse.training.clinical import ClinicalEncoder, fit_encoder
+from survfuse.training.inputs import CohortInputs
+from survfuse.training.logistic import fit_logistic, probabilities
+from survfuse.training.part import TrainingPart
+from survfuse.training.pooled import PooledFeatures, fit_pooled
+from survfuse.training.predict import Fitted, find_model, has_inputs, read_matching
+from survfuse.training.prediction import ClassPrediction, mean_over_available
+from survfuse.training.threshold import youden_threshold
+
+Tensors = Mapping[str, Any]
+
+
+def fit_diagnosis(
+    model: ModelConfig,
+    part: TrainingPart,
+    inputs: CohortInputs,
+    fold: Fitted,
+    scratch: Path,
+    key: str,
+) -> tuple[Tensors, dict[str, Any]]:
+    """Fit a row of any family; returns the tensors and the description to store."""
+    config, family = fold.config, kind_of(model).family
+    patient_ids = part.patient_ids.tolist()
+    if family == "late":
+        parts = diagnose_parts(model, fold, inputs, patient_ids)
+        mean = np.mean([one.probability for one in parts.values()], axis=0)
+        described = {"parts": list(parts), "modalities": [], "fitted_on": {}}
+        return {"threshold": threshold_of(mean, part)}, described
+    if family == "network":
+        from survfuse.training.engine import choose_device
+        from survfuse.training.ensemble import diagnose_neural, ensemble
+        from survfuse.training.neural import fit_neural, prepare
+
+        device = choose_device(fold.device)
+        prepared = prepare(config, model, part, inputs)
+        tensors, described = fit_neural(prepared, scratch, key, device)
+        stored = {name: torch.as_tensor(value) for name, value in tensors.items()}
+        fitted = FittedModel(model.kind, stored, described)
+        team = ensemble(fitted, model, inputs, patient_ids, config.training, device)
+        return {
+            **tensors,
+            "threshold": threshold_of(diagnose_neural(team).probability, part),
+        }, described
+    return fit_logistic_row(config, model, part, inputs)
+
+
+def fit_logistic_row(
+    config: Config, model: ModelConfig, part: TrainingPart, inputs: CohortInputs
+) -> tuple[Tensors, dict[str, Any]]:
+    """Logistic regression on covariates, genes, tiles and regional measures, or on the site."""
+    assert config.cohort.diagnosis is not None, "only a diagnosis has classes"
+    patient_ids, seen = part.patient_ids.tolist(), ids_hash(part.patient_ids.tolist())
+    arrays: dict[str, np.ndarray] = {}
+    if model.kind == "site_only":
+        encoder = fit_encoder(inputs.clinical.loc[patient_ids], covariates_of(model, config.cohort))
+        x, l1_ratio = encoder.transform(inputs.clinical.loc[patient_ids]), 0.0
+        described: dict[str, Any] = {"modalities": ["clinical"], "encoder": encoder.to_json()}
+    else:
+        reads, l1_ratio = kind_of(model).reads, settings_of(model)["l1_ratio"]
+        features = fit_pooled(inputs, patient_ids, reads, config.omics, config.cohort.covariates)
+        x, described, arrays = (
+            features.transform(inputs, patient_ids),
+            features.to_json(),
+            (features.arrays()),
+        )
+    weights, chosen, held_out = fit_logistic(
+        x, part, len(config.cohort.diagnosis.classes), l1_ratio
+    )
+    arrays |= {f"logistic.{name}": value for name, value in weights.items()}
+    arrays["threshold"] = threshold_of(held_out, part)
+    return arrays, {
+        **described,
+        "chosen": chosen,
+        "fitted_on": {
+            "features": seen,
+            "model": seen,
+            "candidates": ids_hash(part.patient_ids[part.role == "train"].tolist()),
+        },
+    }
+
+
+def threshold_of(probability: np.ndarray, part: TrainingPart) -> np.ndarray:
+    """(1,) threshold chosen on inner patients of known class, or on all where none are inner.
+
+    NaN for more than two classes.
+    """
+    assert part.label is not None, "a diagnosis has labels"
+    rows = (part.label != UNKNOWN) & (part.role == "inner")
+    rows = rows if rows.any() else part.label != UNKNOWN
+    if probability.shape[1] > 2:
+        return np.array([np.nan])
+    return np.array([youden_threshold(probability[rows, 1], part.label[rows] == 1)])
+
+
+def diagnose_fold(
+    name: str,
+    fold: Fitted,
+    inputs: CohortInputs,
+    patient_ids: Sequence[str],
+    attention: bool = False,
+) -> ClassPrediction:
+    """Predict some patients with the model fitted on one fold."""
+    config, model = fold.config, find_model(fold.config, name)
+    fitted, family = read_matching(name, fold), kind_of(model).family
+    if family == "network":
+        from survfuse.training.engine import choose_device
+        from survfuse.training.ensemble import diagnose_neural, ensemble
+
+        device = choose_device(fold.device)
+        team = ensemble(fitted, model, inputs, patient_ids, config.training, device)
+        return diagnose_neural(team, attention)
+    threshold = float(fitted.arrays()["threshold"][0])
+    if family == "late":
+        parts = diagnose_parts(model, fold, inputs, patient_ids)
+        has = has_inputs(config, model, inputs, patient_ids)
+        usable = has | ~has.any(axis=1, keepdims=True)
+        mean = mean_over_available([one.probability for one in parts.values()], usable)
+        stood_in = np.any([one.synthesised for one in parts.values()], axis=0)
+        return ClassPrediction(tuple(patient_ids), mean[None], threshold, stood_in)
+    if family == "site":
+        encoder = ClinicalEncoder.from_json(fitted.fit["encoder"])
+        x = encoder.transform(inputs.clinical.loc[list(patient_ids)])
+    else:
+        features = PooledFeatures.from_stored(fitted.arrays(), fitted.fit)
+        x = features.transform(inputs, patient_ids)
+    probability = probabilities(x, **fitted.arrays("logistic."))
+    nobody = np.zeros(len(patient_ids), dtype=bool)
+    return ClassPrediction(tuple(patient_ids), probability[None], threshold, nobody)
+
+
+def diagnose_parts(
+    model: ModelConfig, fold: Fitted, inputs: CohortInputs, patient_ids: Sequence[str]
+) -> dict[str, ClassPrediction]:
+    """Predictions of the rows that a late fusion averages."""
+    return {part: diagnose_fold(part, fold, inputs, patient_ids) for part in parts_of(model)}
