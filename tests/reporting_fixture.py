@@ -26,18 +26,11 @@ from survfuse.evaluation.explained import summarise
 from survfuse.evaluation.explanations import FoldExplanation, write_explanations
 from survfuse.evaluation.study import read_study
 from survfuse.files import sha256_file, write_json
+from survfuse.manifest import OK, QUARANTINED
 from survfuse.reporting.inputs import ReportInputs
 from survfuse.slides.overview import write_overview
 from survfuse.slides.reader import Slide
-from survfuse.slides.store import (
-    OK,
-    QUARANTINED,
-    SlideFacts,
-    SlideStatus,
-    read_coords,
-    write_coords,
-    write_manifest,
-)
+from survfuse.slides.store import SlideFacts, SlideStatus, read_coords, write_coords, write_manifest
 from survfuse.slides.tiles import cut_tiles
 from survfuse.slides.tissue import find_tissue
 

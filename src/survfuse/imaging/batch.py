@@ -20,8 +20,9 @@ from survfuse.files import sha256_file, sha256_json
 from survfuse.imaging import store
 from survfuse.imaging.placement import Job, VolumeRow
 from survfuse.imaging.prepare import prepare_visit
-from survfuse.imaging.store import OK, SCHEMA, VolumeStatus, write_manifest
+from survfuse.imaging.store import SCHEMA, VolumeStatus, write_manifest
 from survfuse.imaging.template import read_template
+from survfuse.manifest import OK
 
 log = logging.getLogger(__name__)
 

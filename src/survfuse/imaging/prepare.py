@@ -23,9 +23,10 @@ from survfuse.imaging.intensity import BACKGROUND, by_percentiles, by_reference
 from survfuse.imaging.pictures import write_planes
 from survfuse.imaging.placement import Anchor, Job, VolumeRow, check_overlap, place
 from survfuse.imaging.reader import read_volume
-from survfuse.imaging.store import OK, QUARANTINED, VolumeStatus
+from survfuse.imaging.store import VolumeStatus
 from survfuse.imaging.template import read_mask
 from survfuse.imaging.volume import Array, Mask, Volume, inverse, to_ras
+from survfuse.manifest import OK, QUARANTINED
 
 ORDER = {modality: place for place, modality in enumerate((*MRI, *PET))}
 

@@ -6,23 +6,19 @@ what it was made from; a volume whose record fits is not done again.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from survfuse.errors import TooManyFailuresError, UserInputError
+from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, read_json, write_json, write_text
 from survfuse.imaging.volume import Affine, Array, Mask
+from survfuse.manifest import Manifest
 
 SCHEMA = 1
-OK, QUARANTINED = "ok", "quarantined"
-SHOWN_FAULTS = 20
-NUMBERS = ("seconds", "mask_ml", "dice", "similarity_before", "similarity")
 FILES = ("volume", "tensor", "mask", "transform", "picture", "alignment")
 
 
@@ -55,6 +51,17 @@ class VolumeStatus:
     def key(self) -> tuple[str, str, str]:
         """What identifies a volume."""
         return self.patient_id, self.visit, self.modality
+
+
+MANIFEST = Manifest(
+    VolumeStatus,
+    items="volumes",
+    command="prepare-images",
+    remedy="prepare the images again",
+    limit="imaging.max_failed_fraction",
+)
+write_manifest, read_manifest = MANIFEST.write, MANIFEST.read
+merge_manifests, check_failures = MANIFEST.merge, MANIFEST.check_failures
 
 
 @dataclass(frozen=True)
@@ -142,68 +149,3 @@ def read_record(out: Path, record: Path, fingerprint: str) -> VolumeStatus | Non
         return None
     needed = [getattr(status, name) for name in FILES if getattr(status, name)]
     return status if all((out / name).is_file() for name in needed) else None
-
-
-def write_manifest(path: Path, rows: Iterable[VolumeStatus]) -> None:
-    """Write the status of volumes, sorted by patient, visit and modality."""
-    columns = [field.name for field in fields(VolumeStatus)]
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, columns, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        for row in sorted(rows, key=lambda row: row.key):
-            writer.writerow({name: cell(value) for name, value in asdict(row).items()})
-
-
-def cell(value: str | float | None) -> str:
-    """A value as text; numbers with six digits, None as the empty cell."""
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def read_manifest(path: Path) -> list[VolumeStatus]:
-    """Read the status of volumes; UserInputError if the file is no manifest."""
-    columns = [field.name for field in fields(VolumeStatus)]
-    with Path(path).open(encoding="utf-8", newline="") as handle:
-        reader = csv.DictReader(handle, delimiter="\t")
-        if reader.fieldnames != columns:
-            raise UserInputError(f"{path}: is no manifest of volumes; run prepare-images again")
-        return [parse_status(row) for row in reader]
-
-
-def parse_status(row: Mapping[str, str]) -> VolumeStatus:
-    """The row of a manifest with its numbers as numbers."""
-    values: dict[str, Any] = dict(row)
-    for name in NUMBERS:
-        values[name] = float(row[name]) if row[name] else None
-    return VolumeStatus(**values)
-
-
-def merge_manifests(batches: Sequence[Path], out: Path) -> None:
-    """Join the manifests of all batches into one; UserInputError if a volume is in two."""
-    merged: dict[tuple[str, str, str], VolumeStatus] = {}
-    for path in batches:
-        for row in read_manifest(path):
-            if row.key in merged:
-                raise UserInputError(
-                    f"{path}: {' '.join(row.key)} is already in another batch; delete the "
-                    "manifests of the batches and prepare the images again"
-                )
-            merged[row.key] = row
-    write_manifest(out, merged.values())
-
-
-def check_failures(manifest: Path, max_failed_fraction: float) -> None:
-    """Raise TooManyFailuresError, with volumes and reasons, if more than this part failed."""
-    rows = read_manifest(manifest)
-    failed = [row for row in rows if row.status != OK]
-    if len(failed) <= max_failed_fraction * len(rows):
-        return
-    shown = [f"  {' '.join(row.key)}: {row.reason}" for row in failed[:SHOWN_FAULTS]]
-    if len(failed) > SHOWN_FAULTS:
-        shown.append(f"  and {len(failed) - SHOWN_FAULTS} more, see {manifest}")
-    raise TooManyFailuresError(
-        f"{len(failed)} of {len(rows)} volumes are quarantined, more than "
-        f"imaging.max_failed_fraction = {max_failed_fraction:g} allows; mend or remove them, or "
-        "raise that limit:\n" + "\n".join(shown)
-    )

@@ -10,6 +10,7 @@ import numpy as np
 
 from survfuse.config import Config
 from survfuse.evaluation.rows import COMBINING
+from survfuse.manifest import OK, QUARANTINED
 from survfuse.reporting import (
     disclosure,
     explanations,
@@ -19,7 +20,7 @@ from survfuse.reporting import (
     wording,
 )
 from survfuse.reporting.inputs import ReportData
-from survfuse.slides.store import OK, QUARANTINED, SlideStatus
+from survfuse.slides.store import SlideStatus
 
 INPUT_NAMES = {"slides": "slides", "omics": "genes", "clinical": "clinical"}
 # Figures of every model of a long leaderboard would bury the rest of the page.

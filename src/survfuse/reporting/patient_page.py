@@ -13,6 +13,7 @@ from survfuse import __version__
 from survfuse.config import IDENTIFIER, Config
 from survfuse.errors import UserInputError
 from survfuse.evaluation.explanations import FoldExplanation
+from survfuse.manifest import OK, QUARANTINED
 from survfuse.reporting import (
     attention,
     figures,
@@ -36,7 +37,6 @@ from survfuse.reporting.inputs import (
     read_model,
     risk_group_of,
 )
-from survfuse.slides.store import OK, QUARANTINED
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,10 @@ import pandas as pd
 from survfuse.config import SlideConfig
 from survfuse.errors import RetryableError
 from survfuse.files import sha256_file
+from survfuse.manifest import OK, QUARANTINED
 from survfuse.slides.embedding import Job, SlideRow, finished, process_slide
 from survfuse.slides.faults import SlideFault
-from survfuse.slides.store import (
-    OK,
-    QUARANTINED,
-    SlideStatus,
-    check_finite,
-    read_features,
-    write_manifest,
-)
+from survfuse.slides.store import SlideStatus, check_finite, read_features, write_manifest
 
 log = logging.getLogger(__name__)
 

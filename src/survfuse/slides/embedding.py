@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from survfuse.config import SlideConfig
 from survfuse.files import sha256_json
+from survfuse.manifest import OK, QUARANTINED
 from survfuse.slides.clam import clam_paths, export_clam
 from survfuse.slides.faults import CorruptTile, NoTissue, SlideFault, TooSmall, UnreadableSlide
 from survfuse.slides.overview import write_overview
 from survfuse.slides.reader import FINE_ENOUGH, Image, LowResolution, Slide
 from survfuse.slides.store import (
-    OK,
-    QUARANTINED,
     SCHEMA,
     SlideFacts,
     SlideStatus,

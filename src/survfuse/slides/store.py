@@ -7,9 +7,8 @@ names begin with survfuse_, which other readers ignore.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from survfuse.errors import TooManyFailuresError, UserInputError
 from survfuse.files import atomic_path
+from survfuse.manifest import Manifest
 from survfuse.slides.faults import BadFeatures
 from survfuse.slides.tiles import Tiles, side_px0
 
 SCHEMA = 1
 NOMINAL_MAGNIFICATIONS = (1, 2, 5, 10, 20, 40, 60, 80)
 MPP_AT_1X = 10.0  # by convention: 20x is 0.5 micrometres per pixel
-OK, QUARANTINED = "ok", "quarantined"
-SHOWN_FAULTS = 20
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,23 @@ class SlideStatus:
     patches: str = ""
     features: str = ""
     overview: str = ""
+
+    @property
+    def key(self) -> tuple[str]:
+        """What identifies a slide."""
+        return (self.slide_id,)
+
+
+MANIFEST = Manifest(
+    SlideStatus,
+    items="slides",
+    command="process-slides",
+    remedy="process the slides again",
+    limit="slides.max_failed_fraction",
+    before_key="slide ",
+)
+write_manifest, read_manifest = MANIFEST.write, MANIFEST.read
+merge_manifests, check_failures = MANIFEST.merge, MANIFEST.check_failures
 
 
 def tree_name(target_mpp: float, tile_px: int) -> str:
@@ -215,70 +229,3 @@ def stored_side_px0(coords: h5py.Dataset) -> float:
         return float(attributes["patch_size"] * ratio)
     steps = np.diff(np.unique(coords[:, 0])) if len(coords) else np.array([])
     return float(steps.min()) if len(steps) else 0.0
-
-
-def write_manifest(path: Path, rows: Iterable[SlideStatus]) -> None:
-    """Write the status of slides, sorted by slide."""
-    columns = [field.name for field in fields(SlideStatus)]
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, columns, delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        for row in sorted(rows, key=lambda row: row.slide_id):
-            writer.writerow({name: cell(value) for name, value in asdict(row).items()})
-
-
-def cell(value: str | int | float | None) -> str:
-    """A value as text; numbers with six digits, None as the empty cell."""
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def read_manifest(path: Path) -> list[SlideStatus]:
-    """Read the status of slides; UserInputError if the file is no manifest."""
-    path = Path(path)
-    columns = [field.name for field in fields(SlideStatus)]
-    with path.open(encoding="utf-8", newline="") as handle:
-        reader = csv.DictReader(handle, delimiter="\t")
-        if reader.fieldnames != columns:
-            raise UserInputError(f"{path}: is no manifest of slides; run process-slides again")
-        return [parse_status(row) for row in reader]
-
-
-def parse_status(row: Mapping[str, str]) -> SlideStatus:
-    """The row of a manifest with its numbers as numbers."""
-    values: dict[str, Any] = dict(row)
-    values["n_tiles"] = int(row["n_tiles"])
-    for name in ("mpp", "tissue_mm2", "ink_share"):
-        values[name] = float(row[name]) if row[name] else None
-    return SlideStatus(**values)
-
-
-def merge_manifests(batches: Sequence[Path], out: Path) -> None:
-    """Join the manifests of all batches into one; UserInputError if a slide is in two."""
-    merged: dict[str, SlideStatus] = {}
-    for path in batches:
-        for row in read_manifest(path):
-            if row.slide_id in merged:
-                raise UserInputError(
-                    f"{path}: slide {row.slide_id} is already in another batch; delete the "
-                    "manifests of the batches and process the slides again"
-                )
-            merged[row.slide_id] = row
-    write_manifest(out, merged.values())
-
-
-def check_failures(manifest: Path, max_failed_fraction: float) -> None:
-    """Raise TooManyFailuresError, with slides and reasons, if more than this part failed."""
-    rows = read_manifest(manifest)
-    failed = [row for row in rows if row.status != OK]
-    if len(failed) <= max_failed_fraction * len(rows):
-        return
-    shown = [f"  {row.slide_id}: {row.reason}" for row in failed[:SHOWN_FAULTS]]
-    if len(failed) > SHOWN_FAULTS:
-        shown.append(f"  and {len(failed) - SHOWN_FAULTS} more, see {manifest}")
-    raise TooManyFailuresError(
-        f"{len(failed)} of {len(rows)} slides are quarantined, more than "
-        f"slides.max_failed_fraction = {max_failed_fraction:g} allows; mend or remove them, or "
-        "raise that limit:\n" + "\n".join(shown)
-    )
