@@ -1,8 +1,7 @@
 """Who the patients of the simulated memory clinic are, and what truly makes them convert.
 
-Times to conversion are Weibull with proportional hazards: S(t | x) =
-exp(-(t / SCALE_MONTHS)^SHAPE * exp(lp)). The log-hazard lp is a known sum of three hidden factors
-and of clinical variables:
+Times to conversion follow `course` with COURSE. The log-hazard lp is a known sum of three hidden
+factors and of clinical variables:
 
 - atrophy: volumes of the MRI follow it, together with age;
 - hypometabolism: the PET follows it; the MRI knows it only through its correlation with atrophy;
@@ -24,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from survfuse.classes import conversion_label
 from survfuse.demo.brain_missing import MECHANISMS, Mechanism, draw_pet
+from survfuse.demo.course import Course, follow_up, survival
 from survfuse.demo.truth import SITE_SHARE, SITES, stream
 from survfuse.errors import UserInputError
 
@@ -59,11 +59,8 @@ SIGNS: dict[str, tuple[tuple[float, float, float, float], float]] = {
 MRI_SIGNS = ("hippocampus_loss", "ventricle_growth", "cortical_thinning")
 CLINICAL_SIGNS = ("age", "cognition_loss")
 
-SHAPE = 1.3
-SCALE_MONTHS = 62.0
 HORIZON_MONTHS = 36.0
-ACCRUAL_MONTHS = (24.0, 84.0)  # from entry to the end of the study
-DROPOUT_MONTHS = 220.0  # mean time until a patient is lost to follow-up
+COURSE = Course(shape=1.3, scale_months=62.0, accrual_months=(24.0, 84.0), dropout_months=220.0)
 MIN_PATIENTS = 12
 
 
@@ -121,8 +118,7 @@ class BrainTruth:
 
     def survival(self, months: ArrayLike) -> Array:
         """True probability of not having converted at each of `months`: (n, len(months))."""
-        cumulative = (np.asarray(months, float) / SCALE_MONTHS) ** SHAPE
-        return np.exp(-cumulative[None, :] * np.exp(self.log_hazard())[:, None])
+        return survival(COURSE, self.log_hazard(), months)
 
     def label(self, horizon_months: float = HORIZON_MONTHS) -> NDArray[np.int64]:
         """1 converted by the horizon, 0 followed to it without, UNKNOWN if censored before."""
@@ -208,7 +204,7 @@ def draw_brain_truth(
         "has_pet": np.ones(patients, bool),
     }
     unfollowed = BrainTruth(time_months=np.zeros(patients), event=np.zeros(patients, bool), **known)
-    time_months, event = follow_up(stream(seed, "brain times"), unfollowed.log_hazard())
+    time_months, event = follow_up(COURSE, stream(seed, "brain times"), unfollowed.log_hazard())
     known["has_pet"] = draw_pet(
         stream(seed, "pet"), event & (time_months <= HORIZON_MONTHS), missing_pet_share, mechanism
     )
@@ -220,13 +216,3 @@ def draw_brain_truth(
             "another seed"
         )
     return truth
-
-
-def follow_up(rng: np.random.Generator, log_hazard: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Observed times in months, to 0.01, and whether they end in conversion; both (n,)."""
-    n = len(log_hazard)
-    conversion = SCALE_MONTHS * (rng.exponential(size=n) / np.exp(log_hazard)) ** (1 / SHAPE)
-    end_of_study = rng.uniform(*ACCRUAL_MONTHS, n)
-    censoring = np.minimum(end_of_study, rng.exponential(DROPOUT_MONTHS, n))
-    observed = np.minimum(conversion, censoring)
-    return np.maximum(observed.round(2), 0.01), conversion <= censoring

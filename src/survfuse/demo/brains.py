@@ -30,9 +30,8 @@ from survfuse.demo.brain_limits import attainable_auroc, promised_pet, promised_
 from survfuse.demo.brain_missing import Mechanism
 from survfuse.demo.brain_truth import (
     COEFFICIENTS,
+    COURSE,
     HORIZON_MONTHS,
-    SCALE_MONTHS,
-    SHAPE,
     SHARED_CORRELATION,
     BrainTruth,
     draw_brain_truth,
@@ -230,7 +229,7 @@ def truth_summary(
         "labels": {name: names.count(name) for name in LABELS.values()},
         "coefficients": COEFFICIENTS,
         "shared_correlation": SHARED_CORRELATION,
-        "weibull": {"shape": SHAPE, "scale_months": SCALE_MONTHS},
+        "weibull": {"shape": COURSE.shape, "scale_months": COURSE.scale_months},
         "regions": REGIONS,
         "auroc": attainable_auroc(truth),
         "auroc_expected": attainable_auroc(truth, expected=True),

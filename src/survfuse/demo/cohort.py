@@ -19,8 +19,7 @@ from survfuse.demo.painter import Tint
 from survfuse.demo.slide import SlideSpec, write_slide
 from survfuse.demo.truth import (
     COEFFICIENTS,
-    SCALE_MONTHS,
-    SHAPE,
+    COURSE,
     SITES,
     STAGES,
     Truth,
@@ -179,7 +178,7 @@ def truth_summary(truth: Truth, specs: list[SlideSpec]) -> dict[str, object]:
         "n_patients": len(truth.patient_id),
         "n_events": int(truth.event.sum()),
         "coefficients": COEFFICIENTS,
-        "weibull": {"shape": SHAPE, "scale_months": SCALE_MONTHS},
+        "weibull": {"shape": COURSE.shape, "scale_months": COURSE.scale_months},
         "gene_sets": {"programme": PROGRAMME_SETS, "shared": SHARED_SETS},
         "oracle": {"harrell_c": c["oracle"]},
         "harrell_c": c,

@@ -1,7 +1,7 @@
 """Who the simulated patients are, and what truly drives their survival.
 
-Times are Weibull with proportional hazards: S(t | x) = exp(-(t / SCALE_MONTHS)^SHAPE * exp(lp)),
-where lp, the log-hazard, is the sum of the five components below and has mean 0.
+Times follow `course` with COURSE; the log-hazard is the sum of the five components below and has
+mean 0.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
+from survfuse.demo.course import Course, follow_up, survival
 from survfuse.errors import UserInputError
 
 Array = NDArray[np.float64]
@@ -31,10 +32,7 @@ COEFFICIENTS = {
     "age_per_decade": 0.35,
     "stage_per_step": 0.50,
 }
-SHAPE = 1.2
-SCALE_MONTHS = 36.0
-ACCRUAL_MONTHS = (18.0, 70.0)  # from entry to the end of the study
-DROPOUT_MONTHS = 150.0  # mean time until a patient is lost to follow-up
+COURSE = Course(shape=1.2, scale_months=36.0, accrual_months=(18.0, 70.0), dropout_months=150.0)
 
 NO_SLIDE_SHARE, NO_RNA_SHARE, TWO_SLIDES_SHARE = 0.06, 0.05, 0.12
 MIN_PATIENTS = 8
@@ -89,8 +87,7 @@ class Truth:
 
     def survival(self, months: ArrayLike) -> Array:
         """True probability of being alive at each of `months`: (n, len(months))."""
-        cumulative = (np.asarray(months, float) / SCALE_MONTHS) ** SHAPE
-        return np.exp(-cumulative[None, :] * np.exp(self.log_hazard())[:, None])
+        return survival(COURSE, self.log_hazard(), months)
 
 
 def stream(seed: int, purpose: str) -> np.random.Generator:
@@ -129,23 +126,13 @@ def draw_truth(patients: int, seed: int) -> Truth:
         "has_rna": has_rna,
     }
     unfollowed = Truth(time_months=np.zeros(patients), event=np.zeros(patients, bool), **known)
-    time_months, event = follow_up(stream(seed, "times"), unfollowed.log_hazard())
+    time_months, event = follow_up(COURSE, stream(seed, "times"), unfollowed.log_hazard())
     if not (event & (time_months < time_months.max())).any():
         raise UserInputError(
             f"{patients} patients of seed {seed} have no comparable deaths: simulate more patients "
             "or another seed"
         )
     return Truth(time_months=time_months, event=event, **known)
-
-
-def follow_up(rng: np.random.Generator, log_hazard: Array) -> tuple[Array, NDArray[np.bool_]]:
-    """Observed times in months, to 0.01, and whether they end in death; both (n,)."""
-    n = len(log_hazard)
-    death = SCALE_MONTHS * (rng.exponential(size=n) / np.exp(log_hazard)) ** (1 / SHAPE)
-    end_of_study = rng.uniform(*ACCRUAL_MONTHS, n)
-    censoring = np.minimum(end_of_study, rng.exponential(DROPOUT_MONTHS, n))
-    observed = np.minimum(death, censoring)
-    return np.maximum(observed.round(2), 0.01), death <= censoring
 
 
 def draw_availability(
