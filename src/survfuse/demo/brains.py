@@ -36,15 +36,15 @@ from survfuse.demo.brain_truth import (
     BrainTruth,
     draw_brain_truth,
 )
+from survfuse.demo.sheets import cut_off, emptied, write_table
 from survfuse.demo.truth import SITES, stream
 from survfuse.errors import UserInputError
-from survfuse.files import atomic_path, write_json, write_text
+from survfuse.files import atomic_path, write_json
 
 VISIT = "bl"
 LABELS = {1: "converter", 0: "stable", -1: "unknown"}
 TRUTH_MONTHS = (12, 24, 36, 48, 60)
 MISSING_EDUCATION_SHARE, MISSING_MMSE_SHARE = 0.03, 0.03
-TRUNCATED_SHARE = 0.6  # of the bytes, in a volume whose transfer was cut off
 # Axes that a site's export runs the other way: voxels are turned, and the affine says so.
 SITE_FLIPS = dict(zip(SITES, ((), (0, 1), (), (0,)), strict=True))
 DESCRIPTION = (
@@ -134,7 +134,7 @@ def write_volumes(
         volume = drawn.mri.astype(np.int16) if item.modality == "mri" else drawn.pet
         content = nifti_bytes(*flipped(volume, drawn.affine, flips))
         if item.truncated:
-            content = content[: int(len(content) * TRUNCATED_SHARE)]
+            content = cut_off(content)
         with atomic_path(out / item.path) as path:
             path.write_bytes(content)
 
@@ -164,12 +164,6 @@ def nifti_bytes(volume: np.ndarray, affine: Array) -> bytes:
 def patients_table(truth: BrainTruth) -> pd.DataFrame:
     """The clinical sheet as text; a few values of education and MMSE are empty, at random."""
     rng = stream(truth.seed, "missing clinical values")
-    n = len(truth.patient_id)
-
-    def emptied(values: list[str], share: float) -> list[str]:
-        gone = set(rng.choice(n, max(1, round(share * n)), replace=False).tolist())
-        return ["" if row in gone else value for row, value in enumerate(values)]
-
     return pd.DataFrame(
         {
             "patient_id": truth.patient_id,
@@ -180,9 +174,9 @@ def patients_table(truth: BrainTruth) -> pd.DataFrame:
             "sex": np.where(truth.female, "female", "male"),
             "apoe4": truth.apoe4_alleles,
             "education": emptied(
-                [f"{years:.0f}" for years in truth.education_years], MISSING_EDUCATION_SHARE
+                rng, [f"{years:.0f}" for years in truth.education_years], MISSING_EDUCATION_SHARE
             ),
-            "mmse": emptied([f"{points:.0f}" for points in truth.mmse()], MISSING_MMSE_SHARE),
+            "mmse": emptied(rng, [f"{points:.0f}" for points in truth.mmse()], MISSING_MMSE_SHARE),
         }
     )
 
@@ -240,8 +234,3 @@ def truth_summary(
         },
         "truncated": [item.path for item in plan if item.truncated],
     }
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a sheet as tab-separated text."""
-    write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))

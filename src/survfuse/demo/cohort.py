@@ -16,6 +16,7 @@ import pandas as pd
 
 from survfuse.demo.genes import PROGRAMME_SETS, SHARED_SETS, expression, gene_sets_text
 from survfuse.demo.painter import Tint
+from survfuse.demo.sheets import emptied, write_table
 from survfuse.demo.slide import SlideSpec, write_slide
 from survfuse.demo.truth import (
     COEFFICIENTS,
@@ -79,21 +80,15 @@ def simulate_cohort(
 def patients_table(truth: Truth) -> pd.DataFrame:
     """The clinical sheet as text; a few ages and stages are empty, at random."""
     rng = stream(truth.seed, "missing covariates")
-    n = len(truth.patient_id)
-
-    def emptied(values: list[str], share: float) -> list[str]:
-        gone = set(rng.choice(n, max(1, round(share * n)), replace=False).tolist())
-        return ["" if row in gone else value for row, value in enumerate(values)]
-
     return pd.DataFrame(
         {
             "patient_id": truth.patient_id,
             "time": [f"{months:.2f}" for months in truth.time_months],
             "event": truth.event.astype(int),
             "site": [SITES[site] for site in truth.site],
-            "age": emptied([f"{age:.0f}" for age in truth.age_years], MISSING_AGE_SHARE),
+            "age": emptied(rng, [f"{age:.0f}" for age in truth.age_years], MISSING_AGE_SHARE),
             "sex": np.where(truth.female, "female", "male"),
-            "stage": emptied([STAGES[stage] for stage in truth.stage], MISSING_STAGE_SHARE),
+            "stage": emptied(rng, [STAGES[stage] for stage in truth.stage], MISSING_STAGE_SHARE),
         }
     )
 
@@ -190,8 +185,3 @@ def truth_summary(truth: Truth, specs: list[SlideSpec]) -> dict[str, object]:
             "pen": [spec.slide_id for spec in specs if spec.pen],
         },
     }
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a sheet as tab-separated text."""
-    write_text(path, table.to_csv(sep="\t", index=False, lineterminator="\n"))

@@ -11,6 +11,7 @@ import tifffile
 from cv2.typing import MatLike
 
 from survfuse.demo.painter import Tint, develop, expose, mark_with_pen, paint_stains
+from survfuse.demo.sheets import cut_off
 from survfuse.demo.tissue import HEIGHT_PX0, WIDTH_PX0, draw_anatomy
 from survfuse.files import atomic_path
 
@@ -18,7 +19,6 @@ MPP = 0.5
 LEVELS = 4
 TILE_PX = 256
 JPEG_QUALITY = 80
-TRUNCATED_SHARE = 0.6  # of the bytes, in a slide whose transfer was cut off
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,7 @@ def write_slide(spec: SlideSpec, directory: Path) -> None:
     with atomic_path(directory / f"{spec.slide_id}.tif") as path:
         write_pyramid(path, draw_slide(spec))
         if spec.truncated:
-            whole = path.read_bytes()
-            path.write_bytes(whole[: int(len(whole) * TRUNCATED_SHARE)])
+            path.write_bytes(cut_off(path.read_bytes()))
 
 
 def write_pyramid(path: Path, image: MatLike) -> None:
