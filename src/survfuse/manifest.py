@@ -37,6 +37,17 @@ class Status(Protocol):
 Row = TypeVar("Row", bound=Status)
 
 
+class Fault(Exception):
+    """Base of all reasons to quarantine an item; the message says what to do about it."""
+
+    code = "fault"
+
+    @property
+    def reason(self) -> str:
+        """The manifest's entry: a stable code, then the sentence for the reader."""
+        return f"{self.code}: {self}"
+
+
 @dataclass(frozen=True)
 class Manifest(Generic[Row]):
     """The manifests of one stage, and the words in which its mistakes are told."""

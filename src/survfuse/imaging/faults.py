@@ -7,16 +7,11 @@ the job. Messages name no file: names of files and folders often hold patient na
 
 from __future__ import annotations
 
+from survfuse.manifest import Fault
 
-class VolumeFault(Exception):
-    """Base of all reasons to quarantine a volume; the message says what to do about it."""
 
-    code = "fault"
-
-    @property
-    def reason(self) -> str:
-        """The manifest's entry: a stable code, then the sentence for the reader."""
-        return f"{self.code}: {self}"
+class VolumeFault(Fault):
+    """Base of all reasons to quarantine a volume."""
 
 
 class UnreadableVolume(VolumeFault):

@@ -7,16 +7,11 @@ the job, so that it can be repeated. Messages name no file: file names often hol
 
 from __future__ import annotations
 
+from survfuse.manifest import Fault
 
-class SlideFault(Exception):
-    """Base of all reasons to quarantine a slide; the message says what to do about it."""
 
-    code = "fault"
-
-    @property
-    def reason(self) -> str:
-        """The manifest's entry: a stable code, then the sentence for the reader."""
-        return f"{self.code}: {self}"
+class SlideFault(Fault):
+    """Base of all reasons to quarantine a slide."""
 
 
 class UnreadableSlide(SlideFault):
