@@ -10,8 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from evaluation_fixture import Written, make_study, write_study
 from survfuse.errors import UserInputError
-from survfuse.evaluation.availability import associations, read_availability
-from survfuse.evaluation.intervals import auroc
+from survfuse.evaluation.availability import associations, auroc, read_availability
 from survfuse.evaluation.study import Outcome
 
 STUDY = make_study(20)

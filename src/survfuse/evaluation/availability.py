@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from survfuse.errors import UserInputError
-from survfuse.evaluation.intervals import Estimate, auroc
+from survfuse.evaluation.delong import delong
+from survfuse.evaluation.intervals import Estimate
 from survfuse.evaluation.study import Outcome, Study, read_table, refuse_twice
 from survfuse.kinds import MODALITIES
 
@@ -81,3 +82,22 @@ def association(has: np.ndarray, early: np.ndarray, confidence: float) -> Estima
     if has.all() or not has.any():
         return Estimate(reason=f"{'all' if has.all() else 'none'} of the patients have it")
     return auroc(has.astype(float), early, confidence)
+
+
+def auroc(score: np.ndarray, case: np.ndarray, confidence: float) -> Estimate:
+    """AUROC of the scores (k,) for the cases (k,), tied scores counting half; DeLong's interval.
+
+    Without two of each, or where the scores separate them, there is no interval, and the reason
+    is given.
+    """
+    case = case.astype(bool)
+    cases, controls = int(case.sum()), int((~case).sum())
+    if min(cases, controls) < 2:
+        return Estimate(
+            reason=f"there are {cases} cases and {controls} controls; two of each are needed"
+        )
+    found = delong(score, case, confidence)
+    if found.low is None and found.value in (0.0, 1.0):
+        reason = "the score separates cases from controls without overlap"
+        return Estimate(found.value, reason=reason)
+    return found

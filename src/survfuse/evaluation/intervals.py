@@ -1,9 +1,8 @@
-"""Estimates with intervals: the corrected resampled t, the bootstrap over patients, DeLong's."""
+"""Estimates with intervals: the corrected resampled t and the bootstrap over patients."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -88,29 +87,4 @@ def percentile_interval(values: np.ndarray, confidence: float) -> Estimate:
             reason=f"{len(draws) - len(defined)} of {len(draws)} bootstrap resamples have no value",
         )
     low, high = np.quantile(defined, [0.5 - confidence / 2, 0.5 + confidence / 2])
-    return Estimate(value, float(low), float(high))
-
-
-def auroc(score: np.ndarray, case: np.ndarray, confidence: float) -> Estimate:
-    """Area under the ROC curve of the scores (k,) for the cases (k,), tied scores counting half.
-
-    The interval is DeLong's (Biometrics 1988;44:837): the variance of the placements of the cases
-    among the controls, and of the controls among the cases. Limits are clipped to 0 and 1. Without
-    two of each, or where the scores separate them, there is no interval, and the reason is given.
-    """
-    case = case.astype(bool)
-    cases, controls = score[case], score[~case]
-    if min(len(cases), len(controls)) < 2:
-        return Estimate(
-            reason=f"there are {len(cases)} cases and {len(controls)} controls; two of each are "
-            "needed"
-        )
-    wins = 0.5 * (1 + np.sign(cases[:, None] - controls[None, :]))
-    value = float(wins.mean())
-    variance = wins.mean(axis=1).var(ddof=1) / len(cases)
-    variance += wins.mean(axis=0).var(ddof=1) / len(controls)
-    if variance == 0:
-        return Estimate(value, reason="the score separates cases from controls without overlap")
-    margin = NormalDist().inv_cdf(0.5 + confidence / 2) * np.sqrt(variance)
-    low, high = np.clip([value - margin, value + margin], 0, 1)
     return Estimate(value, float(low), float(high))
