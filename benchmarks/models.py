@@ -7,7 +7,7 @@ models interleaved, so that a busy machine slows all alike; medians. bert: DisPr
 model of the shapes of BERT-base, random weights. scaling: prediction against the number of tiles,
 `--plot FILE` draws it. truth: C-index on simulated cohorts whose log-hazard is known. missing: what
 slides cost that are missing by outcome. null: C-index after outcomes were permuted among training
-patients. All parts take about an hour on one core.
+patients.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 Cohorts have hundreds of patients and thousands of inputs, so the model is as small as the question
 allows. Each modality becomes a few factors, linear in its inputs and held sparse; log-hazards add
 over factors, because independent causes multiply hazards; and products of factors of different
-modalities say what only a combination can tell. An absent modality adds nothing, and what it
-shares with the others is taken over by them. docs/models.md has the ablation that led here.
+modalities say what only a combination can tell. Covariates, which are few, also count by
+themselves, past the factors and their penalty. An absent modality adds nothing, and what it shares
+with the others is taken over by them. docs/models.md has the ablation that led here.
 """
 
 from __future__ import annotations
