@@ -32,6 +32,7 @@ rule all:
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/slides.smk"
 include: "workflow/rules/images.smk"
+include: "workflow/rules/synthesis.smk"
 include: "workflow/rules/omics.smk"
 include: "workflow/rules/models.smk"
 include: "workflow/rules/reports.smk"

@@ -22,6 +22,7 @@ from survfuse.commands import (
     simulate_command,
     slides_command,
     splits_command,
+    synthesise_command,
     train_command,
 )
 
@@ -118,6 +119,17 @@ def add_stage_commands(add: Adder) -> None:
     )
     command.add_argument("manifests", type=Path, nargs="+", help="tables of the batches")
     path_option(command, "--out", "table of all volumes")
+    command = add(
+        "synthesise",
+        synthesise_command,
+        "Make the MRI or PET that patients lack, by a generator fitted on one fold's pairs.",
+        "--config my_cohort.yaml --fold results/mine/splits/r0f0 "
+        "--images results/mine/images/images.tsv --out results/mine/synthesis/r0f0",
+    )
+    path_option(command, "--fold", "directory of the fold")
+    path_option(command, "--images", "table of all volumes, from merge-images")
+    path_option(command, "--out", "directory for the volumes of this fold")
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     command = add(
         "encode-omics",
         omics_command,
@@ -219,6 +231,8 @@ def file_options(command: argparse.ArgumentParser) -> None:
     path_option(command, "--clinical", "clinical.tsv (covariates, no outcomes)")
     path_option(command, "--slides", "table of all slides", required=False)
     path_option(command, "--omics", "packed gene matrix", required=False)
+    path_option(command, "--images", "table of all volumes", required=False)
+    path_option(command, "--synthesis", "directory of synthesised volumes", required=False)
 
 
 def add_schema_command(add: Adder) -> None:

@@ -8,8 +8,13 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
+from typing import TYPE_CHECKING
 
 from survfuse.errors import RetryableError, UserInputError
+
+if TYPE_CHECKING:
+    from survfuse.config import Config
+    from survfuse.training.inputs import InputPaths
 
 log = logging.getLogger("survfuse")
 
@@ -117,12 +122,35 @@ def omics_command(given: argparse.Namespace) -> None:
 
 def train_command(given: argparse.Namespace) -> None:
     from survfuse.config_file import load
-    from survfuse.training.inputs import InputPaths
     from survfuse.training.stage import train_fold
 
     stop_when_asked()
-    paths = InputPaths(given.splits, given.clinical, given.slides, given.omics)
-    train_fold(load(given.config), given.model, given.fold, paths, given.models, given.device)
+    config = load(given.config)
+    paths = input_paths(given, config)
+    train_fold(config, given.model, given.fold, paths, given.models, given.device)
+
+
+def input_paths(given: argparse.Namespace, config: Config) -> InputPaths:
+    """The files that a model may read; none of them holds a test outcome."""
+    from survfuse.training.inputs import InputPaths
+
+    return InputPaths(
+        given.splits,
+        given.clinical,
+        given.slides,
+        given.omics,
+        given.images,
+        given.synthesis,
+        config.imaging.visit,
+    )
+
+
+def synthesise_command(given: argparse.Namespace) -> None:
+    from survfuse.config_file import load
+    from survfuse.synthesis.stage import synthesise_fold
+
+    stop_when_asked()
+    synthesise_fold(load(given.config), given.fold, given.images, given.out, given.device)
 
 
 def stop_when_asked() -> None:
@@ -145,15 +173,16 @@ def stop_when_asked() -> None:
 
 def predict_command(given: argparse.Namespace) -> None:
     from survfuse.config_file import load
-    from survfuse.training.inputs import InputPaths
+    from survfuse.training.diagnose_stage import diagnose_model
     from survfuse.training.predict import predict_model
 
-    paths = InputPaths(given.splits, given.clinical, given.slides, given.omics)
-    predict_model(
-        load(given.config),
+    config = load(given.config)
+    predict = diagnose_model if config.task == "diagnosis" else predict_model
+    predict(
+        config,
         given.model,
         given.folds,
-        paths,
+        input_paths(given, config),
         given.models,
         given.out,
         given.patterns,
@@ -165,19 +194,16 @@ def predict_command(given: argparse.Namespace) -> None:
 def explain_command(given: argparse.Namespace) -> None:
     from survfuse.config_file import load
     from survfuse.training.explaining import explain_model
-    from survfuse.training.inputs import InputPaths
 
-    paths = InputPaths(given.splits, given.clinical, given.slides, given.omics)
-    explain_model(
-        load(given.config), given.model, given.folds, paths, given.models, given.out, given.device
-    )
+    config = load(given.config)
+    paths = input_paths(given, config)
+    explain_model(config, given.model, given.folds, paths, given.models, given.out, given.device)
 
 
 def inputs_command(given: argparse.Namespace) -> None:
-    from survfuse.training.inputs import InputPaths
+    from survfuse.config_file import load
 
-    paths = InputPaths(given.splits, given.clinical, given.slides, given.omics)
-    paths.write_availability(given.out)
+    input_paths(given, load(given.config)).write_availability(given.out)
 
 
 def evaluate_command(given: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from survfuse import __version__
 from survfuse.config_diagnosis import DiagnosisConfig
 from survfuse.config_imaging import ImagingConfig
 from survfuse.config_section import Section
+from survfuse.config_synthesis import SynthesisConfig
 from survfuse.files import sha256_json
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -376,6 +377,11 @@ class Config(Section):
     slides: SlideConfig = Field(default_factory=lambda: SlideConfig())
     omics: OmicsConfig = Field(default_factory=lambda: OmicsConfig())
     imaging: ImagingConfig = Field(default_factory=lambda: ImagingConfig())
+    synthesis: SynthesisConfig | None = Field(
+        None,
+        description="Volumes made for patients who lack MRI or PET, see the section of this name; "
+        "default: none are made.",
+    )
     training: TrainingConfig = Field(default_factory=lambda: TrainingConfig())
     models: list[ModelConfig] = Field(min_length=1, description="The rows of the leaderboard.")
     evaluation: EvaluationConfig = Field(default_factory=lambda: EvaluationConfig())
@@ -416,6 +422,8 @@ class Config(Section):
         names = [model.name for model in self.models]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"models: the name {twice[0]!r} is used twice")
+        if self.synthesis is not None and self.cohort.images is None:
+            raise ValueError("synthesis needs cohort.images: name your images.tsv")
         if self.cohort.patients is None:
             raise ValueError("cohort.patients is missing: name your patients.tsv, or a source")
         if isinstance(self.source, HancockSource) and self.cohort.endpoint.time_unit != "days":

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from survfuse import config, config_diagnosis, config_imaging
+from survfuse import config, config_diagnosis, config_imaging, config_synthesis
 
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Top level", config.Config),
@@ -24,6 +24,10 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("slides", config.SlideConfig),
     ("omics", config.OmicsConfig),
     ("imaging", config_imaging.ImagingConfig),
+    ("synthesis", config_synthesis.SynthesisConfig),
+    ("synthesis.unet", config_synthesis.UNetConfig),
+    ("synthesis.vqgan", config_synthesis.VQGANConfig),
+    ("synthesis.flow", config_synthesis.FlowConfig),
     ("training", config.TrainingConfig),
     ("models[]", config.ModelConfig),
     ("evaluation", config.EvaluationConfig),

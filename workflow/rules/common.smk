@@ -60,8 +60,9 @@ BATCHES = range(count_batches())
 IMAGE_BATCHES = range(count_image_batches())
 IMAGES = OUT / "images" / "images.tsv" if SETTINGS.cohort.images else []
 SLIDES = OUT / "slides" / "slides.tsv" if SETTINGS.cohort.slides else []
-EXPLAINED = explained_model(SETTINGS)
+EXPLAINED = explained_model(SETTINGS) if SETTINGS.task == "survival" else None
 OMICS = OUT / "omics" / "omics.npz" if SETTINGS.cohort.omics else []
+SYNTHESIS = OUT / "synthesis" if SETTINGS.synthesis and IMAGES else []
 
 
 def settings(*sections):
@@ -86,6 +87,12 @@ def parts_fitted(wildcards):
         part=MODELS[wildcards.model].options.get("parts", []),
         fold=[wildcards.fold] if hasattr(wildcards, "fold") else FOLDS,
     )
+
+
+def synthesised(wildcards):
+    """The volumes that were synthesised for a fold, or for all of them."""
+    folds = [wildcards.fold] if hasattr(wildcards, "fold") else FOLDS
+    return expand(SYNTHESIS / "{fold}" / "synthetic.tsv", fold=folds) if SYNTHESIS else []
 
 
 wildcard_constraints:

@@ -13,6 +13,8 @@ rule train:
         clinical=OUT / "cohort" / "clinical.tsv",
         slides=SLIDES,
         omics=OMICS,
+        images=IMAGES,
+        synthesised=synthesised,
         parts=parts_fitted,
     output:
         OUT / "models" / "{model}" / "{fold}" / "model.safetensors",
@@ -34,10 +36,13 @@ rule train:
         fold=lambda wildcards, input: Path(input.fold).parent,
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
+        images=optional("--images", IMAGES),
+        synthesis=optional("--synthesis", SYNTHESIS),
         device=device,
     shell:
         "survfuse train --config {params.config:q} --model {wildcards.model} --fold {params.fold:q}"
         " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
+        " {params.images} {params.synthesis}"
         " --models {params.results:q}/models --device {params.device} --log {log:q}"
 
 
@@ -50,6 +55,8 @@ rule predict:
         clinical=OUT / "cohort" / "clinical.tsv",
         slides=SLIDES,
         omics=OMICS,
+        images=IMAGES,
+        synthesised=synthesised,
         parts=parts_fitted,
     output:
         table=OUT / "predictions" / "{model}.tsv",
@@ -70,10 +77,13 @@ rule predict:
         folds=lambda wildcards, input: [str(Path(ids).parent) for ids in input.test_ids],
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
+        images=optional("--images", IMAGES),
+        synthesis=optional("--synthesis", SYNTHESIS),
         device=device,
     shell:
         "survfuse predict --config {params.config:q} --model {wildcards.model} --folds {params.folds:q}"
         " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
+        " {params.images} {params.synthesis}"
         " --models {params.results:q}/models --out {output.table:q} --patterns {output.patterns:q}"
         " --attention {output.attention:q}"
         " --device {params.device} --log {log:q}"
@@ -88,6 +98,8 @@ rule explain:
         clinical=OUT / "cohort" / "clinical.tsv",
         slides=SLIDES,
         omics=OMICS,
+        images=IMAGES,
+        synthesised=synthesised,
     output:
         OUT / "predictions" / "{model}.explain.h5",
     log:
@@ -105,10 +117,13 @@ rule explain:
         folds=lambda wildcards, input: [str(Path(ids).parent) for ids in input.test_ids],
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
+        images=optional("--images", IMAGES),
+        synthesis=optional("--synthesis", SYNTHESIS),
         device=device,
     shell:
         "survfuse explain --config {params.config:q} --model {wildcards.model} --folds {params.folds:q}"
         " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
+        " {params.images} {params.synthesis}"
         " --models {params.results:q}/models --out {output:q} --device {params.device} --log {log:q}"
 
 
@@ -119,6 +134,7 @@ rule list_inputs:
         clinical=OUT / "cohort" / "clinical.tsv",
         slides=SLIDES,
         omics=OMICS,
+        images=IMAGES,
     output:
         OUT / "predictions" / "availability.tsv",
     log:
@@ -132,6 +148,7 @@ rule list_inputs:
         config=CONFIG,
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
+        images=optional("--images", IMAGES),
     shell:
         "survfuse list-inputs --config {params.config:q} --splits {input.splits:q}"
-        " --clinical {input.clinical:q} {params.slides} {params.omics} --out {output:q} --log {log:q}"
+        " --clinical {input.clinical:q} {params.slides} {params.omics} {params.images} --out {output:q} --log {log:q}"

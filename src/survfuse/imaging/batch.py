@@ -110,7 +110,8 @@ def finished(visit: Visit, common: str, out: Path) -> tuple[Visit, list[VolumeSt
 def fingerprint_of_settings(config: ImagingConfig) -> str:
     """Hash of what the results of all volumes depend on."""
     named = (config.template, config.template_mask, config.reference_region)
-    settings = config.model_dump(mode="json", exclude={"batch_size", "max_failed_fraction"})
+    unread = {"batch_size", "max_failed_fraction", "visit"}
+    settings = config.model_dump(mode="json", exclude=unread)
     return sha256_json([SCHEMA, settings, [content(path) for path in named if path]])
 
 

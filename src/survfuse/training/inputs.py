@@ -16,11 +16,11 @@ import pandas as pd
 from survfuse.config_imaging import IMAGES
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, sha256_file, sha256_json
+from survfuse.imaging.choice import chosen_tensors
 from survfuse.imaging.synthetic import synthetic_paths
 from survfuse.kinds import MODALITIES
 from survfuse.omics.matrix import OmicsMatrix, read_matrix
 from survfuse.slides.store import read_features, read_manifest
-from survfuse.training.volumes import volume_paths
 
 SYNTHETIC = "synthetic_"
 VOLUMES = (*IMAGES, *(f"{SYNTHETIC}{image}" for image in IMAGES))
@@ -166,7 +166,7 @@ class InputPaths:
             clinical=frame.set_index("patient_id"),
             bags=load_bags(self.slides) if self.slides else {},
             omics=read_matrix(self.omics) if self.omics else None,
-            volumes=volume_paths(self.images, self.visit) if self.images else {},
+            volumes=chosen_tensors(self.images, self.visit) if self.images else {},
         )
 
     def write_availability(self, out: Path) -> None:

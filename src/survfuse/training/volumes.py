@@ -1,4 +1,4 @@
-"""Prepared brain volumes as training reads them: which file is a patient's, voxels, measures."""
+"""Prepared brain volumes as training reads them: voxels, and regional measures."""
 
 from __future__ import annotations
 
@@ -9,38 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from survfuse.config_imaging import IMAGES
 from survfuse.errors import UserInputError
-from survfuse.imaging.store import OK, VolumeStatus, read_manifest, read_tensor
+from survfuse.imaging.store import read_tensor
 
 BLOCKS = (3, 4, 3)  # regions of the grid that are measured: right, front, top
 DARK = -0.5  # in MRI scaled to -1..1, cerebrospinal fluid lies below
 
 Paths = Mapping[str, Path]  # tensor by patient
-
-
-def volume_paths(manifest: Path, visit: str | None = None) -> dict[str, dict[str, Path]]:
-    """The usable MRI and PET of every patient, by "mri" and "pet" and then by patient.
-
-    They are of `visit`, or of the patient's first visit in alphabetical order. Where a visit has
-    several kinds of MRI or PET, the first in the order of `config_imaging` counts.
-    """
-    usable = [row for row in read_manifest(manifest) if row.status == OK]
-    first: dict[str, str] = {}
-    for row in usable:
-        first[row.patient_id] = min(row.visit, first.get(row.patient_id, row.visit))
-    chosen = [row for row in usable if row.visit == (visit or first[row.patient_id])]
-    return {
-        image: {patient: manifest.parent / path for patient, path in best(chosen, kinds).items()}
-        for image, kinds in IMAGES.items()
-    }
-
-
-def best(rows: list[VolumeStatus], kinds: tuple[str, ...]) -> dict[str, str]:
-    """The tensor of each patient's first of `kinds`."""
-    mine = [row for row in rows if row.modality in kinds]
-    ordered = sorted(mine, key=lambda row: kinds.index(row.modality), reverse=True)
-    return {row.patient_id: row.tensor for row in ordered}
 
 
 def shape_of(paths: Paths) -> tuple[int, int, int]:

@@ -1,0 +1,1 @@
+"""Synthesis of a brain volume that a patient lacks, fitted within each outer fold."""
