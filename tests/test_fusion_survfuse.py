@@ -82,6 +82,11 @@ def test_sparsity_is_the_l1_norm_and_only_in_training(model: SurvFuse) -> None:
     torch.testing.assert_close(losses["sparsity"], 0.03 * GAIN * norm)
 
 
+def test_four_times_the_patients_halve_the_penalty() -> None:
+    few, many = (build("survfuse", replace(SHAPES, patients=n)) for n in (256, 1024))
+    assert few.sparsity == 0.03 and many.sparsity == 0.015
+
+
 def test_without_interactions_contributions_add_up() -> None:
     torch.manual_seed(0)
     model = build("survfuse", SHAPES, {"interactions": False, "factors": 1}).eval()

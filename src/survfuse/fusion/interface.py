@@ -156,7 +156,7 @@ class Shapes:
     slides_dim: width of a tile embedding. group_widths: genes per group, in packed order.
     clinical_dim: width of the encoded covariates. n_bins: time bins, the last one open, or 1
     for a single log-hazard ratio (Cox), or the classes of a diagnosis. volume_shape: voxels of an
-    MRI or PET, right, front, top.
+    MRI or PET, right, front, top. patients: that are trained on, for penalties that fall with it.
     """
 
     slides_dim: int | None
@@ -164,6 +164,7 @@ class Shapes:
     clinical_dim: int | None
     n_bins: int
     volume_shape: tuple[int, int, int] | None = None
+    patients: int = 256
 
     def dim(self, modality: str) -> int:
         """Width of one token. Raises ValueError when the data lack the modality."""

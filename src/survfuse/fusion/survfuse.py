@@ -10,6 +10,7 @@ with the others is taken over by them. docs/models.md has the ablation that led 
 
 from __future__ import annotations
 
+import math
 from itertools import combinations, permutations
 
 import torch
@@ -27,6 +28,8 @@ GAIN = 10.0
 BETWEEN_PATIENTS = 0.5
 # Thousands of single genes would drown the means of their groups; they may move a tenth as fast.
 SINGLE_GENES = 0.1
+# Noise in a mean falls with the square root of patients, and so does the penalty against it.
+REFERENCE_PATIENTS = 256
 START = 0.02  # of the weights, so that factors differ from each other
 
 
@@ -34,8 +37,8 @@ class SurvFuse(FusionModel):
     """Any subset of slides, genes and covariates -> hazards.
 
     factors: per modality. concepts: soft kinds of tiles whose shares are read beside the mean tile.
-    sparsity: weight of the L1 norm of the factors. dropout: of inputs. interactions: whether
-    products of factors count. Raises ValueError for data that lack a modality.
+    sparsity: weight of the L1 norm of the factors at 256 training patients. dropout: of inputs.
+    interactions: whether products of factors count. Raises ValueError for data that lack a modality.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class SurvFuse(FusionModel):
         interactions: bool = True,
     ) -> None:
         super().__init__()
-        self.sparsity = sparsity
+        self.sparsity = sparsity * math.sqrt(REFERENCE_PATIENTS / shapes.patients)
         self.widths = shapes.group_widths
         sizes = {
             "slides": shapes.dim("slides") + concepts,

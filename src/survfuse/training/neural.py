@@ -123,7 +123,7 @@ def prepare(
         settings,
         part.seed(settings.seed),
     )
-    shapes = source.shapes(len(outcomes.marginal))
+    shapes = replace(source.shapes(len(outcomes.marginal)), patients=int(fitting.sum()))
     encoder = scalers.clinical.to_json() if scalers.clinical else None
     described = {
         "modalities": list(modalities),
