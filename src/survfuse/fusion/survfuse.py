@@ -38,7 +38,7 @@ class SurvFuse(FusionModel):
 
     factors: per modality. concepts: soft kinds of tiles whose shares are read beside the mean tile.
     sparsity: weight of the L1 norm of the factors at 256 training patients. dropout: of inputs.
-    interactions: whether products of factors count. Raises ValueError for data that lack a modality.
+    interactions: whether products of factors count. Raises ValueError where a modality is lacking.
     """
 
     def __init__(
