@@ -16,11 +16,11 @@ import numpy as np
 from survfuse.errors import UserInputError
 from survfuse.evaluation.delong import delong
 from survfuse.evaluation.intervals import Estimate
-from survfuse.evaluation.study import Outcome, Study, read_table, refuse_twice
+from survfuse.evaluation.study import Divided, Outcome, read_table, refuse_twice
 from survfuse.kinds import MODALITIES
 
 
-def read_availability(path: Path, study: Study) -> dict[str, np.ndarray]:
+def read_availability(path: Path, study: Divided) -> dict[str, np.ndarray]:
     """Which patients have each modality: (n,) bool in the order of the study.
 
     The table has patient_id and a column of 0 and 1 for each modality. Raises UserInputError for

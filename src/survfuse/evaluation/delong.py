@@ -182,21 +182,35 @@ def macro_auroc(
     patient: np.ndarray | None = None,
     fold: np.ndarray | None = None,
 ) -> tuple[Estimate, list[Estimate]]:
-    """Mean over K classes of the AUROC of a class against all others, and each class's own.
+    """Mean over K classes of the AUROC of a class against all others, and each class's own."""
+    try:
+        mean, ours = macro_influence(probability, label, patient, fold)
+    except NotEstimableError as error:
+        reason = Estimate(reason=str(error))
+        return reason, [reason] * probability.shape[1]
+    return interval(mean, confidence), [interval(one, confidence) for one in ours]
+
+
+def macro_influence(
+    probability: np.ndarray,
+    label: np.ndarray,
+    patient: np.ndarray | None = None,
+    fold: np.ndarray | None = None,
+) -> tuple[Influence, list[Influence]]:
+    """The mean AUROC over classes and each class's own, with the influence of every patient.
 
     `probability` (n, K), `label` (n,) in 0..K-1. The classes share patients, so their AUROCs vary
     together; the influences add up to that. Hand and Till's M averages over pairs of classes
-    instead and is another number.
+    instead and is another number. Raises NotEstimableError naming the class.
     """
     ours = []
     for number in range(probability.shape[1]):
         try:
             ours.append(auroc_influence(probability[:, number], label == number, patient, fold))
         except NotEstimableError as error:
-            reason = Estimate(reason=f"class {number}: {error}")
-            return reason, [reason] * probability.shape[1]
+            raise NotEstimableError(f"class {number}: {error}") from None
     mean = Influence(
         float(np.mean([one.value for one in ours])),
         np.mean([one.influence for one in ours], axis=0),
     )
-    return interval(mean, confidence), [interval(one, confidence) for one in ours]
+    return mean, ours

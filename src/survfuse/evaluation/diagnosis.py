@@ -18,10 +18,12 @@ from survfuse.classes import UNKNOWN
 from survfuse.errors import UserInputError
 from survfuse.evaluation.delong import (
     Difference,
+    Influence,
     auroc_influence,
     delong,
     macro_auroc,
-    paired_delong,
+    macro_influence,
+    tested,
     unpaired_delong,
 )
 from survfuse.evaluation.intervals import Estimate
@@ -197,9 +199,10 @@ def between_pet(known: Diagnosis, confidence: float) -> Difference:
 def compare_diagnoses(
     model: Diagnosis, reference: Diagnosis, confidence: float = 0.95
 ) -> dict[str, Any]:
-    """Paired differences model - reference of AUROC and Brier score, two classes, the same rows.
+    """Paired differences model - reference of AUROC and Brier score on the same rows.
 
-    Raises UserInputError where the rows differ, as a comparison on different patients is none.
+    With more than two classes the AUROC is the mean over classes. Raises UserInputError where the
+    rows differ, as a comparison on different patients is none.
     """
     for name in ("patient", "label", "fold"):
         if not np.array_equal(getattr(model, name), getattr(reference, name)):
@@ -207,18 +210,39 @@ def compare_diagnoses(
                 f"two models cannot be compared: {name} differs between their predictions; "
                 "evaluate both on the same rows, in the same order"
             )
-    if model.probability.shape[1] != 2 or reference.probability.shape[1] != 2:
-        raise UserInputError("models are compared on diagnoses of two classes only")
+    if model.probability.shape != reference.probability.shape:
+        raise UserInputError("two models cannot be compared: they know different classes")
     ours, theirs = model.known(), reference.known()
-    case, patient = ours.label == 1, ours.clusters()
-    first, second = ours.probability[:, 1], theirs.probability[:, 1]
-    terms = (first - case) ** 2 - (second - case) ** 2
-    auroc = paired_delong(first, second, case, confidence, patient, ours.fold)
+    terms = squared_error(ours) - squared_error(theirs)
+    try:
+        first, second = discrimination(ours), discrimination(theirs)
+        apart = Influence(first.value - second.value, first.influence - second.influence)
+        auroc = tested(apart, confidence)
+    except NotEstimableError as error:
+        auroc = Difference(Estimate(reason=str(error)), None)
     return {
         "n": len(ours),
         "auroc": difference_json(auroc),
-        "brier": mean_with_interval(terms, confidence, patient).as_json(),
+        "brier": mean_with_interval(terms, confidence, ours.clusters()).as_json(),
     }
+
+
+def discrimination(known: Diagnosis) -> Influence:
+    """The AUROC of rows with known labels, the mean over classes where there are more than two.
+
+    Raises NotEstimableError where it cannot be computed.
+    """
+    about = (known.clusters(), known.fold)
+    if known.probability.shape[1] == 2:
+        return auroc_influence(known.probability[:, 1], known.label == 1, *about)
+    return macro_influence(known.probability, known.label, *about)[0]
+
+
+def squared_error(known: Diagnosis) -> np.ndarray:
+    """Squared error of every row (n,), summed over classes; of two classes that of one."""
+    truth = np.eye(known.probability.shape[1])[known.label]
+    squared: np.ndarray = ((known.probability - truth) ** 2).sum(axis=1)
+    return squared / 2 if known.probability.shape[1] == 2 else squared
 
 
 def difference_json(difference: Difference) -> dict[str, Any]:

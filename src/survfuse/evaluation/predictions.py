@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from survfuse.errors import UserInputError
-from survfuse.evaluation.study import Study, read_table, refuse_twice, to_numbers
+from survfuse.evaluation.study import Divided, read_table, refuse_twice, to_numbers
 from survfuse.files import atomic_path
 
 KEYS = ["patient_id", "repeat", "fold"]
@@ -109,7 +109,7 @@ def months_of(column: str) -> float:
     return float(column.rpartition("_")[2])
 
 
-def match_study(frame: pd.DataFrame, study: Study, path: Path) -> pd.DataFrame:
+def match_study(frame: pd.DataFrame, study: Divided, path: Path) -> pd.DataFrame:
     """The rows in the order repeat, then patient of the study: shape (repeats * n, columns).
 
     Raises UserInputError as `match_folds` does, or if a patient is missing: paired comparisons need
@@ -125,7 +125,7 @@ def match_study(frame: pd.DataFrame, study: Study, path: Path) -> pd.DataFrame:
     return matched.sort_values(["repeat", "row"]).drop(columns="row")
 
 
-def match_folds(frame: pd.DataFrame, study: Study, path: Path) -> pd.DataFrame:
+def match_folds(frame: pd.DataFrame, study: Divided, path: Path) -> pd.DataFrame:
     """The table with a column `row`, the place of the patient in the study.
 
     Raises UserInputError if a patient is unknown, or was predicted in another repeat or fold than

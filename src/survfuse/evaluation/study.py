@@ -46,12 +46,10 @@ class Fold:
     test: np.ndarray
 
 
-@dataclass(frozen=True)
-class Study:
-    """All patients of the cohort, in the order that every array of predictions follows."""
+class Divided:
+    """Patients divided into folds, once per repeat; what studies of any outcome share."""
 
     patient_ids: tuple[str, ...]
-    outcome: Outcome
     folds: tuple[Fold, ...]
 
     @property
@@ -68,6 +66,15 @@ class Study:
         return float(np.mean([len(fold.test) / len(fold.train) for fold in self.folds]))
 
 
+@dataclass(frozen=True)
+class Study(Divided):
+    """All patients of the cohort, in the order that every array of predictions follows."""
+
+    patient_ids: tuple[str, ...]
+    outcome: Outcome
+    folds: tuple[Fold, ...]
+
+
 def read_study(outcomes: Path, splits: Path) -> Study:
     """Read outcomes.tsv (patient_id, time_months, event) and splits.tsv (patient_id, repeat, fold).
 
@@ -82,7 +89,22 @@ def read_study(outcomes: Path, splits: Path) -> Study:
             f"{outcomes}: row {bad[0] + 2}: event must be 0 or 1; write the file again with "
             "check-cohort"
         )
-    row_of = {patient: row for row, patient in enumerate(table["patient_id"])}
+    folds = read_folds(splits, tuple(table["patient_id"]), outcomes)
+    outcome = Outcome(table["time_months"].to_numpy(), table["event"].to_numpy())
+    if not all(outcome.event[fold.train].any() for fold in folds):
+        raise UserInputError(
+            f"{outcomes}: a training part has no event, so nothing can be learnt or scored; check "
+            "the endpoint, or use fewer folds"
+        )
+    return Study(tuple(table["patient_id"]), outcome, folds)
+
+
+def read_folds(splits: Path, patient_ids: tuple[str, ...], outcomes: Path) -> tuple[Fold, ...]:
+    """The folds of splits.tsv, as rows of `patient_ids`, which come from the file `outcomes`.
+
+    Raises UserInputError unless every repeat lists exactly these patients, in two folds or more.
+    """
+    row_of = {patient: row for row, patient in enumerate(patient_ids)}
     assigned = read_table(splits, {"repeat": int, "fold": int})
     refuse_twice(assigned, ["patient_id", "repeat"], splits)
     folds: list[Fold] = []
@@ -104,13 +126,7 @@ def read_study(outcomes: Path, splits: Path) -> Study:
             )
     if any(len(fold.train) == 0 for fold in folds):
         raise UserInputError(f"{splits}: a repeat needs at least two folds; make the splits again")
-    outcome = Outcome(table["time_months"].to_numpy(), table["event"].to_numpy())
-    if not all(outcome.event[fold.train].any() for fold in folds):
-        raise UserInputError(
-            f"{outcomes}: a training part has no event, so nothing can be learnt or scored; check "
-            "the endpoint, or use fewer folds"
-        )
-    return Study(tuple(table["patient_id"]), outcome, tuple(folds))
+    return tuple(folds)
 
 
 def read_table(path: Path, numbers: dict[str, type]) -> pd.DataFrame:

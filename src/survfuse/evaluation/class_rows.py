@@ -1,0 +1,115 @@
+"""The rows of a leaderboard of diagnoses: their roles, predictions and order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from survfuse.config import EvaluationConfig, ModelConfig
+from survfuse.errors import UserInputError
+from survfuse.evaluation.diagnosis import Diagnosis
+from survfuse.evaluation.labelled import LabelledStudy, read_diagnoses, read_shown
+from survfuse.evaluation.rows import ORDER, role_of
+from survfuse.evaluation.study import read_table, refuse_twice
+from survfuse.kinds import label_of, reads_of
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """A leaderboard row before it is scored: one Diagnosis per repeat."""
+
+    config: ModelConfig
+    label: str
+    role: str
+    modalities: list[str]
+    repeats: list[Diagnosis]
+    shown: Mapping[str, Diagnosis] = field(default_factory=dict)  # by pattern, first repeat
+
+    @property
+    def model(self) -> str:
+        return self.config.name
+
+    @property
+    def first(self) -> Diagnosis:
+        """The predictions of the first repeat, every patient once."""
+        return self.repeats[0]
+
+    def heading(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "kind": self.config.kind,
+            "label": self.label,
+            "role": self.role,
+            "modalities": self.modalities,
+        }
+
+
+def class_role(model: ModelConfig, models: Sequence[ModelConfig]) -> str:
+    """What a row is there for: as `rows.role_of`, but any model of the clinical table is clinical.
+
+    A model other than a network that reads nothing but the table is what the others must beat.
+    """
+    role = role_of(model, models)
+    return "clinical" if role == "unimodal" and is_clinical(model, models) else role
+
+
+def is_clinical(model: ModelConfig, models: Sequence[ModelConfig]) -> bool:
+    """Whether a row reads the clinical table and nothing else."""
+    return tuple(reads_of(model, models)) == ("clinical",)
+
+
+def require_class_rows(models: Sequence[ModelConfig], config: EvaluationConfig) -> None:
+    """Raise UserInputError if the leaderboard lacks the row that makes the others readable."""
+    roles = {class_role(model, models) for model in models}
+    if "clinical" not in roles:
+        raise UserInputError(
+            "models: the leaderboard of a diagnosis needs a row that reads the clinical table "
+            "alone; add {name: logistic, kind: logistic}"
+        )
+    names = [model.name for model in models]
+    if config.reference not in names:
+        raise UserInputError(
+            f"evaluation.reference: there is no row {config.reference!r}; name one of "
+            f"{', '.join(names)}"
+        )
+    if "oracle" in names:
+        raise UserInputError("models: the name 'oracle' is taken by the simulated truth; rename it")
+
+
+def read_class_row(
+    model: ModelConfig, models: Sequence[ModelConfig], folder: Path, study: LabelledStudy
+) -> ClassRow:
+    """A model with its predictions, and those where it is shown less, checked with the splits."""
+    path, patterns = folder / f"{model.name}.tsv", folder / f"{model.name}.patterns.tsv"
+    if not path.is_file():
+        raise UserInputError(f"{path}: there are no predictions of this row; run predict first")
+    return ClassRow(
+        config=model,
+        label=label_of(model),
+        role=class_role(model, models),
+        modalities=list(reads_of(model, models)),
+        repeats=read_diagnoses(path, study),
+        shown=read_shown(patterns, study) if patterns.is_file() else {},
+    )
+
+
+def read_true_risk(truth: Path, study: LabelledStudy) -> np.ndarray:
+    """The log-hazards (n,) that a cohort was simulated with: the best that a model could know."""
+    table = read_table(truth, {"log_hazard": float})
+    refuse_twice(table, ["patient_id"], truth)
+    known = table.set_index("patient_id")["log_hazard"]
+    if absent := [patient for patient in study.patient_ids if patient not in known.index]:
+        raise UserInputError(
+            f"{truth}: patient {absent[0]} of the cohort is not listed; simulate the cohort again"
+        )
+    return known.loc[list(study.patient_ids)].to_numpy(dtype=float)
+
+
+def class_place(scored: Mapping[str, Any]) -> tuple[int, float, str]:
+    """Sort key: site, clinical, models by falling AUROC, controls, oracle."""
+    value = scored["discrimination"]["value"]
+    return ORDER.get(scored["role"], 2), 1.0 if value is None else -value, scored["model"]

@@ -1,0 +1,74 @@
+"""The file of coarse maps of what in a volume moved a diagnosis, and the one place that knows it.
+
+Layout of `<model>.saliency.h5`: `/<patient_id>/<modality>` (i, j, k) float32, at least one block
+per axis, with axes as in the prepared volume, each block covering an equal part of it. The value
+is by how much the probability of class 1 falls when that block is hidden: above 0 the block speaks
+for class 1, below 0 against it. The attribute `method` of the file says how it was computed. Only
+real volumes are mapped, never synthetic ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from survfuse.errors import UserInputError
+from survfuse.files import atomic_path
+from survfuse.kinds import MODALITIES
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """The maps of one patient by modality, each (i, j, k), and how they were computed."""
+
+    maps: dict[str, np.ndarray]
+    method: str
+
+
+def write_saliency(
+    path: str | Path, patients: Mapping[str, Mapping[str, np.ndarray]], method: str
+) -> None:
+    """Write the maps of all patients, atomically. Raises UserInputError for what is no map."""
+    for patient, maps in patients.items():
+        for modality, values in maps.items():
+            check_map(values, f"{path}: patient {patient}, {modality}")
+            if modality not in MODALITIES:
+                raise UserInputError(f"{path}: {modality!r} is no modality; correct the model")
+    with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+        file.attrs["method"] = method
+        for patient, maps in patients.items():
+            group = file.create_group(patient)
+            for modality, values in maps.items():
+                group[modality] = np.asarray(values, dtype=np.float32)
+
+
+def read_saliency(path: str | Path, patient_id: str) -> Saliency | None:
+    """The maps of one patient, None if there are none.
+
+    Raises UserInputError if the file is not readable or a map is none.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            if patient_id not in file:
+                return None
+            maps = {str(name): np.asarray(data[()]) for name, data in file[patient_id].items()}
+            method = str(file.attrs["method"])
+    except (OSError, KeyError, TypeError, AttributeError) as error:
+        raise UserInputError(
+            f"{path}: no file of saliency maps ({error}); predict again"
+        ) from None
+    for modality, values in maps.items():
+        check_map(values, f"{path}: patient {patient_id}, {modality}")
+    return Saliency(maps, method)
+
+
+def check_map(values: np.ndarray, where: str) -> None:
+    """Raise UserInputError unless it is a three-dimensional map of finite numbers."""
+    if np.ndim(values) != 3 or 0 in np.shape(values) or not np.isfinite(values).all():
+        raise UserInputError(
+            f"{where}: a map needs three axes and finite numbers; correct the model that wrote it"
+        )
