@@ -30,7 +30,8 @@ from survfuse.files import sha256_file, write_json
 from survfuse.imaging import store
 from survfuse.imaging.intensity import by_percentiles
 from survfuse.imaging.pictures import write_alignment, write_planes
-from survfuse.imaging.store import OK, QUARANTINED, VolumeStatus
+from survfuse.imaging.store import VolumeStatus
+from survfuse.manifest import OK, QUARANTINED
 
 DRAWN = Grid((48, 64, 48), 3.2)
 VISIT = "bl"
@@ -131,6 +132,9 @@ def write_clinic(out: Path, patients: int = 120, seed: int = 3, volumes: bool = 
     for name in MODELS:
         write_model(out / "predictions", name, truth, splits, has_pet)
     write_synthesis(out / "synthesis", splits, ids, has_pet, rng)
+    if volumes:
+        for key in ("without", "quarantined"):
+            write_synthetic(out / "synthesis", truth, splits, shown[key])
     maps = {
         shown[key]: {"mri": bump(rng), **({"pet": bump(rng)} if key == "with" else {})}
         for key in ("with", "without")
@@ -328,6 +332,21 @@ def write_synthesis(
             out / f"r0f{fold}" / "synthesis.json",
             {"schema": 1, "repeat": 0, "fold": fold, "directions": {"pet": told}},
         )
+
+
+def write_synthetic(out: Path, truth: BrainTruth, splits: pd.DataFrame, patient: str) -> None:
+    """The best synthetic PET of a patient who lacks a real one, in the folder of the fold."""
+    number = truth.patient_id.tolist().index(patient)
+    drawn = draw_volumes(truth, number, DRAWN)
+    folder = out / f"r0f{splits['fold'].iloc[number]}"
+    path = Path("volumes") / f"{patient}_pet.safetensors"
+    made = prepared(drawn.synthesisable_pet, drawn.mask)
+    store.write_tensor(folder / path, made, drawn.mask, drawn.affine, "float16")
+    listed = folder / "synthetic.tsv"
+    rows = [(patient, "pet", str(path))]
+    if listed.is_file():
+        rows += pd.read_csv(listed, sep="\t").itertuples(index=False, name=None)
+    write_table(pd.DataFrame(rows, columns=["patient_id", "modality", "tensor"]), listed)
 
 
 def cohort_summary(

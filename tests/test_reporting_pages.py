@@ -20,13 +20,13 @@ from survfuse.errors import UserInputError
 from survfuse.evaluation.leaderboard import evaluate
 from survfuse.evaluation.patterns import write_patterns
 from survfuse.files import read_json
-from survfuse.reporting.cohort_page import cohort_context, describe_row, reason_in_words
+from survfuse.reporting.cohort_page import cohort_context, describe_row
 from survfuse.reporting.images import TILE_BYTES
 from survfuse.reporting.inputs import read_report_data
 from survfuse.reporting.patient_page import patient_context, read_page_model
 from survfuse.reporting.render import TEMPLATES, render
 from survfuse.reporting.stage import write_cohort_report, write_patient_report, write_reports
-from survfuse.reporting.wording import lint
+from survfuse.reporting.wording import lint, reason_in_words
 
 PATIENTS = ("P001", "P003", "P004", "P005")
 ATTACK = "<script>alert('x')</script>"

@@ -19,7 +19,8 @@ from survfuse.reporting import (
     provenance,
     wording,
 )
-from survfuse.reporting.inputs import ReportData
+from survfuse.reporting.imaging_section import imaging_context
+from survfuse.reporting.inputs import ReportData, RunData
 from survfuse.slides.store import SlideStatus
 
 INPUT_NAMES = {"slides": "slides", "omics": "genes", "clinical": "clinical"}
@@ -75,6 +76,7 @@ def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
         "observed": {h: observed_risk(data, h) for h in evaluation["horizons_months"]},
         "slides": slide_counts(data.slides),
         "quarantine": quarantine_rows(data.slides),
+        "imaging": imaging_context(config, data),
         "sites": disclosure.site_rows(data.cohort["sites"], config.report.min_cell),
         "fold_sizes": fold_sizes(data),
         "members": config.training.members,
@@ -126,14 +128,14 @@ def describe_row(patients: Mapping[str, int], row: Mapping[str, Any]) -> str:
     return inputs
 
 
-def page_ids(config: Config, data: ReportData) -> list[str]:
+def page_ids(config: Config, data: RunData) -> list[str]:
     """The patients that get a page, as configured."""
     if config.report.patients == "all":
         return list(data.study.patient_ids)
     return list(config.report.patients)
 
 
-def page_label(config: Config, data: ReportData) -> str:
+def page_label(config: Config, data: RunData) -> str:
     """Name on the pages of the model that patient pages show."""
     model = findings.page_model(config, data.evaluation)
     row = findings.row_of(data.evaluation, model)
@@ -213,20 +215,11 @@ def quarantine_rows(slides: Sequence[SlideStatus]) -> list[dict[str, str]]:
         {
             "slide_id": slide.slide_id,
             "patient_id": slide.patient_id,
-            "reason": reason_in_words(slide.reason),
+            "reason": wording.reason_in_words(slide.reason),
         }
         for slide in slides
         if slide.status == QUARANTINED
     ]
-
-
-def reason_in_words(reason: str) -> str:
-    """A manifest's reason without its leading code and without paths of files."""
-    code, separator, sentence = reason.partition(": ")
-    words = (
-        sentence if separator and code.replace("_", "").isalpha() and " " not in code else reason
-    )
-    return wording.without_paths(words) or "no reason was recorded"
 
 
 def grid_text(grid_months: list[float]) -> str:
@@ -239,7 +232,7 @@ def grid_text(grid_months: list[float]) -> str:
     return f"from {grid_months[0]:g} to {grid_months[-1]:g} months"
 
 
-def fold_sizes(data: ReportData) -> str:
+def fold_sizes(data: RunData) -> str:
     """How many patients a test fold has: "16" or "15 to 17"."""
     sizes = [len(fold.test) for fold in data.study.folds]
     return f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"

@@ -20,7 +20,13 @@ PARTS = (
     ("For checking, not for use", ("control", "oracle")),
 )
 # What each modality is called in sentences.
-MODALITIES = {"slides": "slides", "omics": "gene expression", "clinical": "clinical data"}
+MODALITIES = {
+    "slides": "slides",
+    "omics": "gene expression",
+    "clinical": "clinical data",
+    "mri": "MRI",
+    "pet": "PET",
+}
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,10 @@ class Verdict:
     unknown: list[Row]  # no comparison could be made
 
 
-def verdict(evaluation: Mapping[str, Any]) -> Verdict:
-    """Sort the combining models by the interval of their difference in C from the reference."""
+def verdict(evaluation: Mapping[str, Any], metric: str = "harrell_c") -> Verdict:
+    """Sort the combining models by the interval of their difference from the reference."""
     found = Verdict([], [], [], [])
-    differences = comparisons(evaluation)
+    differences = comparisons(evaluation, metric)
     for row in evaluation["rows"]:
         if row["role"] not in COMBINING or row["model"] == evaluation["reference"]:
             continue
@@ -52,12 +58,14 @@ def verdict(evaluation: Mapping[str, Any]) -> Verdict:
     return found
 
 
-def comparisons(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Difference in Harrell's C from the reference, by model."""
+def comparisons(
+    evaluation: Mapping[str, Any], metric: str = "harrell_c"
+) -> dict[str, Mapping[str, Any]]:
+    """Difference in a metric from the reference, by model."""
     return {
         entry["model"]: entry
         for entry in evaluation["comparisons"]
-        if entry["metric"] == "harrell_c" and entry["reference"] == evaluation["reference"]
+        if entry["metric"] == metric and entry["reference"] == evaluation["reference"]
     }
 
 
@@ -66,9 +74,13 @@ def row_of(evaluation: Mapping[str, Any], model: str) -> Row | None:
     return next((row for row in evaluation["rows"] if row["model"] == model), None)
 
 
-def parts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows under the headings of PARTS, each in the order of the leaderboard."""
-    divided = [(heading, [row for row in rows if row["role"] in roles]) for heading, roles in PARTS]
+def parts(
+    rows: Sequence[Row], headings: Sequence[tuple[str, Sequence[str]]] = PARTS
+) -> list[tuple[str, list[Row]]]:
+    """The rows under their headings, each in the order of the leaderboard."""
+    divided = [
+        (heading, [row for row in rows if row["role"] in roles]) for heading, roles in headings
+    ]
     return [(heading, found) for heading, found in divided if found]
 
 
@@ -115,14 +127,16 @@ def metric(row: Row | None, name: str, horizon: float | None = None) -> Any:
     return value
 
 
-def suspicious(evaluation: Mapping[str, Any], role: str) -> list[Row]:
+def suspicious(
+    evaluation: Mapping[str, Any], role: str, metric_name: str = "harrell_c"
+) -> list[Row]:
     """Rows of a role that rank patients better than chance (the interval lies above 0.5).
 
     For the control, trained on permuted outcomes, this means a leak; for the site alone, that a
     part of every model's C may only be the site.
     """
     rows = [row for row in evaluation["rows"] if row["role"] == role]
-    return [row for row in rows if ((metric(row, "harrell_c") or {}).get("low") or 0) > 0.5]
+    return [row for row in rows if ((metric(row, metric_name) or {}).get("low") or 0) > 0.5]
 
 
 def page_model(config: Config, evaluation: Mapping[str, Any]) -> str:
@@ -161,11 +175,11 @@ class Axis:
         return [tick / 10 for tick in range(first, last + 1, step)]
 
 
-def forest_axis(rows: Iterable[Row]) -> Axis:
+def forest_axis(rows: Iterable[Row], name: str = "harrell_c") -> Axis:
     """An axis that holds all intervals and folds, 0.4 to 0.8 at least, in whole tenths."""
     values: list[float | None] = [0.4, 0.8]
     for row in rows:
-        found = metric(row, "harrell_c") or {}
+        found = metric(row, name) or {}
         values += [found.get(key) for key in ("value", "low", "high")] + found.get("per_fold", [])
     return axis_over(values)
 

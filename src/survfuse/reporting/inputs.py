@@ -20,8 +20,10 @@ from survfuse.errors import UserInputError
 from survfuse.evaluation.explanations import FoldExplanation, read_explanations
 from survfuse.evaluation.predictions import months_of, read_predictions
 from survfuse.evaluation.risk_groups import GROUPS, assign_groups
-from survfuse.evaluation.study import Study, read_study
+from survfuse.evaluation.study import Divided, Study, read_study
 from survfuse.files import read_json
+from survfuse.imaging.store import VolumeStatus
+from survfuse.imaging.store import read_manifest as read_volumes
 from survfuse.omics.matrix import read_matrix
 from survfuse.slides.store import SlideStatus, read_manifest
 from survfuse.training import attention
@@ -40,6 +42,8 @@ class ReportInputs:
     slide_sheet: Path | None = None  # where the slide files are, for pictures of single tiles
     slides_manifest: Path | None = None
     omics: Path | None = None
+    images_manifest: Path | None = None
+    synthesis: Path | None = None  # directory of the fold folders of the synthesis stage
     fits: tuple[Path, ...] = ()  # fit.json of every model and fold, for the provenance
 
     @classmethod
@@ -59,23 +63,33 @@ class ReportInputs:
             slide_sheet=if_there(output / "cohort" / "slides.tsv"),
             slides_manifest=if_there(output / "slides" / "slides.tsv"),
             omics=if_there(output / "omics" / "omics.npz"),
+            images_manifest=if_there(output / "images" / "images.tsv"),
+            synthesis=output / "synthesis" if (output / "synthesis").is_dir() else None,
             fits=tuple(sorted(output.glob("models/*/*/fit.json"))),
         )
 
 
 @dataclass(frozen=True)
-class ReportData:
-    """What all pages share. Tables keep the text of their files; missing is an empty string."""
+class RunData:
+    """What pages of any task share. Tables keep the text of their files; missing is empty."""
 
     cohort: dict[str, Any]
     evaluation: dict[str, Any]
     clinical: pd.DataFrame  # index patient_id
-    study: Study  # outcomes, and who was tested in which fold
+    study: Divided  # outcomes, and who was tested in which fold
+    volumes: tuple[VolumeStatus, ...]  # the manifest of brain volumes; empty without
+    fits: tuple[dict[str, Any], ...]
+    inputs: ReportInputs
+
+
+@dataclass(frozen=True)
+class ReportData(RunData):
+    """What the pages of a survival run share."""
+
+    study: Study
     slide_sheet: pd.DataFrame | None  # slide_id, patient_id, path, mpp, features
     slides: tuple[SlideStatus, ...]  # the manifest; empty without slides
     genes_measured: dict[str, int]  # only patients with expression data
-    fits: tuple[dict[str, Any], ...]
-    inputs: ReportInputs
 
 
 @dataclass(frozen=True)
@@ -101,21 +115,29 @@ def read_report_data(inputs: ReportInputs) -> ReportData:
     Raises UserInputError if a file is absent or not readable, or if the evaluation was made on
     other splits than the ones given.
     """
+    run = read_run(inputs, read_study(inputs.outcomes, inputs.splits))
+    return ReportData(
+        **vars(run),
+        slide_sheet=read_slides(inputs.slide_sheet) if inputs.slide_sheet else None,
+        slides=tuple(read_manifest(inputs.slides_manifest)) if inputs.slides_manifest else (),
+        genes_measured=count_measured(inputs.omics) if inputs.omics else {},
+    )
+
+
+def read_run(inputs: ReportInputs, study: Divided) -> RunData:
+    """Read what pages of any task share; raises UserInputError as `read_report_data` does."""
     evaluation = read_object(inputs.evaluation_json)
-    study = read_study(inputs.outcomes, inputs.splits)
     if evaluation.get("splits_sha256") != splits_hash(inputs.splits):
         raise UserInputError(
             f"{inputs.evaluation_json}: made from other splits than {inputs.splits}; "
             "run the evaluation again before the report"
         )
-    return ReportData(
+    return RunData(
         cohort=read_object(inputs.cohort_json),
         evaluation=evaluation,
         clinical=read_clinical(inputs.clinical).set_index("patient_id"),
         study=study,
-        slide_sheet=read_slides(inputs.slide_sheet) if inputs.slide_sheet else None,
-        slides=tuple(read_manifest(inputs.slides_manifest)) if inputs.slides_manifest else (),
-        genes_measured=count_measured(inputs.omics) if inputs.omics else {},
+        volumes=tuple(read_volumes(inputs.images_manifest)) if inputs.images_manifest else (),
         fits=tuple(read_object(path) for path in inputs.fits),
         inputs=inputs,
     )

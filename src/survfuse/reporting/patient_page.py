@@ -23,14 +23,11 @@ from survfuse.reporting import (
     provenance,
     wording,
 )
-from survfuse.reporting.cohort_page import (
-    common_context,
-    observed_risk,
-    reason_in_words,
-)
+from survfuse.reporting.cohort_page import common_context, observed_risk
 from survfuse.reporting.inputs import (
     Prediction,
     ReportData,
+    RunData,
     prediction_of,
     read_attention,
     read_explained,
@@ -154,7 +151,7 @@ def patient_context(
     }
 
 
-def check_patient(data: ReportData, patient_id: str) -> None:
+def check_patient(data: RunData, patient_id: str) -> None:
     """Raise UserInputError unless the id is a plain identifier of the cohort."""
     if not re.fullmatch(IDENTIFIER, patient_id):
         raise UserInputError(
@@ -187,7 +184,7 @@ def slide_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
     own = [slide for slide in data.slides if slide.patient_id == patient_id]
     usable = [slide for slide in own if slide.status == OK]
     aside = [
-        f"{slide.slide_id} quarantined: {reason_in_words(slide.reason)}"
+        f"{slide.slide_id} quarantined: {wording.reason_in_words(slide.reason)}"
         for slide in own
         if slide.status == QUARANTINED
     ]
@@ -214,7 +211,7 @@ def gene_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
     return Chip("Gene expression", "present", [f"{measured:,} of {most:,} measurements"], used)
 
 
-def clinical_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
+def clinical_chip(data: RunData, patient_id: str, used: bool) -> Chip:
     """Clinical covariates: how many are known."""
     names = [covariate["name"] for covariate in data.cohort["covariates"]]
     known = [name for name in names if data.clinical.at[patient_id, name] != ""]
@@ -222,7 +219,7 @@ def clinical_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
     return Chip("Clinical", state, [f"{len(known)} of {len(names)} covariates known"], used)
 
 
-def covariate_rows(data: ReportData, patient_id: str) -> list[dict[str, str]]:
+def covariate_rows(data: RunData, patient_id: str) -> list[dict[str, str]]:
     """The patient's covariates beside their distribution in the cohort."""
     return [
         {

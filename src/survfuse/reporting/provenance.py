@@ -5,10 +5,10 @@ from __future__ import annotations
 from survfuse import __version__
 from survfuse.config import Config
 from survfuse.errors import UserInputError
-from survfuse.reporting.inputs import ReportData
+from survfuse.reporting.inputs import RunData
 
 
-def facts(config: Config, data: ReportData) -> list[tuple[str, str]]:
+def facts(config: Config, data: RunData) -> list[tuple[str, str]]:
     """Name and value of everything needed to repeat the run."""
     known = [
         ("Run", config.name),
@@ -31,7 +31,7 @@ def configuration_hash(config: Config) -> str:
     return config.settings_hash(*type(config).model_fields)
 
 
-def software(data: ReportData) -> list[tuple[str, str]]:
+def software(data: RunData) -> list[tuple[str, str]]:
     """Versions recorded when the models were fitted; several if they differ between fits."""
     found: dict[str, set[str]] = {}
     for fit in data.fits:
@@ -45,7 +45,7 @@ def software(data: ReportData) -> list[tuple[str, str]]:
     ]
 
 
-def check_same_splits(config: Config, data: ReportData) -> None:
+def check_same_splits(config: Config, data: RunData) -> None:
     """Raise UserInputError if a configured model was fitted on other splits than evaluated."""
     expected = data.evaluation["splits_sha256"]
     configured = {model.name for model in config.models}
@@ -58,7 +58,7 @@ def check_same_splits(config: Config, data: ReportData) -> None:
             )
 
 
-def weights_hashes(data: ReportData, model: str, folds: tuple[tuple[int, int], ...]) -> list[str]:
+def weights_hashes(data: RunData, model: str, folds: tuple[tuple[int, int], ...]) -> list[str]:
     """Short hashes of the weights that predicted a patient, one per repeat."""
     by_fold = {
         (fit.get("repeat"), fit.get("fold")): fit["weights_sha256"][:12]

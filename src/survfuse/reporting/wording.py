@@ -58,9 +58,18 @@ def without_paths(text: str) -> str:
     return re.sub(r"(?<![\w<])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":;,]+){2,}", "(file)", text)
 
 
+def reason_in_words(reason: str) -> str:
+    """A manifest's reason without its leading code and without paths of files."""
+    code, separator, sentence = reason.partition(": ")
+    words = (
+        sentence if separator and code.replace("_", "").isalpha() and " " not in code else reason
+    )
+    return without_paths(words) or "no reason was recorded"
+
+
 FORBIDDEN = {
     r"\bwill\b": "promises a future",
-    r"\baccura(te|tely|cy)\b": "claims accuracy",
+    r"(?<!balanced )\baccura(te|tely|cy)\b": "claims accuracy",
     r"\bprove[sdn]?\b": "claims proof",
     r"(?<!\bnot )(?<!\bany )(?<!\ball )(?<!\bother )\bcause[sd]?\b": "claims a cause",
 }

@@ -1,0 +1,147 @@
+"""The section on brain volumes of a cohort report: how preparation went, with pictures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from survfuse.config import Config
+from survfuse.imaging.store import VolumeStatus
+from survfuse.manifest import OK, QUARANTINED
+from survfuse.reporting import volumes, wording
+from survfuse.reporting.findings import MODALITIES
+from survfuse.reporting.inputs import RunData
+
+MOST_PICTURES = 2  # of each modality and sort
+PLANES_PX, ALIGNMENT_PX = 560, 640
+MASKS = {
+    "given": "supplied with the sheet",
+    "outline": "found by the outline of the volume",
+    "search": "found by search",
+    "visit": "taken from the MRI of the visit",
+    "head": "not found: the whole head was taken",
+}
+
+
+def imaging_context(config: Config, data: RunData) -> dict[str, Any] | None:
+    """What the section prints; None for a cohort without brain volumes."""
+    if not data.volumes:
+        return None
+    return {
+        "modalities": modality_rows(data.volumes, config.report.min_cell),
+        "quarantine": quarantined_rows(data.volumes),
+        "total": len(data.volumes),
+        "aside": sum(volume.status == QUARANTINED for volume in data.volumes),
+        "planes": pictures(config, data, "picture"),
+        "alignments": pictures(config, data, "alignment"),
+        "most": MOST_PICTURES,
+        "template": config.imaging.template is not None,
+        "strip": config.imaging.strip,
+        "min_dice": config.imaging.min_dice,
+    }
+
+
+def modality_rows(statuses: Sequence[VolumeStatus], least: int) -> list[dict[str, Any]]:
+    """A row per modality: volumes, those set aside, how masks were found, brain and overlap."""
+    rows = []
+    for modality in dict.fromkeys(volume.modality for volume in statuses):
+        mine = [volume for volume in statuses if volume.modality == modality]
+        usable = [volume for volume in mine if volume.status == OK]
+        found = Counter(volume.mask_by for volume in usable)
+        rows.append(
+            {
+                "modality": modality_name(modality),
+                "volumes": len(mine),
+                "patients": len({volume.patient_id for volume in usable}),
+                "aside": len(mine) - len(usable),
+                "masks": wording.listed(
+                    [
+                        f"{MASKS.get(name, name)}: {n if n >= least else f'fewer than {least}'}"
+                        for name, n in found.most_common()
+                    ]
+                ),
+                "brain_ml": middle([volume.mask_ml for volume in usable], least),
+                "dice": middle([volume.dice for volume in usable], least),
+                "gain": middle([gain_of(volume) for volume in usable], least),
+            }
+        )
+    return rows
+
+
+def modality_name(modality: str) -> str:
+    """How pages call a modality of the image sheet."""
+    return MODALITIES.get(modality, modality.upper() if len(modality) < 4 else modality)
+
+
+def gain_of(volume: VolumeStatus) -> float | None:
+    """By how much registration raised the similarity with its target; None where there was none."""
+    if volume.similarity is None or volume.similarity_before is None:
+        return None
+    return volume.similarity - volume.similarity_before
+
+
+def middle(values: Sequence[float | None], least: int) -> tuple[float, float, float] | None:
+    """Smallest, median and largest of the known values; None of fewer than `least`."""
+    known = sorted(value for value in values if value is not None)
+    if len(known) < least:
+        return None
+    half = len(known) // 2
+    median = known[half] if len(known) % 2 else (known[half - 1] + known[half]) / 2
+    return known[0], median, known[-1]
+
+
+def quarantined_rows(statuses: Sequence[VolumeStatus]) -> list[dict[str, str]]:
+    """Volumes that were set aside with the reason in words."""
+    return [
+        {
+            "patient_id": volume.patient_id,
+            "visit": volume.visit,
+            "modality": modality_name(volume.modality),
+            "reason": wording.reason_in_words(volume.reason),
+        }
+        for volume in statuses
+        if volume.status == QUARANTINED
+    ]
+
+
+def pictures(config: Config, data: RunData, kind: str) -> list[dict[str, str]]:
+    """The pictures to look at first: those of the volumes that preparation fitted least well."""
+    if data.inputs.images_manifest is None:
+        return []
+    folder = data.inputs.images_manifest.parent
+    shown = [
+        volume
+        for volume in data.volumes
+        if getattr(volume, kind) and volumes.may_be_shown(config, volume)
+    ]
+    found: list[dict[str, str]] = []
+    taken: Counter[str] = Counter()
+    for volume in sorted(shown, key=lambda volume: (doubt(volume), volume.key)):
+        if taken[volume.modality] == MOST_PICTURES:
+            continue
+        width = PLANES_PX if kind == "picture" else ALIGNMENT_PX
+        uri = volumes.picture_file(folder / getattr(volume, kind), width)
+        if uri is None:
+            continue
+        taken[volume.modality] += 1
+        found.append({"uri": uri, "patient_id": volume.patient_id, "visit": volume.visit,
+                      "modality": modality_name(volume.modality), "told": told(volume)})  # fmt: skip
+    return sorted(found, key=lambda picture: picture["modality"])
+
+
+def doubt(volume: VolumeStatus) -> float:
+    """Sort key, the least certain first: by the overlap, else by what registration gained."""
+    gain = gain_of(volume)
+    if volume.dice is not None:
+        return volume.dice
+    return gain if gain is not None else 1.0
+
+
+def told(volume: VolumeStatus) -> str:
+    """The numbers beside a picture."""
+    gain = gain_of(volume)
+    said = [f"overlap {volume.dice:.2f}"] if volume.dice is not None else []
+    if gain is not None:
+        said.append(f"similarity {volume.similarity_before:.2f} before, {volume.similarity:.2f} after")
+    return "; ".join(said)
