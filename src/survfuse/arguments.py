@@ -13,6 +13,7 @@ from survfuse.commands import (
     images_command,
     import_command,
     inputs_command,
+    map_volumes_command,
     merge_command,
     merge_images_command,
     omics_command,
@@ -181,6 +182,18 @@ def add_model_commands(add: Adder) -> None:
     input_options(command)
     path_option(command, "--out", "file of explanations")
     command = add(
+        "map-volumes",
+        map_volumes_command,
+        "Say what in the volumes moved the diagnoses of a network, for patients with a page.",
+        "--config my_clinic.yaml --model itcfn --folds results/mine/splits/r0f* "
+        "--splits results/mine/splits/splits.tsv --clinical results/mine/cohort/clinical.tsv "
+        "--images results/mine/images/images.tsv --models results/mine/models "
+        "--out results/mine/predictions/itcfn.saliency.h5",
+    )
+    command.add_argument("--folds", type=Path, nargs="+", required=True, help="fold directories")
+    input_options(command)
+    path_option(command, "--out", "file of maps")
+    command = add(
         "list-inputs",
         inputs_command,
         "List who has which modality, after bad slides were set aside.",
@@ -204,6 +217,7 @@ def add_model_commands(add: Adder) -> None:
     path_option(command, "--truth", "truth.tsv of a simulated cohort", required=False)
     path_option(command, "--availability", "table of who has which modality", required=False)
     path_option(command, "--explained", "explanations of one model", required=False)
+    path_option(command, "--synthesis", "directory of synthesised volumes", required=False)
     path_option(command, "--tidy", "also write all predictions as one long table", required=False)
     path_option(command, "--out", "file to write")
     command = add(

@@ -200,6 +200,15 @@ def explain_command(given: argparse.Namespace) -> None:
     explain_model(config, given.model, given.folds, paths, given.models, given.out, given.device)
 
 
+def map_volumes_command(given: argparse.Namespace) -> None:
+    from survfuse.config_file import load
+    from survfuse.training.saliency import map_volumes
+
+    config = load(given.config)
+    paths = input_paths(given, config)
+    map_volumes(config, given.model, given.folds, paths, given.models, given.out, given.device)
+
+
 def inputs_command(given: argparse.Namespace) -> None:
     from survfuse.config_file import load
 
@@ -212,6 +221,20 @@ def evaluate_command(given: argparse.Namespace) -> None:
     from survfuse.evaluation.predictions import write_tidy
 
     config = load(given.config)
+    if config.task == "diagnosis":
+        from survfuse.evaluation.diagnosis_board import evaluate_diagnoses
+
+        evaluate_diagnoses(
+            config,
+            given.outcomes,
+            given.splits,
+            given.predictions,
+            given.out,
+            given.truth,
+            given.availability,
+            given.synthesis,
+        )
+        return
     tables = {model.name: given.predictions / f"{model.name}.tsv" for model in config.models}
     if given.tidy:
         write_tidy(tables, given.tidy)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from survfuse.config import Config, ModelConfig
+from survfuse.config_imaging import IMAGES
 from survfuse.errors import UserInputError
 from survfuse.fusion.dispro_label import label as dispro_label
 from survfuse.fusion.registry import MODELS
@@ -113,3 +114,10 @@ def explained_model(config: Config) -> ModelConfig | None:
         if network and (named or (len(kind_of(model).reads) > 1 and not model.permute_outcomes)):
             return model
     return None
+
+
+def mapped_model(config: Config) -> ModelConfig | None:
+    """The network of the patient pages, if it makes diagnoses and reads volumes."""
+    model = explained_model(config) if config.task == "diagnosis" else None
+    reads = kind_of(model).reads if model else ()
+    return model if any(image in reads for image in IMAGES) else None

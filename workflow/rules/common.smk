@@ -7,7 +7,7 @@ from pathlib import Path
 
 from survfuse.config_file import load
 from survfuse.errors import UserInputError
-from survfuse.kinds import explained_model
+from survfuse.kinds import explained_model, mapped_model
 
 
 def load_settings(files):
@@ -61,6 +61,7 @@ IMAGE_BATCHES = range(count_image_batches())
 IMAGES = OUT / "images" / "images.tsv" if SETTINGS.cohort.images else []
 SLIDES = OUT / "slides" / "slides.tsv" if SETTINGS.cohort.slides else []
 EXPLAINED = explained_model(SETTINGS) if SETTINGS.task == "survival" else None
+MAPPED = mapped_model(SETTINGS)
 OMICS = OUT / "omics" / "omics.npz" if SETTINGS.cohort.omics else []
 SYNTHESIS = OUT / "synthesis" if SETTINGS.synthesis and IMAGES else []
 
@@ -92,7 +93,16 @@ def parts_fitted(wildcards):
 def synthesised(wildcards):
     """The volumes that were synthesised for a fold, or for all of them."""
     folds = [wildcards.fold] if hasattr(wildcards, "fold") else FOLDS
-    return expand(SYNTHESIS / "{fold}" / "synthetic.tsv", fold=folds) if SYNTHESIS else []
+    return (
+        expand(SYNTHESIS / "{fold}" / "synthetic.tsv", fold=folds) if SYNTHESIS else []
+    )
+
+
+def measured_synthesis():
+    """How well volumes were synthesised, of every fold."""
+    return (
+        expand(SYNTHESIS / "{fold}" / "synthesis.json", fold=FOLDS) if SYNTHESIS else []
+    )
 
 
 wildcard_constraints:

@@ -127,6 +127,44 @@ rule explain:
         " --models {params.results:q}/models --out {output:q} --device {params.device} --log {log:q}"
 
 
+rule map_volumes:
+    """What in the volumes moved the diagnoses of the patients who get a page."""
+    input:
+        fitted=expand(OUT / "models" / "{{model}}" / "{fold}" / "fit.json", fold=FOLDS),
+        test_ids=expand(OUT / "splits" / "{fold}" / "test_ids.tsv", fold=FOLDS),
+        splits=OUT / "splits" / "splits.tsv",
+        clinical=OUT / "cohort" / "clinical.tsv",
+        slides=SLIDES,
+        omics=OMICS,
+        images=IMAGES,
+        synthesised=synthesised,
+    output:
+        OUT / "predictions" / "{model}.saliency.h5",
+    log:
+        OUT / "logs" / "map_volumes" / "{model}.log",
+    benchmark:
+        OUT / "benchmarks" / "map_volumes" / "{model}.tsv"
+    threads: SETTINGS.training.threads
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        config=CONFIG,
+        results=OUT,
+        settings=settings("training", "report"),
+        folds=lambda wildcards, input: [str(Path(ids).parent) for ids in input.test_ids],
+        slides=optional("--slides", SLIDES),
+        omics=optional("--omics", OMICS),
+        images=optional("--images", IMAGES),
+        synthesis=optional("--synthesis", SYNTHESIS),
+        device=device,
+    shell:
+        "survfuse map-volumes --config {params.config:q} --model {wildcards.model} --folds {params.folds:q}"
+        " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
+        " {params.images} {params.synthesis}"
+        " --models {params.results:q}/models --out {output:q} --device {params.device} --log {log:q}"
+
+
 rule list_inputs:
     """Who has which modality, after bad slides were set aside."""
     input:

@@ -2,10 +2,13 @@
 
 TRUTH = (
     OUT / "sheets" / "truth.tsv"
-    if SETTINGS.source and SETTINGS.source.kind == "simulate"
+    if SETTINGS.source and SETTINGS.source.kind in ("simulate", "simulate_clinic")
     else []
 )
 EXPLANATIONS = OUT / "predictions" / f"{EXPLAINED.name}.explain.h5" if EXPLAINED else []
+
+MAPS = OUT / "predictions" / f"{MAPPED.name}.saliency.h5" if MAPPED else []
+TIDY = [] if SETTINGS.task == "diagnosis" else OUT / "evaluation" / "predictions.tsv"
 
 
 rule evaluate:
@@ -17,10 +20,11 @@ rule evaluate:
         patterns=expand(OUT / "predictions" / "{model}.patterns.tsv", model=MODELS),
         availability=OUT / "predictions" / "availability.tsv",
         explained=EXPLANATIONS,
+        synthesised=measured_synthesis(),
         truth=TRUTH,
     output:
         scores=OUT / "evaluation" / "evaluation.json",
-        tidy=OUT / "evaluation" / "predictions.tsv",
+        tidy=TIDY,
     log:
         OUT / "logs" / "evaluate.log",
     benchmark:
@@ -34,11 +38,13 @@ rule evaluate:
         settings=settings("evaluation", "models"),
         truth=optional("--truth", TRUTH),
         explained=optional("--explained", EXPLANATIONS),
+        synthesis=optional("--synthesis", SYNTHESIS),
+        tidy=optional("--tidy", TIDY),
     shell:
         "survfuse evaluate --config {params.config:q} --outcomes {input.outcomes:q}"
         " --splits {input.splits:q} --predictions {params.results:q}/predictions {params.truth}"
-        " --availability {input.availability:q} {params.explained}"
-        " --out {output.scores:q} --tidy {output.tidy:q} --log {log:q}"
+        " --availability {input.availability:q} {params.explained} {params.synthesis}"
+        " --out {output.scores:q} {params.tidy} --log {log:q}"
 
 
 rule report:
@@ -48,6 +54,7 @@ rule report:
         OUT / "cohort" / "cohort.json",
         expand(OUT / "predictions" / "{model}.attention.h5", model=MODELS),
         EXPLANATIONS,
+        MAPS,
         SLIDES,
         IMAGES,
         OMICS,

@@ -1,0 +1,139 @@
+"""What in a volume moved a diagnosis: integrated gradients, summed over blocks of the grid.
+
+Sundararajan et al., Axiomatic Attribution for Deep Networks, ICML 2017. The path runs from the
+mean volume of the patients whom the model was fitted on to the patient's own, so that the map says
+what differs from an average brain and how much that moved the probability.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from survfuse.cohort.splits import read_test_ids
+from survfuse.config import Config
+from survfuse.config_imaging import IMAGES
+from survfuse.errors import UserInputError
+from survfuse.evaluation.saliency import write_saliency
+from survfuse.fusion.interface import Batch, FusionModel
+from survfuse.kinds import kind_of
+from survfuse.training.attribution import frozen
+from survfuse.training.engine import choose_device
+from survfuse.training.ensemble import Ensemble, ensemble
+from survfuse.training.inputs import CohortInputs, InputPaths
+from survfuse.training.part import fold_of
+from survfuse.training.predict import Fitted, find_model, read_matching
+from survfuse.training.volumes import read_voxels
+
+log = logging.getLogger(__name__)
+
+Voxels = NDArray[np.float32]
+Map = NDArray[np.float64]
+
+STEPS = 8  # points of Gauss-Legendre quadrature along the path
+BLOCK = 4  # voxels along each axis; finer maps are noise
+METHOD = (
+    f"integrated gradients of the probability from the mean training brain to the patient's, "
+    f"summed over blocks of {BLOCK}x{BLOCK}x{BLOCK} voxels, mean over the ensemble"
+)
+
+
+def map_volumes(
+    config: Config,
+    name: str,
+    fold_directories: Sequence[Path],
+    paths: InputPaths,
+    models_directory: Path,
+    out: Path,
+    device: str = "auto",
+) -> None:
+    """Write maps of the volumes of patients who get a page, by the model that has not seen them.
+
+    Of the first repeat. Raises UserInputError for a row that is no network or reads no volumes.
+    """
+    model = find_model(config, name)
+    images = [image for image in kind_of(model).reads if image in IMAGES]
+    if kind_of(model).family != "network" or not images:
+        raise UserInputError(f"models.{name}: {model.kind} is no network that reads volumes")
+    cohort, chosen = paths.load(), choose_device(device)
+    maps: dict[str, dict[str, Map]] = {}
+    for directory in fold_directories:
+        if fold_of(directory)[0]:
+            continue
+        tested = read_test_ids(directory / "test_ids.tsv")
+        shown = [who for who in tested if on_a_page(config, who)]
+        if not shown:
+            continue
+        inputs = paths.for_fold(cohort, directory.name)
+        fitted = read_matching(name, Fitted(config, models_directory, directory.name, device))
+        team = ensemble(fitted, model, inputs, shown, config.training, chosen)
+        means = {image: mean_volume(inputs, image, tested, team) for image in images}
+        for row, patient in enumerate(shown):
+            maps[patient] = maps_of(team, row, means)
+        log.info("%s: volumes of %d patients mapped", directory.name, len(shown))
+    write_saliency(out, maps, METHOD)
+
+
+def on_a_page(config: Config, patient_id: str) -> bool:
+    """Whether the patient gets a page."""
+    return config.report.patients == "all" or patient_id in config.report.patients
+
+
+def mean_volume(
+    inputs: CohortInputs, image: str, tested: Sequence[str], team: Ensemble
+) -> Voxels | None:
+    """Mean (V,) over everybody but the tested patients; None where nobody has any."""
+    shape, kept = team.source.volume_shape, set(tested)
+    files = [path for who, path in inputs.volumes.get(image, {}).items() if who not in kept]
+    if shape is None or not files:
+        return None
+    total = np.zeros(int(np.prod(shape)))
+    for path in files:
+        total += read_voxels(path, shape)
+    return (total / len(files)).astype(np.float32)
+
+
+def maps_of(team: Ensemble, row: int, means: dict[str, Voxels | None]) -> dict[str, Map]:
+    """The maps (i, j, k) of the real volumes of one patient, by modality."""
+    shape, batch = team.source.volume_shape, team.source.batch([row]).to(team.device)
+    found = {}
+    for image, mean in means.items():
+        if shape is None or mean is None or not bool(batch.has(image)[0]):
+            continue
+        start = torch.from_numpy(mean).to(team.device)[None, None]
+        total = sum(
+            gradient_along(team.network(member), batch, image, start)
+            for member in range(team.members)
+        )
+        moved = torch.as_tensor(total) / team.members * (batch.tokens[image] - start)
+        found[image] = over_blocks(moved.reshape(shape).double().cpu().numpy())
+    return found
+
+
+def gradient_along(network: FusionModel, batch: Batch, image: str, start: Tensor) -> Tensor:
+    """Mean gradient (1, 1, V) of the probability of class 1 along the path from `start`."""
+    points, weights = np.polynomial.legendre.leggauss(STEPS)
+    total = torch.zeros_like(start)
+    with frozen(network), torch.enable_grad():
+        for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+            place = start + float(point) * (batch.tokens[image] - start)
+            place = place.detach().requires_grad_(True)
+            moved = replace(batch, tokens={**batch.tokens, image: place})
+            probability = network(moved).logits.softmax(dim=1)[0, 1]
+            (gradient,) = torch.autograd.grad(probability, place)
+            total += float(weight) * gradient
+    return total
+
+
+def over_blocks(values: Map) -> Map:
+    """Sums (i, j, k) over blocks of BLOCK voxels a side, the last ones of an axis smaller."""
+    for axis, side in enumerate(values.shape):
+        values = np.add.reduceat(values, np.arange(0, side, BLOCK), axis=axis)
+    return values
