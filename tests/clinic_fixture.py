@@ -311,7 +311,9 @@ def write_synthesis(
               "copied_source": (0.42, 12.0, 0.41, 0.22)}  # fmt: skip
     names = ("masked_mae", "masked_psnr", "masked_ssim", "regional_correlation")
     for fold in range(5):
-        tested = [p for p, f, h in zip(ids, splits["fold"], has_pet, strict=True) if f == fold and h]
+        tested = [
+            p for p, f, h in zip(ids, splits["fold"], has_pet, strict=True) if f == fold and h
+        ]
         test = {
             "n": len(tested),
             "measures": {

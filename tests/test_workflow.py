@@ -176,12 +176,8 @@ def test_packages_import_downwards_only() -> None:
         "fusion": set(),
         "evaluation": set(),
         "demo": set(),
-<<<<<<< HEAD
         "training": {"cohort", "slides", "omics", "imaging", "fusion", "evaluation"},
         "synthesis": {"cohort", "imaging", "training"},
-=======
-        "training": {"cohort", "slides", "omics", "fusion", "evaluation"},
->>>>>>> 68ba7bb (Report diagnoses: a cohort page, patient pages of a memory clinic, and brain volumes)
         "reporting": {"cohort", "slides", "omics", "imaging", "evaluation", "training"},
     }
     source = ROOT / "src/survfuse"

@@ -1,0 +1,251 @@
+"""Diagnoses: volumes as inputs, rows of all families, thresholds, and what nobody may see."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from survfuse.config import Config, ModelConfig
+from survfuse.errors import UserInputError
+from survfuse.training.checkpoint import write_fitted
+from survfuse.training.diagnose import diagnose_fold, fit_diagnosis
+from survfuse.training.inputs import CohortInputs
+from survfuse.training.logistic import fit_logistic, probabilities
+from survfuse.training.outcomes import class_outcomes
+from survfuse.training.part import TrainingPart
+from survfuse.training.predict import SECTIONS, Fitted
+from survfuse.training.prediction import ClassPrediction
+from survfuse.training.stage import check_models
+from survfuse.training.threshold import youden_threshold
+from survfuse.training.tokens import fit_scalers, token_source
+from survfuse.training.volumes import measure_names, measures, read_voxels
+from volume_fixture import AFFINE, SHAPE, clinic, part_of
+
+
+def config(models: list[dict[str, object]], **training: object) -> Config:
+    settings = {"epochs": 12, "patience": 4, "batch_size": 8, "members": 1, "learning_rate": 2e-3}
+    return Config.model_validate(
+        {
+            "name": "clinic",
+            "output": "unused",
+            "cohort": {
+                "patients": "patients.tsv",
+                "images": "images.tsv",
+                "diagnosis": {"column": "group", "classes": ["stable", "converted"]},
+                "covariates": {"age": {"type": "continuous"}},
+            },
+            "training": settings | training,
+            "models": [{"name": "logistic", "kind": "logistic"}, *models],
+            "evaluation": {"reference": "logistic"},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> tuple[CohortInputs, np.ndarray]:
+    return clinic(tmp_path_factory.mktemp("volumes"))
+
+
+TRAINED, TESTED = np.arange(42), np.arange(42, 60)
+
+
+def fitted_and_predicted(
+    row: dict[str, object], inputs: CohortInputs, label: np.ndarray, folder: Path
+) -> tuple[ClassPrediction, Fitted]:
+    """Fit a row on the first 42 patients, store it, and predict the others."""
+    settings = config([row])
+    model = next(m for m in settings.models if m.name == row["name"])
+    fold = Fitted(settings, folder / "models", "r0f0", "cpu")
+    part = part_of(label, TRAINED)
+    tensors, described = fit_diagnosis(model, part, inputs, fold, folder / "scratch", "key")
+    key = settings.settings_hash(*SECTIONS, model=model.name)
+    where = folder / "models" / model.name / "r0f0"
+    write_fitted(where, model.kind, tensors, {**described, "settings": key})
+    ids = [f"B{i:03d}" for i in TESTED]
+    return diagnose_fold(model.name, fold, inputs, ids), fold
+
+
+def auroc(prediction: ClassPrediction, label: np.ndarray) -> float:
+    known = label[TESTED] >= 0
+    score, case = prediction.probability[known, 1], label[TESTED][known] == 1
+    wins = score[case][:, None] - score[~case][None, :]
+    return float((0.5 * (1 + np.sign(wins))).mean())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"name": "volumes", "kind": "logistic", "options": {"modalities": ["clinical", "mri"]}},
+        {"name": "cnn", "kind": "mri_cnn"},
+        {"name": "itcfn", "kind": "itcfn"},
+    ],
+    ids=lambda row: row["name"],
+)
+def test_rows_find_what_is_planted_in_volumes(
+    row: dict[str, object], cohort: tuple[CohortInputs, np.ndarray], tmp_path: Path
+) -> None:
+    inputs, label = cohort
+    prediction, _ = fitted_and_predicted(row, inputs, label, tmp_path)
+    torch.testing.assert_close(prediction.probability.sum(axis=1), np.ones(len(TESTED)))
+    assert 0 < prediction.threshold < 1
+    if row["kind"] != "itcfn":  # which needs more than 36 patients
+        assert auroc(prediction, label) > 0.85
+    lacking = np.array([i % 3 == 0 for i in TESTED])
+    expected = lacking if row["kind"] == "itcfn" else np.zeros(len(TESTED), bool)
+    assert prediction.synthesised.tolist() == expected.tolist()
+
+
+def test_a_late_fusion_is_the_mean_of_its_parts(
+    cohort: tuple[CohortInputs, np.ndarray], tmp_path: Path
+) -> None:
+    inputs, label = cohort
+    late = {"name": "late", "kind": "late_fusion", "options": {"parts": ["logistic", "volumes"]}}
+    volumes = {"name": "volumes", "kind": "logistic", "options": {"modalities": ["mri"]}}
+    settings = config([volumes, late])
+    fold = Fitted(settings, tmp_path / "models", "r0f0", "cpu")
+    ids = [f"B{i:03d}" for i in TESTED]
+    found = {}
+    for model in settings.models:
+        part = part_of(label, TRAINED)
+        tensors, described = fit_diagnosis(model, part, inputs, fold, tmp_path, "key")
+        key = settings.settings_hash(*SECTIONS, model=model.name)
+        where = tmp_path / "models" / model.name / "r0f0"
+        write_fitted(where, model.kind, tensors, {**described, "settings": key})
+        found[model.name] = diagnose_fold(model.name, fold, inputs, ids).probability
+    np.testing.assert_allclose(found["late"], (found["logistic"] + found["volumes"]) / 2)
+
+
+def test_unknown_labels_change_nothing_that_is_fitted(
+    cohort: tuple[CohortInputs, np.ndarray],
+) -> None:
+    """Who is of unknown class is no example of any."""
+    part = part_of(cohort[1], TRAINED)
+    known = part.label != -1
+    assert not known.all()
+    x = np.random.default_rng(0).normal(size=(len(TRAINED), 3))
+    weights, *_ = fit_logistic(x, part, 2, 0.5)
+    columns = ("patient_ids", "role", "time_months", "event", "label")
+    fewer = replace(part, **{name: getattr(part, name)[known] for name in columns})
+    again, *_ = fit_logistic(x[known], fewer, 2, 0.5)
+    np.testing.assert_allclose(weights["coefficients"], again["coefficients"])
+    outcomes = class_outcomes(part.label, 2, part.role == "train")
+    counts = np.bincount(part.label[(part.role == "train") & known], minlength=2)
+    np.testing.assert_allclose(np.exp(outcomes.marginal), counts / counts.sum())
+    assert (outcomes.weight * np.exp(outcomes.marginal)).sum() == pytest.approx(1)
+
+
+def test_logistic_regression_agrees_with_statistics() -> None:
+    """With next to no penalty it is the maximum likelihood of an independent implementation."""
+    from survfuse.evaluation.probabilities import logistic_fit
+
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(400, 1))
+    label = (rng.random(400) < 1 / (1 + np.exp(-1.2 * x[:, 0] + 0.4))).astype(np.int64)
+    nothing = np.full(400, np.nan)
+    part = TrainingPart(
+        0, 0, np.arange(400).astype(str), np.array(["train", "inner"] * 200), nothing,
+        nothing > 0, label=label,
+    )  # fmt: skip
+    weights, chosen, _ = fit_logistic(x, part, 2, 0.0)
+    assert chosen["penalty"] < 0.1
+    fitted = probabilities(x, **weights)[:, 1]
+    design = np.column_stack([np.ones(400), x[:, 0]])
+    reference, _ = logistic_fit(design, np.zeros(400), label)
+    expected = 1 / (1 + np.exp(-design @ reference))
+    assert np.abs(fitted - expected).max() < 0.05
+
+
+def test_three_classes_have_no_threshold() -> None:
+    rng = np.random.default_rng(2)
+    label = np.arange(90) % 3
+    x = np.eye(3)[label] + rng.normal(0, 0.5, (90, 3))
+    nothing = np.full(90, np.nan)
+    role = np.where(np.arange(90) % 4 == 0, "inner", "train")
+    part = TrainingPart(0, 0, np.arange(90).astype(str), role, nothing, nothing > 0, label=label)
+    weights, _, held_out = fit_logistic(x, part, 3, 0.5)
+    p = probabilities(x, **weights)
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert (p.argmax(axis=1) == label).mean() > 0.8 and held_out.shape == (90, 3)
+
+
+@pytest.mark.parametrize(
+    ("probability", "case", "threshold"),
+    [
+        ([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], 0.5),  # perfect: midway
+        ([0.1, 0.4, 0.6, 0.9], [0, 1, 0, 1], 0.75),  # J = .5 at .25 and at .75: the later middle
+        ([0.2, 0.3], [1, 1], float("nan")),
+    ],
+)
+def test_youden(probability: list[float], case: list[int], threshold: float) -> None:
+    found = youden_threshold(np.array(probability), np.array(case, bool))
+    assert found == pytest.approx(threshold, nan_ok=True)
+
+
+def test_synthetic_volumes_stand_in_only_where_the_real_one_is_not_shown(
+    cohort: tuple[CohortInputs, np.ndarray],
+) -> None:
+    inputs, _ = cohort
+    both = {**inputs.volumes["synthetic_pet"], "B001": inputs.volumes["mri"]["B001"]}
+    inputs = replace(inputs, volumes={**inputs.volumes, "synthetic_pet": both})
+    ids, modalities = ["B000", "B001", "B002"], ("mri", "pet")
+    scalers = fit_scalers(inputs, ids, modalities, config([]).omics)
+    source = token_source(inputs, ids, modalities, scalers, synthesised=True)
+    batch = source.batch([0, 1, 2])
+    assert batch.modalities == ("mri", "pet", "synthetic_pet")
+    assert batch.available.tolist() == [
+        [True, False, True],  # has no PET
+        [True, True, False],  # has both: the real one counts
+        [True, True, False],
+    ]
+    np.testing.assert_array_equal(
+        batch.tokens["mri"][1, 0], read_voxels(inputs.volumes["mri"]["B001"], SHAPE)
+    )
+    hidden = np.array([[False, True]] * 3)
+    assert source.batch([0, 1, 2], hidden=hidden).available[:, 2].tolist() == [True, True, False]
+    assert source.synthesised().tolist() == [True, False, False]
+    plain = token_source(inputs, ids, modalities, scalers).batch([0])
+    assert plain.modalities == modalities
+    assert inputs.without({"pet": ["B001"]}).available("synthetic_pet", ids).tolist() == [
+        True, True, False,
+    ]  # fmt: skip
+
+
+def test_measures_by_hand(cohort: tuple[CohortInputs, np.ndarray]) -> None:
+    path = cohort[0].volumes["mri"]["B000"]
+    found = dict(zip(measure_names("mri"), measures(path), strict=True))
+    voxels = read_voxels(path, SHAPE).reshape(SHAPE)
+    place = np.indices(SHAPE) - np.array(SHAPE).reshape(3, 1, 1, 1) / 2
+    mask = (place**2).sum(axis=0) < 49
+    assert found["mri brain volume"] == pytest.approx(mask.sum() * abs(np.linalg.det(AFFINE)) / 1e3)
+    block = (slice(6, 11), slice(5, 10), slice(6, 11))  # 16 = 6 + 5 + 5, 18 = 5 + 5 + 4 + 4
+    inside = voxels[block][mask[block]]
+    assert found["mri mean of block 1-1-1"] == pytest.approx(inside.mean(), abs=1e-6)
+    assert found["mri dark share of block 1-1-1"] == pytest.approx((inside < -0.5).mean())
+
+
+def test_volumes_on_other_grids_are_refused(cohort: tuple[CohortInputs, np.ndarray]) -> None:
+    with pytest.raises(UserInputError, match="has 16x18x16 voxels, other volumes 16x16x16"):
+        read_voxels(cohort[0].volumes["mri"]["B000"], (16, 16, 16))
+
+
+@pytest.mark.parametrize("kind", ["clinical_cox", "survpath", "rsf"])
+def test_rows_that_estimate_survival_are_refused(kind: str) -> None:
+    with pytest.raises(UserInputError, match=f"{kind} is not made for.*logistic"):
+        check_models(config([{"name": "other", "kind": kind}]))
+
+
+def test_a_logistic_row_is_refused_where_survival_is_asked() -> None:
+    settings = Config.model_validate(
+        {
+            "name": "x",
+            "output": "x",
+            "cohort": {"patients": "p.tsv", "covariates": {"age": {"type": "continuous"}}},
+            "models": [ModelConfig(name="clinical_cox", kind="logistic")],
+        }
+    )
+    with pytest.raises(UserInputError, match=r"cohort\.diagnosis is not set"):
+        check_models(settings)
