@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,8 +14,10 @@ from survfuse.fusion.interface import Batch, Outcome, Shapes
 SLIDES_DIM = 24
 CLINICAL_DIM = 5
 WIDTHS = (3, 1, 7, 4)
-SHAPES = Shapes(SLIDES_DIM, WIDTHS, CLINICAL_DIM, n_bins=4)
+VOLUME_SHAPE = (16, 20, 16)
+SHAPES = Shapes(SLIDES_DIM, WIDTHS, CLINICAL_DIM, n_bins=4, volume_shape=VOLUME_SHAPE)
 MODALITIES = ("slides", "omics", "clinical")
+WITH_VOLUMES = (*MODALITIES, "mri", "pet")
 
 
 def square_coords(n: int) -> Tensor:
@@ -29,6 +32,7 @@ def make_batch(
     *,
     absent: Sequence[tuple[int, str]] = (),
     with_coords: bool = False,
+    modalities: tuple[str, ...] = MODALITIES,
     shapes: Shapes = SHAPES,
     seed: int = 0,
 ) -> Batch:
@@ -37,8 +41,9 @@ def make_batch(
     count, longest = len(sizes), max(max(sizes), 1)
     dims = {"slides": shapes.slides_dim, "omics": sum(shapes.group_widths)}
     dims["clinical"] = shapes.clinical_dim
+    dims |= dict.fromkeys(("mri", "pet"), math.prod(shapes.volume_shape or (0,)))
     tokens, mask = {}, {}
-    for modality in MODALITIES:
+    for modality in modalities:
         dim = dims[modality]
         if not dim:
             continue
@@ -47,13 +52,13 @@ def make_batch(
         mask[modality] = torch.ones(count, n, dtype=torch.bool)
     for row, size in enumerate(sizes):
         mask["slides"][row, size:] = False
-    available = torch.ones(count, len(MODALITIES), dtype=torch.bool)
+    available = torch.ones(count, len(modalities), dtype=torch.bool)
     for row, modality in absent:
-        available[row, MODALITIES.index(modality)] = False
+        available[row, modalities.index(modality)] = False
         tokens[modality][row] = float("nan")
     tokens["slides"][~mask["slides"]] = float("nan")
     coords = {"slides": square_coords(longest).expand(count, -1, -1)} if with_coords else {}
-    return Batch(tokens, mask, available, MODALITIES, coords)
+    return Batch(tokens, mask, available, modalities, coords)
 
 
 def make_outcome(count: int, n_bins: int = 4, seed: int = 0) -> Outcome:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fusion_batches import MODALITIES, SHAPES, WIDTHS, make_batch, make_outcome, rows_of
+import fusion_batches
+from fusion_batches import SHAPES, WIDTHS, WITH_VOLUMES, make_outcome, rows_of
 from survfuse.fusion.interface import Batch, Output, Shapes
 from survfuse.fusion.registry import MODELS, build
 
+make_batch = partial(fusion_batches.make_batch, modalities=WITH_VOLUMES)
 SIZES = (7, 1, 60, 30)
 LONG = (*SIZES, 1100)  # beyond where CMTA switches to approximate attention
-ABSENT = ((3, "slides"), (1, "omics"), (0, "clinical"))
+ABSENT = ((3, "slides"), (1, "omics"), (0, "clinical"), (2, "mri"), (0, "pet"))
 
 
 @pytest.fixture(params=sorted(MODELS))
@@ -177,7 +180,7 @@ def test_degenerate_patients_give_finite_losses_and_gradients(
     model: nn.Module, logit: float, happened: int
 ) -> None:
     """One tile, a group of one gene, nothing at all, all censored or all events, saturated."""
-    batch = make_batch([1, 1], absent=[(1, modality) for modality in MODALITIES])
+    batch = make_batch([1, 1], absent=[(1, modality) for modality in WITH_VOLUMES])
     outcome = replace(
         make_outcome(2), bins=torch.tensor([0, 3]), event=torch.full((2,), bool(happened))
     )
@@ -193,7 +196,7 @@ def test_degenerate_patients_give_finite_losses_and_gradients(
 
 
 def test_patients_without_anything_share_one_prediction(model: nn.Module) -> None:
-    nothing = [(row, modality) for row in (0, 2) for modality in MODALITIES]
+    nothing = [(row, modality) for row in (0, 2) for modality in WITH_VOLUMES]
     logits = model(make_batch([4, 5, 6], absent=nothing)).logits
     torch.testing.assert_close(logits[0], logits[2], atol=1e-6, rtol=0)
     assert not torch.allclose(logits[0], logits[1], atol=1e-6)
@@ -201,7 +204,7 @@ def test_patients_without_anything_share_one_prediction(model: nn.Module) -> Non
 
 def test_output_depends_on_every_modality_it_names(kind: str, model: nn.Module) -> None:
     batch = make_batch([6, 6])
-    for modality in MODALITIES:
+    for modality in WITH_VOLUMES:
         other = {**batch.tokens, modality: batch.tokens[modality] + 1.0}
         changed = replace(batch, tokens=other)
         same = torch.equal(model(batch).logits, model(changed).logits)

@@ -51,7 +51,7 @@ def test_a_model_without_its_data_is_explained() -> None:
 
 def test_every_model_names_known_modalities() -> None:
     for model in MODELS.values():
-        assert set(model.reads) <= {"slides", "omics", "clinical"}
+        assert set(model.reads) <= {"slides", "omics", "clinical", "mri", "pet"}
 
 
 def test_parameter_counts_of_the_unimodal_models() -> None:

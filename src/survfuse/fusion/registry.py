@@ -44,8 +44,10 @@ MODELS: dict[str, Entry] = {
         "concat", "Concatenation", "Concatenation", ("slides", "omics", "clinical"), True
     ),
     "dispro": Entry("dispro", "DisPro", "DisPro-prototype", ("slides", "omics")),
+    "itcfn": Entry("itcfn", "ITCFN", "ITCFN", ("mri", "pet", "clinical"), True),
     "mcat": Entry("mcat", "MCAT", "MCAT", ("slides", "omics")),
     "mmp": Entry("mmp", "MMP", "MMP-style", ("slides", "omics")),
+    "mri_cnn": Entry("mri_cnn", "MRIConvolution", "MRI CNN", ("mri",), True),
     "pibd": Entry("pibd", "PIBD", "PIBD", ("slides", "omics")),
     "snn": Entry("snn", "SNN", "SNN (genes)", ("omics",), True),
     "survfuse": Entry("survfuse", "SurvFuse", "survfuse", ("slides", "omics", "clinical")),

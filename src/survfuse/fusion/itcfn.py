@@ -1,0 +1,209 @@
+"""ITCFN: incomplete triple-modal co-attention fusion of MRI, PET and clinical covariates.
+
+Hu et al., ISBI 2025 (arXiv 2501.11276), with real sequences in place of the published ones of
+length one. docs/models.md lists what differs from the paper and the released code and why.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu
+
+from survfuse.fusion.co_attention import ChannelAggregation, CoAttention
+from survfuse.fusion.diagnosis import Diagnosis
+from survfuse.fusion.encoder_layer import EncoderLayer
+from survfuse.fusion.interface import Batch, FusionModel, Outcome, Output, Shapes
+from survfuse.fusion.kan import CurveTokens
+from survfuse.fusion.shades import BACKGROUND, LocalShades
+from survfuse.fusion.similarity import similarity_matching
+from survfuse.fusion.volume_augmentation import other_view
+from survfuse.fusion.volume_encoder import VolumeEncoder, shape_of
+
+IMAGES = ("mri", "pet")
+MODALITIES = (*IMAGES, "clinical")
+OBSERVED, SYNTHETIC, ABSENT = range(3)
+POLICIES = ("synthesise", "mask")
+
+
+class ITCFN(FusionModel):
+    """MRI, PET and covariates -> classes or hazards; any of them may be absent.
+
+    absent: "synthesise" reads a synthetic volume, marked as such, where the real one is absent;
+    "mask" never does. width, heads: of attention. encoder_width, encoder_blocks: channels
+    of the first stage of the encoder of volumes, residual blocks per stage. share_encoder: one
+    encoder for MRI and PET, with norms and places of their own. augmentation: strength of random
+    movements of volumes in training. single_weight: of the losses of each modality alone.
+    alignment_weight, clinical_share: of the similarity loss, and of the pairs with covariates in
+    it. Raises ValueError for data without volumes, another `absent`, and widths that do not divide.
+    """
+
+    def __init__(
+        self,
+        shapes: Shapes,
+        *,
+        absent: str = "synthesise",
+        width: int = 64,
+        heads: int = 8,
+        encoder_width: int = 8,
+        encoder_blocks: int = 1,
+        share_encoder: bool = True,
+        dropout: float = 0.2,
+        augmentation: float = 0.3,
+        single_weight: float = 0.3,
+        alignment_weight: float = 0.01,
+        clinical_share: float = 0.2,
+    ) -> None:
+        super().__init__()
+        if absent not in POLICIES:
+            raise ValueError(f"absent must be {' or '.join(POLICIES)}, found {absent!r}")
+        self.synthesise = absent == "synthesise"
+        self.shape = shape_of(shapes)
+        self.augmentation, self.single_weight = augmentation, single_weight
+        self.alignment_weight, self.clinical_share = alignment_weight, clinical_share
+        self.encoders = nn.ModuleList(
+            VolumeEncoder(self.shape, width=encoder_width, blocks=encoder_blocks, kinds=kinds)
+            for kinds in ((2,) if share_encoder else (1, 1))
+        )
+        first = self.encoders[0]
+        assert isinstance(first, VolumeEncoder)
+        self.grid = first.grid
+        self.project = nn.Linear(first.channels, width)
+        self.position = nn.Parameter(0.02 * torch.randn(first.tokens, width))
+        self.covariates = shapes.clinical_dim or 1  # one that nothing is ever read of
+        self.curves = CurveTokens(self.covariates, width)
+        self.marks = nn.Parameter(0.02 * torch.randn(len(MODALITIES), 3, width))
+        self.attend = nn.ModuleDict(
+            {name: EncoderLayer(width, heads, 2 * width, gelu, dropout) for name in MODALITIES}
+        )
+        self.fuse = CoAttention(MODALITIES, width, heads)
+        self.aggregate = ChannelAggregation(width)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(3 * width, shapes.n_bins)
+        places = (2 * self.grid[0], 2 * self.grid[1], 2 * self.grid[2])
+        self.single = nn.ModuleDict(
+            {name: LocalShades(self.shape, places, shapes.n_bins) for name in IMAGES}
+        )
+        self.single["clinical"] = nn.Linear(self.covariates, shapes.n_bins)
+        self.synthetic_trust = nn.ParameterDict(
+            {name: nn.Parameter(torch.ones(())) for name in IMAGES}
+        )
+
+    def forward(self, batch: Batch, attention: bool = False) -> Output:  # noqa: ARG002
+        """See Batch and Output; embeddings are the means of each modality's tokens."""
+        states = {name: self.state(batch, name) for name in MODALITIES}
+        volumes = self.volumes(batch, states)
+        tokens = self.volume_tokens(volumes)
+        covariates = self.known_covariates(batch)
+        tokens["clinical"] = self.curves(covariates)
+        single = {name: self.single[name](several) for name, several in volumes.items()}
+        single["clinical"] = self.single["clinical"](covariates)
+        for name in IMAGES:
+            single[name], tokens[name] = (
+                spread(part, states[name] != ABSENT) for part in (single[name], tokens[name])
+            )
+        pooled, mask = {}, {}
+        for index, name in enumerate(MODALITIES):
+            mark = self.marks[index, states[name]][:, None]
+            x = torch.cat([mark, tokens[name] + mark], dim=1)
+            real = (states[name] != ABSENT)[:, None].repeat(1, x.shape[1])
+            real[:, 0] = True  # the mark alone stands in for an absent modality
+            x = self.attend[name](x, real)
+            tokens[name], mask[name] = x, real
+            share = real / real.sum(dim=1, keepdim=True)
+            pooled[name] = (share[:, None] @ x).squeeze(1)
+        together = self.aggregate(**self.fuse(pooled, tokens, mask))
+        logits = self.head(self.dropout(together))
+        for name in MODALITIES:
+            logits = logits + single[name] * self.trust(name, states[name])[:, None]
+        if batch.outcome is None:
+            return Output(logits, embeddings=pooled)
+        outcome = batch.outcome
+        own = [outcome.loss(single[name], states[name] != ABSENT) for name in MODALITIES]
+        losses = {
+            "alignment": self.alignment(pooled, states, outcome),
+            "single": self.single_weight * torch.stack(own).sum(),
+        }
+        return Output(logits, losses, pooled)
+
+    def state(self, batch: Batch, name: str) -> Tensor:
+        """(B,) OBSERVED, SYNTHETIC or ABSENT."""
+        stands_in = has(batch, f"synthetic_{name}") & self.synthesise
+        return torch.where(has(batch, name), OBSERVED, torch.where(stands_in, SYNTHETIC, ABSENT))
+
+    def trust(self, name: str, state: Tensor) -> Tensor:
+        """(B,) weight of what a modality says alone: 1, learned if synthetic, 0 if absent."""
+        known = (state == OBSERVED).to(self.marks.dtype)
+        if name not in self.synthetic_trust:
+            return known
+        return torch.where(state == SYNTHETIC, self.synthetic_trust[name], known)
+
+    def volumes(self, batch: Batch, states: dict[str, Tensor]) -> dict[str, Tensor]:
+        """(S, V) volumes of those who are not ABSENT, in another view in training."""
+        found = {}
+        for name in IMAGES:
+            known = shown_volumes(batch, name, states[name])
+            stack = torch.stack(known) if known else self.marks.new_zeros(0, math.prod(self.shape))
+            stack = stack.nan_to_num(BACKGROUND)  # what is not a number tells nothing
+            moved = self.training and self.augmentation > 0
+            found[name] = other_view(stack, self.shape, self.augmentation) if moved else stack
+        return found
+
+    def volume_tokens(self, volumes: dict[str, Tensor]) -> dict[str, Tensor]:
+        """(S, tokens, width) of each image with positions, all of them encoded in one pass."""
+        counts = [len(volumes[name]) for name in IMAGES]
+        kind = torch.repeat_interleave(torch.arange(len(IMAGES)), torch.tensor(counts))
+        kind = kind.to(self.marks.device)
+        if len(self.encoders) == 1:
+            parts = self.encoders[0](torch.cat(list(volumes.values())), kind).split(counts)
+        else:
+            pairs = zip(self.encoders, volumes.values(), strict=True)
+            parts = [
+                encoder(several, kind[:0].new_zeros(len(several))) for encoder, several in pairs
+            ]
+        return {
+            name: self.project(part) + self.position
+            for name, part in zip(IMAGES, parts, strict=True)
+        }
+
+    def known_covariates(self, batch: Batch) -> Tensor:
+        """(B, C), zero where they are absent."""
+        if "clinical" in batch.modalities:
+            return batch.values("clinical")[:, 0]
+        return self.marks.new_zeros(len(batch.available), self.covariates)
+
+    def alignment(
+        self, pooled: dict[str, Tensor], states: dict[str, Tensor], outcome: Outcome | Diagnosis
+    ) -> Tensor:
+        """Weighted similarity loss over the pairs of modalities that are both observed."""
+        number, known = outcome.alike()
+        total = self.marks.new_zeros(())
+        for one, other in combinations(MODALITIES, 2):
+            who = known & (states[one] == OBSERVED) & (states[other] == OBSERVED)
+            weight = self.clinical_share / 2 if other == "clinical" else 1 - self.clinical_share
+            distance = similarity_matching(pooled[one][who], pooled[other][who], number[who])
+            total = total + weight * distance
+        return self.alignment_weight * total
+
+
+def spread(values: Tensor, who: Tensor) -> Tensor:
+    """(S, ...) of those marked in `who` (B,) -> (B, ...), zero for the others."""
+    empty = values.new_zeros(len(who), *values.shape[1:])
+    return empty.index_copy(0, who.nonzero().squeeze(1), values)
+
+
+def has(batch: Batch, name: str) -> Tensor:
+    """(B,) bool: who has the modality; nobody where the batch does not know it."""
+    if name in batch.modalities:
+        return batch.has(name)
+    return torch.zeros_like(batch.available[:, 0])
+
+
+def shown_volumes(batch: Batch, name: str, state: Tensor) -> list[Tensor]:
+    """(V,) of each patient who is not ABSENT, in order: the own volume or the synthetic one."""
+    sources = {OBSERVED: name, SYNTHETIC: f"synthetic_{name}"}
+    values = {s: batch.values(source) for s, source in sources.items() if (state == s).any()}
+    return [values[s][row, 0] for row, s in enumerate(state.tolist()) if s != ABSENT]
