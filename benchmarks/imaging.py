@@ -1,4 +1,4 @@
-"""The imaging arm: cost of preparing a volume.
+"""The imaging arm: cost of preparing a volume and of the networks that read it.
 
     python benchmarks/imaging.py [--part prepare ...] [--json FILE] [--t1 FILE --template FILE]
 
@@ -6,6 +6,9 @@ prepare: CPU seconds for one T1 of 256 x 256 x 180 voxels with everything switch
 mask, affine registration to a template, resampling, scaling, pictures, files), one thread, and the
 peak of memory. Without --t1 and --template it takes simulated heads; a real T1 is brought to 256 x
 256 x 180 voxels of its own field of view first.
+models: CPU seconds per patient of ITCFN and the MRI CNN, forward and backward, two patients of 96 x
+128 x 96 voxels, one thread, and the peak of memory; and by how much the content of a missing volume
+changes a prediction of ITCFN where it is masked.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from survfuse.imaging.reader import read_volume
 from survfuse.imaging.store import read_manifest
 from survfuse.imaging.volume import Volume, to_ras
 
-PARTS = ("prepare",)
+PARTS = ("prepare", "models")
 SHAPE = (256, 256, 180)
 
 
@@ -83,6 +86,10 @@ def main() -> None:
     figures: dict[str, float] = {}
     if "prepare" in (given.part or PARTS):
         figures |= prepare(given.t1, given.template)
+    if "models" in (given.part or PARTS):
+        from imaging_models import mask_invariance, model_cost
+
+        figures |= model_cost() | mask_invariance()
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -1,0 +1,87 @@
+"""Figures of the imaging networks for benchmarks/imaging.py: cost, memory, what a mask hides."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from survfuse.fusion.diagnosis import Diagnosis
+from survfuse.fusion.interface import Batch, Shapes
+from survfuse.fusion.registry import MODELS, build
+
+SHAPE = (96, 128, 96)
+COVARIATES = 9
+BATCH = 2
+REPEATS = 5
+
+
+def patients(shape: tuple[int, int, int], modalities: tuple[str, ...]) -> Batch:
+    """BATCH random patients who have everything."""
+    generator = torch.Generator().manual_seed(0)
+    voxels = shape[0] * shape[1] * shape[2]
+    sizes = {name: COVARIATES if name == "clinical" else voxels for name in modalities}
+    tokens = {
+        name: torch.rand(BATCH, 1, size, generator=generator) * 2 - 1
+        for name, size in sizes.items()
+    }
+    mask = {name: torch.ones(BATCH, 1, dtype=torch.bool) for name in modalities}
+    available = torch.ones(BATCH, len(modalities), dtype=torch.bool)
+    outcome = Diagnosis(torch.arange(BATCH) % 2, torch.ones(2), torch.zeros(2))
+    return Batch(tokens, mask, available, modalities, outcome=outcome)
+
+
+def seconds_per_patient(model: nn.Module, batch: Batch) -> float:
+    """Median CPU seconds of forward and backward in training, per patient, after a warm-up."""
+    taken = []
+    assert batch.outcome is not None
+    for _ in range(1 + REPEATS):
+        began = time.process_time()
+        model.zero_grad()
+        output = model(batch)
+        (batch.outcome.loss(output.logits) + sum(output.losses.values())).backward()
+        taken.append((time.process_time() - began) / BATCH)
+    return sorted(taken[1:])[REPEATS // 2]
+
+
+def model_cost() -> dict[str, float]:
+    """CPU seconds per patient at 96 x 128 x 96, one thread, parameters, peak memory so far."""
+    torch.set_num_threads(1)
+    figures: dict[str, float] = {}
+    for kind in ("itcfn", "mri_cnn"):
+        torch.manual_seed(0)
+        model = build(kind, Shapes(None, (), COVARIATES, 2, SHAPE)).train()
+        taken = seconds_per_patient(model, patients(SHAPE, MODELS[kind].reads))
+        count = sum(parameter.numel() for parameter in model.parameters())
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{kind}: {taken:.2f} CPU-s per patient, {count} parameters, peak {peak:.0f} MiB")
+        figures[f"{kind}_cpu_s"] = round(taken, 3)
+    figures["itcfn_peak_mib"] = round(peak)
+    return figures
+
+
+def mask_invariance() -> dict[str, float]:
+    """Largest change of ITCFN's output with the content of an absent volume, absent: mask."""
+    names = ("mri", "pet", "clinical", "synthetic_mri", "synthetic_pet")
+    largest = 0.0
+    for seed, missing in enumerate(("mri", "pet")):
+        torch.manual_seed(seed)
+        shape = (32, 40, 32)
+        model = build("itcfn", Shapes(None, (), COVARIATES, 2, shape), {"absent": "mask"}).eval()
+        batch = patients(shape, names)
+        available = batch.available.clone()
+        available[:, names.index(missing)] = False
+        results = []
+        for value in (0.0, 1.0, -1.0, 1e6, float("inf"), float("nan")):
+            content = {name: torch.full_like(batch.tokens[name], value) for name in names}
+            hidden = (missing, "synthetic_mri", "synthetic_pet")
+            tokens = {**batch.tokens, **{name: content[name] for name in hidden}}
+            with torch.no_grad():
+                results.append(model(replace(batch, tokens=tokens, available=available)).logits)
+        change = torch.stack(results) - results[0]
+        largest = max(largest, float("inf") if change.isnan().any() else float(change.abs().max()))
+    print(f"largest change of a prediction with the content of a missing volume: {largest}")
+    return {"mask_invariance": largest}
