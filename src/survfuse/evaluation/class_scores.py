@@ -57,7 +57,7 @@ def ranked(rows: Diagnosis, confidence: float) -> Estimate:
 
 def per_fold(rows: Diagnosis) -> list[float | None]:
     """The AUROC of each fold; None where it cannot be computed."""
-    found = []
+    found: list[float | None] = []
     for fold in np.unique(rows.fold):
         try:
             found.append(discrimination(rows.rows(rows.fold == fold).known()).value)

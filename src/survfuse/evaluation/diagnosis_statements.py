@@ -53,21 +53,22 @@ def against_reference(
 ) -> list[str]:
     """Who is shown to beat the reference, and who is not."""
     of = {str(row["model"]): row for row in rows}
-    better, open_ = [], []
+    better: list[str] = []
+    unshown: list[str] = []
     for entry in comparisons:
         row = of[entry["model"]]
         if entry["reference"] != reference or row["role"] not in (*COMBINING, "unimodal"):
             continue
         text = f"{row['label']} ({told(entry, 'difference')})"
-        (better if (entry["low"] or 0) > 0 else open_).append(text)
+        (better if (entry["low"] or 0) > 0 else unshown).append(text)
     name, level = of[reference]["label"], f"{confidence:.0%} interval"
     found = []
     if better:
         found.append(f"Better than {name} (difference in AUROC, {level}): {'; '.join(better)}.")
-    if open_:
+    if unshown:
         found.append(
             f"Not shown to be better than {name} (difference in AUROC, {level}): "
-            f"{'; '.join(open_)}."
+            f"{'; '.join(unshown)}."
         )
     return found
 
@@ -85,8 +86,13 @@ def leaking(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{row['discrimination']['value']:.3f}): test labels may have leaked into training, so "
         "distrust the other rows."
         for row in controls
-        if (row["discrimination"]["low"] or 0) > 0.5
+        if above_chance(row["discrimination"])
     ]
+
+
+def above_chance(auroc: Mapping[str, Any]) -> bool:
+    """Whether an AUROC is shown to be above 0.5; a perfect one has no interval."""
+    return auroc["value"] == 1 if auroc["low"] is None else auroc["low"] > 0.5
 
 
 def worth_of_pet(rows: Sequence[Mapping[str, Any]], confidence: float) -> list[str]:
@@ -165,7 +171,11 @@ def unsteady(rows: Sequence[Mapping[str, Any]], study: LabelledStudy) -> list[st
         for row in rows
         if (values := [v for v in row.get("auroc_per_repeat", []) if v is not None])
     ]
-    return [
-        f"All figures are of the first of {study.n_repeats} divisions into folds; over the "
-        f"divisions the AUROC of a row differs by up to {max(moved):.3f}."
-    ] if moved else []
+    return (
+        [
+            f"All figures are of the first of {study.n_repeats} divisions into folds; over the "
+            f"divisions the AUROC of a row differs by up to {max(moved):.3f}."
+        ]
+        if moved
+        else []
+    )

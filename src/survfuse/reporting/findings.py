@@ -136,7 +136,13 @@ def suspicious(
     part of every model's C may only be the site.
     """
     rows = [row for row in evaluation["rows"] if row["role"] == role]
-    return [row for row in rows if ((metric(row, metric_name) or {}).get("low") or 0) > 0.5]
+    return [row for row in rows if above_chance(metric(row, metric_name) or {})]
+
+
+def above_chance(found: Mapping[str, Any]) -> bool:
+    """Whether a C-index or AUROC is shown to be above 0.5; a perfect one has no interval."""
+    low = found.get("low")
+    return found.get("value") == 1 if low is None else low > 0.5
 
 
 def page_model(config: Config, evaluation: Mapping[str, Any]) -> str:

@@ -88,5 +88,8 @@ def estimate(
 def estimate_inline(metric: Mapping[str, Any], key: str, signed: bool = True) -> Markup:
     """A metric with its interval in parentheses, for use within a sentence."""
     point = "difference" if "difference" in metric else "value"
+    if metric.get("low") is None:
+        shown = number(metric[point], f"{key}/{point}", 2, signed)
+        return Markup("{} (no interval)").format(shown)
     parts = [number(metric[part], f"{key}/{part}", 2, signed) for part in (point, "low", "high")]
     return Markup("{} ({} to {})").format(*parts)
