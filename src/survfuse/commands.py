@@ -221,9 +221,13 @@ def evaluate_command(given: argparse.Namespace) -> None:
     from survfuse.evaluation.predictions import write_tidy
 
     config = load(given.config)
+    tables = {model.name: given.predictions / f"{model.name}.tsv" for model in config.models}
     if config.task == "diagnosis":
+        from survfuse.evaluation.class_predictions import write_class_tidy
         from survfuse.evaluation.diagnosis_board import evaluate_diagnoses
 
+        if given.tidy:
+            write_class_tidy(tables, given.tidy)
         evaluate_diagnoses(
             config,
             given.outcomes,
@@ -235,7 +239,6 @@ def evaluate_command(given: argparse.Namespace) -> None:
             given.synthesis,
         )
         return
-    tables = {model.name: given.predictions / f"{model.name}.tsv" for model in config.models}
     if given.tidy:
         write_tidy(tables, given.tidy)
     evaluate(

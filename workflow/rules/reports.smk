@@ -8,7 +8,6 @@ TRUTH = (
 EXPLANATIONS = OUT / "predictions" / f"{EXPLAINED.name}.explain.h5" if EXPLAINED else []
 
 MAPS = OUT / "predictions" / f"{MAPPED.name}.saliency.h5" if MAPPED else []
-TIDY = [] if SETTINGS.task == "diagnosis" else OUT / "evaluation" / "predictions.tsv"
 
 
 rule evaluate:
@@ -24,7 +23,7 @@ rule evaluate:
         truth=TRUTH,
     output:
         scores=OUT / "evaluation" / "evaluation.json",
-        tidy=TIDY,
+        tidy=OUT / "evaluation" / "predictions.tsv",
     log:
         OUT / "logs" / "evaluate.log",
     benchmark:
@@ -39,12 +38,11 @@ rule evaluate:
         truth=optional("--truth", TRUTH),
         explained=optional("--explained", EXPLANATIONS),
         synthesis=optional("--synthesis", SYNTHESIS),
-        tidy=optional("--tidy", TIDY),
     shell:
         "survfuse evaluate --config {params.config:q} --outcomes {input.outcomes:q}"
         " --splits {input.splits:q} --predictions {params.results:q}/predictions {params.truth}"
         " --availability {input.availability:q} {params.explained} {params.synthesis}"
-        " --out {output.scores:q} {params.tidy} --log {log:q}"
+        " --out {output.scores:q} --tidy {output.tidy:q} --log {log:q}"
 
 
 rule report:
@@ -70,6 +68,6 @@ rule report:
     params:
         config=CONFIG,
         results=OUT,
-        settings=settings("report", "evaluation", "cohort", "slides", "training"),
+        settings=settings("report", "evaluation", "cohort", "slides", "imaging", "training"),
     shell:
         "survfuse report --config {params.config:q} --results {params.results:q} --out {params.results:q}/report --log {log:q}"

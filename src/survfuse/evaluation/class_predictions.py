@@ -12,6 +12,7 @@ Rows are counted as a spreadsheet shows them: the header is row 1.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,25 @@ def class_columns(frame: pd.DataFrame) -> list[str]:
 def probabilities(frame: pd.DataFrame) -> np.ndarray:
     """Probabilities of the classes, (rows, K)."""
     return frame[class_columns(frame)].to_numpy(dtype=float)
+
+
+def tidy_classes(paths: Mapping[str, str | Path]) -> pd.DataFrame:
+    """All models in one long table, a row per model, patient, repeat and class.
+
+    Columns: model, patient_id, repeat, fold, synthesised, threshold, class (its number),
+    probability.
+    """
+    parts = []
+    for model, path in paths.items():
+        frame = read_class_predictions(path)
+        long = frame.melt(COLUMNS, class_columns(frame), "class", "probability")
+        long["class"] = long["class"].str.removeprefix("p_").astype(int)
+        long.insert(0, "model", model)
+        parts.append(long)
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_class_tidy(paths: Mapping[str, str | Path], out: Path) -> None:
+    """Write the long table of all models as TSV."""
+    with atomic_path(out) as temporary:
+        tidy_classes(paths).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
