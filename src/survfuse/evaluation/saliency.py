@@ -1,10 +1,10 @@
 """The file of coarse maps of what in a volume moved a diagnosis, and the one place that knows it.
 
-Layout of `<model>.saliency.h5`: `/<patient_id>/<modality>` (i, j, k) float32, at least one block
-per axis, with axes as in the prepared volume, each block covering an equal part of it. The value
-is by how much the probability of class 1 falls when that block is hidden: above 0 the block speaks
-for class 1, below 0 against it. The attribute `method` of the file says how it was computed. Only
-real volumes are mapped, never synthetic ones.
+Layout of `<model>.saliency.h5`: `/<patient_id>/<modality>` (i, j, k) float32, one value per cubic
+block of the prepared volume, with its axes; the last block of an axis may be cut off by its end.
+The value is by how much the block moved the probability of class 1: above 0 it speaks for class 1,
+below 0 against it. The attribute `method` of the file says how it was computed. Only real volumes
+are mapped, never synthetic ones.
 """
 
 from __future__ import annotations
@@ -58,9 +58,7 @@ def read_saliency(path: str | Path, patient_id: str) -> Saliency | None:
             maps = {str(name): np.asarray(data[()]) for name, data in file[patient_id].items()}
             method = str(file.attrs["method"])
     except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise UserInputError(
-            f"{path}: no file of saliency maps ({error}); predict again"
-        ) from None
+        raise UserInputError(f"{path}: no file of saliency maps ({error}); predict again") from None
     for modality, values in maps.items():
         check_map(values, f"{path}: patient {patient_id}, {modality}")
     return Saliency(maps, method)

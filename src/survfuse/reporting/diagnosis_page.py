@@ -1,4 +1,4 @@
-"""The cohort report of a diagnosis: patients, images, models side by side, and what PET is worth."""
+"""The cohort report of a diagnosis: patients, images, models, and what PET is worth."""
 
 from __future__ import annotations
 

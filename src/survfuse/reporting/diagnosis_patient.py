@@ -108,7 +108,9 @@ def diagnosis_patient_context(
         "called": called(prediction) if two else None,
         "alike": similar(config, data, model, patient_id) if two else None,
         "pictures": pictures,
-        "saliency_method": saliency.method if saliency and any(p.saliency for p in pictures) else None,
+        "saliency_method": saliency.method
+        if saliency and any(p.saliency for p in pictures)
+        else None,
         "expected": [expected_error(data, one.modality) for one in made],
         "own_error": own_errors(data, shown, place, patient_id),
         "withheld": model.row["patterns"].get(WITHOUT + "pet"),

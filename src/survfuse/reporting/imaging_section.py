@@ -125,8 +125,15 @@ def pictures(config: Config, data: RunData, kind: str) -> list[dict[str, str]]:
         if uri is None:
             continue
         taken[volume.modality] += 1
-        found.append({"uri": uri, "patient_id": volume.patient_id, "visit": volume.visit,
-                      "modality": modality_name(volume.modality), "told": told(volume)})  # fmt: skip
+        found.append(
+            {
+                "uri": uri,
+                "patient_id": volume.patient_id,
+                "visit": volume.visit,
+                "modality": modality_name(volume.modality),
+                "told": told(volume),
+            }
+        )
     return sorted(found, key=lambda picture: picture["modality"])
 
 
@@ -143,5 +150,7 @@ def told(volume: VolumeStatus) -> str:
     gain = gain_of(volume)
     said = [f"overlap {volume.dice:.2f}"] if volume.dice is not None else []
     if gain is not None:
-        said.append(f"similarity {volume.similarity_before:.2f} before, {volume.similarity:.2f} after")
+        said.append(
+            f"similarity {volume.similarity_before:.2f} before, {volume.similarity:.2f} after"
+        )
     return "; ".join(said)

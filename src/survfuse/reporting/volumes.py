@@ -7,6 +7,7 @@ anew from pixels, so that no metadata travels along. Where no brain was cut out,
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,8 +59,8 @@ def three_planes(
     """Sagittal, coronal and axial planes through the middle of a brain, as a data URI.
 
     A synthetic volume is marked in the pixels, so that no copy loses the mark. `saliency` (i, j, k)
-    is laid over it: orange where hiding a block lowers the probability of the second class, blue
-    where it raises it, the strongest block of the volume being the most opaque.
+    is laid over it: orange where a block raised the probability of the second class, blue where it
+    lowered it, the strongest block of the volume being the most opaque.
     """
     near = neighbourhood(prepared.mask)
     shown = Prepared(prepared.volume[near], prepared.mask[near], prepared.affine)
@@ -105,8 +106,9 @@ def spread(saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[n
     from scipy.ndimage import zoom
 
     largest = float(np.abs(saliency).max()) or 1.0
-    factors = [full / side for full, side in zip(mask.shape, saliency.shape, strict=True)]
-    fine = zoom(saliency / largest, factors, order=1, grid_mode=True, mode="nearest")
+    blocks = [-(-full // side) for full, side in zip(mask.shape, saliency.shape, strict=True)]
+    fine = zoom(saliency / largest, blocks, order=1, grid_mode=True, mode="nearest")
+    fine = fine[tuple(slice(0, full) for full in mask.shape)]  # the last blocks may be cut off
     return np.where(mask, fine, 0).astype(np.float32)
 
 
@@ -114,7 +116,7 @@ def coloured(
     picture: NDArray[np.uint8], fine: NDArray[np.float32], prepared: Prepared, axis: int
 ) -> NDArray[np.uint8]:
     """A plane with what speaks for the class in orange, and against it in blue."""
-    painted = picture.astype(np.float32)
+    painted: NDArray[Any] = picture.astype(np.float32)
     for sign, colour in ((1, FOR_RGB), (-1, AGAINST_RGB)):
         strength = np.clip(255 * sign * fine, 0, 255).astype(np.uint8)
         opacity = STRONGEST * square(strength, prepared, axis)[..., :1].astype(np.float32) / 255
