@@ -128,7 +128,7 @@ def write_clinic(out: Path, patients: int = 120, seed: int = 3, volumes: bool = 
         pd.DataFrame({"patient_id": ids, **{k: v.astype(int) for k, v in has.items()}}),
         out / "predictions" / "availability.tsv",
     )
-    write_json(out / "cohort" / "cohort.json", cohort_summary(truth, clinical, has_pet))
+    write_json(out / "cohort" / "cohort.json", cohort_summary(truth, has_pet))
     for name in MODELS:
         write_model(out / "predictions", name, truth, splits, has_pet)
     write_synthesis(out / "synthesis", splits, ids, has_pet, rng)
@@ -172,7 +172,7 @@ def stratified(truth: BrainTruth, rng: np.random.Generator, folds: int = 5) -> n
 
 
 def with_volumes(truth: BrainTruth) -> dict[str, str]:
-    """Who gets volumes on disk: the first with PET, the first without, the last with (set aside)."""
+    """Who gets volumes on disk: the first with PET, the first without, the last with PET."""
     has = np.flatnonzero(truth.has_pet)
     lacks = np.flatnonzero(~truth.has_pet)
     rows = {"with": has[0], "without": lacks[0], "quarantined": has[-1]}
@@ -265,7 +265,8 @@ def write_volumes(
     """The manifest of all volumes; pictures and tensors of the patients of `shown` only."""
     rows = []
     for number, patient in enumerate(truth.patient_id.tolist()):
-        drawn = draw_volumes(truth, number, DRAWN, 1.0) if patient in shown.values() else None
+        wanted = volumes and patient in shown.values()
+        drawn = draw_volumes(truth, number, DRAWN, 1.0) if wanted else None
         for modality in ("mri", "pet"):
             if modality == "pet" and not truth.has_pet[number]:
                 continue
@@ -284,7 +285,7 @@ def write_volumes(
                 paths["picture"], paths["alignment"] if aligned else "",
             )  # fmt: skip
             rows.append(row)
-            if drawn is not None and volumes:
+            if drawn is not None:
                 write_files(out, row, drawn)
     store.write_manifest(out / "images.tsv", rows)
 
@@ -351,9 +352,7 @@ def write_synthetic(out: Path, truth: BrainTruth, splits: pd.DataFrame, patient:
     write_table(pd.DataFrame(rows, columns=["patient_id", "modality", "tensor"]), listed)
 
 
-def cohort_summary(
-    truth: BrainTruth, clinical: pd.DataFrame, has_pet: np.ndarray
-) -> dict[str, Any]:
+def cohort_summary(truth: BrainTruth, has_pet: np.ndarray) -> dict[str, Any]:
     """cohort.json"""
     number = len(truth.patient_id)
     label = truth.label()

@@ -1,0 +1,427 @@
+"""The leaderboard of a diagnosis: independent numbers, known truths, and honest sentences."""
+
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from clinic_fixture import Clinic, configuration, write_clinic
+from survfuse.config import Config
+from survfuse.errors import UserInputError
+from survfuse.evaluation.class_predictions import (
+    read_class_patterns,
+    read_class_predictions,
+    write_class_predictions,
+)
+from survfuse.evaluation.diagnosis_board import evaluate_diagnoses
+from survfuse.evaluation.intervals import corrected_t
+from survfuse.evaluation.roc import roc_curve
+from survfuse.evaluation.synthesis_measures import collect_synthesis, error_of_patient, pooled
+from survfuse.files import read_json, write_json
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+    return write_clinic(tmp_path_factory.mktemp("clinic"), volumes=False)
+
+
+@pytest.fixture(scope="module")
+def board(clinic: Clinic) -> dict[str, Any]:
+    return dict(read_json(clinic.evaluation))
+
+
+def rows_of(board: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {row["model"]: row for row in board["rows"]}
+
+
+def within_folds(score: np.ndarray, label: np.ndarray, fold: np.ndarray) -> float:
+    """AUROC within folds by scikit-learn, folds weighing by their pairs."""
+    values, pairs = [], []
+    for number in np.unique(fold):
+        rows = (fold == number) & (label >= 0)
+        if min((label[rows] == 1).sum(), (label[rows] == 0).sum()) < 2:
+            continue  # no interval could be given
+        values.append(roc_auc_score(label[rows], score[rows]))
+        pairs.append((label[rows] == 1).sum() * (label[rows] == 0).sum())
+    return float(np.average(values, weights=pairs))
+
+
+def predictions(clinic: Clinic, model: str) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """The table of a model in the order of the patients, their labels and folds."""
+    table = read_class_predictions(clinic.out / "predictions" / f"{model}.tsv")
+    table = table.set_index("patient_id").loc[clinic.truth.patient_id.tolist()]
+    return table, clinic.truth.label(), table["fold"].to_numpy()
+
+
+def evaluated(config: Config, clinic: Clinic, out: Path, **paths: Path) -> dict[str, Any]:
+    files = {
+        "outcomes": clinic.out / "cohort" / "outcomes.tsv",
+        "splits": clinic.out / "splits" / "splits.tsv",
+        "predictions_directory": clinic.out / "predictions",
+    } | paths
+    evaluate_diagnoses(config, out=out, **files)
+    return dict(read_json(out))
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize("model", ["logistic", "itcfn", "itcfn_mask", "mri_cnn"])
+def test_auroc_is_that_of_another_library(
+    clinic: Clinic, board: dict[str, Any], model: str
+) -> None:
+    table, label, fold = predictions(clinic, model)
+    row = rows_of(board)[model]
+    expected = within_folds(table["p_1"].to_numpy(), label, fold)
+    assert row["discrimination"]["value"] == pytest.approx(expected, abs=1e-12)
+    assert row["auroc"]["value"] == row["discrimination"]["value"]
+    assert len(row["discrimination"]["per_fold"]) == 5
+    assert row["discrimination"]["low"] < expected < row["discrimination"]["high"]
+
+
+def test_decisions_use_the_threshold_of_the_fold(clinic: Clinic, board: dict[str, Any]) -> None:
+    table, label, _ = predictions(clinic, "itcfn")
+    positive = (table["p_1"] >= table["threshold"]).to_numpy()
+    assert table["threshold"].nunique() == 5
+    found = rows_of(board)["itcfn"]["at_threshold"]
+    assert found["true_positive"] == (positive & (label == 1)).sum()
+    assert found["false_positive"] == (positive & (label == 0)).sum()
+    assert found["sensitivity"]["value"] == pytest.approx(positive[label == 1].mean())
+
+
+def test_differences_are_those_of_the_rows(board: dict[str, Any]) -> None:
+    rows = rows_of(board)
+    for entry in board["comparisons"]:
+        assert entry["model"] != entry["reference"]
+        ours, theirs = (rows[entry[key]]["auroc"]["value"] for key in ("model", "reference"))
+        assert entry["difference"] == pytest.approx(ours - theirs, abs=1e-12)
+    compared = {
+        entry["model"] for entry in board["comparisons"] if entry["reference"] == "logistic"
+    }
+    assert compared == set(rows) - {"logistic", "oracle"}
+    rivals = {e["reference"] for e in board["comparisons"] if e["model"] == "itcfn"}
+    assert rivals == {"logistic", "site_only", "mri_cnn"}
+
+
+def test_rows_are_told_apart_and_in_order(board: dict[str, Any]) -> None:
+    assert [row["role"] for row in board["rows"]] == [
+        *("site", "clinical", "fusion", "fusion", "unimodal", "control", "oracle")
+    ]
+    values = [row["discrimination"]["value"] for row in board["rows"][2:5]]
+    assert values == sorted(values, reverse=True)
+
+
+def test_counts_tell_stable_from_censored(clinic: Clinic, board: dict[str, Any]) -> None:
+    label = clinic.truth.label()
+    assert board["counts"]["classes"] == [(label == 0).sum(), (label == 1).sum()]
+    assert board["counts"]["unknown"] == (label == -1).sum() > 0
+    for row in board["rows"]:
+        assert row["n"] == board["counts"]["known"]
+    assert board["counts"]["with"]["pet"] == clinic.truth.has_pet.sum() - 1  # one set aside
+    assert any("class of 29 of 120 patients is not known" in note for note in board["notes"])
+
+
+def test_what_is_shown_less_is_compared_on_the_same_patients(
+    clinic: Clinic, board: dict[str, Any]
+) -> None:
+    table, label, fold = predictions(clinic, "itcfn")
+    less = read_class_patterns(clinic.out / "predictions" / "itcfn.patterns.tsv")
+    less = less[less["pattern"] == "without pet"].set_index("patient_id")
+    members = np.isin(clinic.truth.patient_id, less.index)
+    p = less["p_1"].reindex(clinic.truth.patient_id).to_numpy()
+    found = rows_of(board)["itcfn"]["patterns"]["without pet"]
+    alone = within_folds(p[members], label[members], fold[members])
+    everything = within_folds(table["p_1"].to_numpy()[members], label[members], fold[members])
+    assert found["n"] == members.sum() == found["synthesised"]
+    assert found["auroc"]["value"] == pytest.approx(alone)
+    assert found["all_inputs"] == pytest.approx(everything)
+    assert found["difference"]["value"] == pytest.approx(everything - alone)
+    assert set(rows_of(board)["itcfn"]["patterns"]) == {"mri", "clinical", "without pet"}
+    assert rows_of(board)["logistic"]["patterns"] == {}
+
+
+def test_synthesis_is_compared_with_the_mask_where_they_differ(
+    clinic: Clinic, board: dict[str, Any]
+) -> None:
+    (entry,) = board["policies"]
+    assert (entry["synthesise"], entry["mask"]) == ("itcfn", "itcfn_mask")
+    table, label, fold = predictions(clinic, "itcfn")
+    mask = predictions(clinic, "itcfn_mask")[0]["p_1"].to_numpy()
+    lacking = (table["synthesised"] == 1).to_numpy()
+    expected = within_folds(
+        table["p_1"].to_numpy()[lacking], label[lacking], fold[lacking]
+    ) - within_folds(mask[lacking], label[lacking], fold[lacking])
+    assert entry["lacking"]["n"] == (lacking & (label >= 0)).sum()
+    assert entry["lacking"]["auroc"]["value"] == pytest.approx(expected)
+    assert entry["withheld"]["n"] == (~lacking & (label >= 0)).sum()
+
+
+def test_the_oracle_is_the_true_risk(clinic: Clinic, board: dict[str, Any]) -> None:
+    fold = predictions(clinic, "itcfn")[2]
+    expected = within_folds(clinic.truth.log_hazard(), clinic.truth.label(), fold)
+    assert rows_of(board)["oracle"]["discrimination"]["value"] == pytest.approx(expected)
+    assert board["attainable"] == read_json(clinic.out / "sheets" / "truth.json")["auroc"]
+    assert board["attainable"]["oracle"] > board["attainable"]["real_pet"]
+
+
+def test_availability_tells_what_missing_pet_says(clinic: Clinic, board: dict[str, Any]) -> None:
+    has = pd.read_csv(clinic.out / "predictions" / "availability.tsv", sep="\t")["pet"].to_numpy()
+    label = clinic.truth.label()
+    known = label >= 0
+    (found,) = [entry for entry in board["availability"] if entry["modality"] == "pet"]
+    assert found["auroc"] == pytest.approx(roc_auc_score(label[known], has[known]))
+    assert found["class"] == "converted"
+    (mri,) = [entry for entry in board["availability"] if entry["modality"] == "mri"]
+    assert mri["auroc"] is None
+    assert mri["reason"] == "all of the patients have it"
+
+
+def test_writing_twice_gives_the_same_bytes(clinic: Clinic, tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        evaluated(clinic.config, clinic, tmp_path / name)
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+# --- known truth and statements
+
+
+def test_the_roc_curve_has_the_area_of_the_auroc(board: dict[str, Any]) -> None:
+    for model in ("logistic", "itcfn"):
+        row = rows_of(board)[model]
+        x = [point["false_alarms"] for point in row["roc"]]
+        y = [point["sensitivity"] for point in row["roc"]]
+        assert np.mean(y[1:-1]) == pytest.approx(row["auroc"]["value"], abs=0.006)
+        assert x == sorted(x)
+        assert y == sorted(y)
+        assert (x[0], y[0], x[-1], y[-1]) == (0, 0, 1, 1)
+    nobody = np.zeros(4, bool)
+    assert roc_curve(np.arange(4.0), nobody, np.zeros(4, int)) == []
+
+
+def replaced(clinic: Clinic, folder: Path, model: str, p: np.ndarray) -> Path:
+    """The predictions of the clinic with those of one model replaced."""
+    folder.mkdir()
+    for path in (clinic.out / "predictions").glob("*.tsv"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    table = read_class_predictions(folder / f"{model}.tsv")
+    kept = ["patient_id", "repeat", "fold", "synthesised", "threshold"]
+    write_class_predictions(folder / f"{model}.tsv", table[kept].assign(p_0=1 - p, p_1=p))
+    return folder
+
+
+def test_a_model_of_known_auroc_is_found(tmp_path: Path) -> None:
+    # Scores of stable and converted patients one and a half standard deviations apart.
+    clinic = write_clinic(tmp_path, patients=1200, volumes=False)
+    rng = np.random.default_rng(0)
+    score = rng.normal(size=1200) + 1.5 * (clinic.truth.label() == 1)
+    folder = replaced(clinic, tmp_path / "known", "itcfn", 1 / (1 + np.exp(-score)))
+    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions_directory=folder)
+    found = rows_of(board)["itcfn"]["auroc"]
+    truth = NormalDist().cdf(1.5 / np.sqrt(2))
+    assert found["low"] < truth < found["high"]
+    assert found["value"] == pytest.approx(truth, abs=0.02)
+
+
+def test_a_copy_of_the_reference_is_not_called_better(clinic: Clinic, tmp_path: Path) -> None:
+    reference = read_class_predictions(clinic.out / "predictions" / "logistic.tsv")
+    folder = replaced(clinic, tmp_path / "copy", "itcfn", reference["p_1"].to_numpy())
+    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions_directory=folder)
+    (entry,) = [
+        e for e in board["comparisons"] if (e["model"], e["reference"]) == ("itcfn", "logistic")
+    ]
+    assert entry["difference"] == 0
+    (told,) = [note for note in board["notes"] if note.startswith("Not shown to be better")]
+    assert "ITCFN (the two scores put all patients in the same order)" in told
+
+
+def test_a_leaking_control_is_named(clinic: Clinic, tmp_path: Path) -> None:
+    p = np.where(clinic.truth.label() == 1, 0.8, 0.2) + np.linspace(0, 0.1, 120)
+    folder = replaced(clinic, tmp_path / "leak", "itcfn_permuted", p)
+    (told,) = [
+        note
+        for note in evaluated(
+            clinic.config, clinic, tmp_path / "e.json", predictions_directory=folder
+        )["notes"]
+        if "permuted labels" in note
+    ]
+    assert "test labels may have leaked" in told
+
+
+def test_without_a_control_that_is_said(clinic: Clinic, tmp_path: Path) -> None:
+    models = [m for m in clinic.config.models if not m.permute_outcomes]
+    config = clinic.config.model_copy(update={"models": models})
+    board = evaluated(config, clinic, tmp_path / "e.json")
+    assert any("No row was trained on permuted labels" in note for note in board["notes"])
+
+
+def test_what_is_not_shown_is_said(board: dict[str, Any]) -> None:
+    notes = " ".join(board["notes"])
+    assert "Better than Logistic regression" in notes
+    assert "In ITCFN the real PET, instead of a synthetic one in its place, is not shown" in notes
+    assert "In itcfn_mask the real PET, instead of none at all," in notes
+    assert "Synthesis over a mask is not shown to help or to harm in patients who lack" in notes
+
+
+# --- several classes, several repeats
+
+
+def test_three_classes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    n, ids = 150, [f"P{number}" for number in range(150)]
+    label = np.arange(n) % 3
+    label[:5] = -1
+    fold = np.arange(n) // 3 % 5
+    truth = pd.DataFrame({"patient_id": ids, "label": label})
+    truth.to_csv(tmp_path / "outcomes.tsv", sep="\t", index=False)
+    keys = pd.DataFrame({"patient_id": ids, "repeat": 0, "fold": fold})
+    keys.to_csv(tmp_path / "splits.tsv", sep="\t", index=False)
+    shown = {}
+    for name, strength in (("logistic", 0.8), ("late", 2.5)):
+        raw = np.exp(rng.normal(size=(n, 3)) + strength * np.eye(3)[label] * (label >= 0)[:, None])
+        shown[name] = raw / raw.sum(axis=1, keepdims=True)
+        table = keys.assign(synthesised=0, threshold=np.nan)
+        table[["p_0", "p_1", "p_2"]] = shown[name]
+        write_class_predictions(tmp_path / f"{name}.tsv", table)
+    cohort = {
+        "patients": "p.tsv",
+        "diagnosis": {"name": "type", "classes": ["AD", "FTD", "none"], "column": "type"},
+    }
+    models = [
+        {"name": "logistic", "kind": "logistic"},
+        {"name": "late", "kind": "logistic", "options": {"modalities": ["clinical", "mri"]}},
+    ]
+    config = configuration(tmp_path, cohort=cohort, models=models, report={})
+    evaluate_diagnoses(
+        config,
+        tmp_path / "outcomes.tsv",
+        tmp_path / "splits.tsv",
+        tmp_path,
+        tmp_path / "e.json",
+    )
+    board = read_json(tmp_path / "e.json")
+    rows = rows_of(board)
+    for name, p in shown.items():
+        each = [within_folds(p[5:, k], (label[5:] == k).astype(int), fold[5:]) for k in range(3)]
+        assert rows[name]["discrimination"]["value"] == pytest.approx(np.mean(each))
+        assert "roc" not in rows[name]
+    (entry,) = board["comparisons"]
+    assert entry["difference"] == pytest.approx(
+        rows["late"]["discrimination"]["value"] - rows["logistic"]["discrimination"]["value"]
+    )
+    assert entry["low"] > 0
+    squared = {
+        k: ((p[5:] - np.eye(3)[label[5:]]) ** 2).sum(axis=1).mean() for k, p in shown.items()
+    }
+    assert entry["brier"]["value"] == pytest.approx(squared["late"] - squared["logistic"])
+
+
+def test_repeats_are_told_beside_the_first(clinic: Clinic, tmp_path: Path) -> None:
+    splits = pd.read_csv(clinic.out / "splits" / "splits.tsv", sep="\t")
+    again = splits.assign(repeat=1, fold=(splits["fold"] + 1) % 5)
+    pd.concat([splits, again]).to_csv(tmp_path / "splits.tsv", sep="\t", index=False)
+    rng = np.random.default_rng(1)
+    for model in clinic.config.models:
+        table = read_class_predictions(clinic.out / "predictions" / f"{model.name}.tsv")
+        kept = table[["patient_id", "repeat", "fold", "synthesised", "threshold", "p_0", "p_1"]]
+        p = (kept["p_1"] * 0.8 + 0.2 * rng.random(len(kept))).to_numpy()
+        other = kept.assign(repeat=1, fold=again["fold"], p_0=1 - p, p_1=p, threshold=0.5)
+        write_class_predictions(tmp_path / f"{model.name}.tsv", pd.concat([kept, other]))
+    board = evaluated(
+        clinic.config,
+        clinic,
+        tmp_path / "e.json",
+        splits=tmp_path / "splits.tsv",
+        predictions_directory=tmp_path,
+    )
+    row = rows_of(board)["logistic"]
+    assert board["n_repeats"] == len(row["auroc_per_repeat"]) == 2
+    assert row["auroc_per_repeat"][0] == row["auroc"]["value"] != row["auroc_per_repeat"][1]
+    assert row["n"] == board["counts"]["known"]  # nobody counts twice
+    assert any("first of 2 divisions into folds" in note for note in board["notes"])
+
+
+# --- synthesis
+
+
+def test_measures_are_pooled_as_if_patients_were_in_one_list() -> None:
+    first, second = np.array([0.1, 0.4, 0.3]), np.array([0.9, 0.5])
+    parts = [
+        {"mean": part.mean(), "sd": part.std(ddof=1), "n": len(part)} for part in (first, second)
+    ]
+    everybody = np.concatenate([first, second])
+    found = pooled([*parts, {"mean": None, "sd": None, "n": 0}], 0.95)
+    assert found["value"] == pytest.approx(everybody.mean())
+    assert found["sd"] == pytest.approx(everybody.std(ddof=1))
+    margin = 1.959964 * everybody.std(ddof=1) / np.sqrt(5)
+    assert found["high"] - found["value"] == pytest.approx(margin, rel=1e-6)
+    assert pooled([parts[0] | {"mean": None}], 0.95)["value"] is None
+
+
+def test_gains_are_better_above_zero(clinic: Clinic, board: dict[str, Any]) -> None:
+    (pet,) = board["synthesis"]
+    folds = [
+        read_json(path)["directions"]["pet"]["test"]
+        for path in sorted((clinic.out / "synthesis").glob("*/synthesis.json"))
+    ]
+    assert pet["n"] == sum(fold["n"] for fold in folds) == clinic.truth.has_pet.sum() - 1
+    for name, sign in (("masked_mae", -1), ("masked_ssim", 1)):
+        differences = np.array(
+            [
+                sign
+                * (
+                    fold["measures"]["synthetic"][name]["mean"]
+                    - fold["measures"]["training_mean"][name]["mean"]
+                )
+                for fold in folds
+            ]
+        )
+        weights = np.array([fold["n"] for fold in folds], float)
+        expected = corrected_t(differences, weights, 0.25, 0.95, (-np.inf, np.inf))
+        found = pet["measures"][name]["over_training_mean"]
+        assert found["value"] == pytest.approx(expected.value)
+        assert found["low"] == pytest.approx(expected.low, rel=0.02)
+        assert found["low"] > 0
+    undefined = pet["measures"]["departure_correlation"]
+    assert undefined["training_mean"]["value"] is None
+    assert undefined["over_training_mean"]["reason"]
+
+
+def test_only_the_first_repeat_is_measured_and_strange_files_are_refused(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    told = read_json(clinic.out / "synthesis" / "r0f0" / "synthesis.json")
+    write_json(tmp_path / "r0f0" / "synthesis.json", told)
+    write_json(tmp_path / "r1f0" / "synthesis.json", told | {"repeat": 1})
+    (only,) = collect_synthesis(tmp_path, 0.25, 0.95)
+    assert only["folds"] == 1
+    patient, error = next(iter(told["directions"]["pet"]["test"]["patients"].items()))
+    assert error_of_patient(tmp_path, "r0f0", "pet", patient) == error["masked_mae"]
+    assert error_of_patient(tmp_path, "r0f0", "pet", "nobody") is None
+    assert error_of_patient(tmp_path, "r0f4", "pet", patient) is None
+    write_json(tmp_path / "r0f1" / "synthesis.json", {"repeat": 0})
+    with pytest.raises(UserInputError, match=r"r0f1.synthesis\.json: no measurements"):
+        collect_synthesis(tmp_path, 0.25, 0.95)
+
+
+# --- mistakes
+
+
+def test_mistakes_are_told(clinic: Clinic, tmp_path: Path) -> None:
+    def tried(config: Config, **paths: Path) -> None:
+        evaluated(config, clinic, tmp_path / "e.json", **paths)
+
+    survival = clinic.config.cohort.model_copy(update={"diagnosis": None})
+    with pytest.raises(UserInputError, match=r"cohort\.diagnosis is not set"):
+        tried(clinic.config.model_copy(update={"cohort": survival}))
+    networks = [m for m in clinic.config.models if m.kind == "itcfn"]
+    with pytest.raises(UserInputError, match="needs a row that reads the clinical table"):
+        tried(clinic.config.model_copy(update={"models": networks}))
+    with pytest.raises(UserInputError, match=r"site_only\.tsv: there are no predictions"):
+        tried(clinic.config, predictions_directory=tmp_path)
+    with pytest.raises(UserInputError, match=r"truth\.tsv: no such table"):
+        tried(clinic.config, truth=tmp_path / "truth.tsv")
+    assert not (tmp_path / "e.json").exists()

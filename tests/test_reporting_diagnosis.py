@@ -1,0 +1,490 @@
+"""The pages of a memory clinic: true to their sources, discreet, plain about what is synthetic."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from clinic_fixture import Clinic, configuration, fits, write_clinic
+from reporting_fixture import Page, write_fixture
+from survfuse.config import Config
+from survfuse.errors import UserInputError
+from survfuse.evaluation.class_predictions import (
+    read_class_predictions,
+    write_class_predictions,
+)
+from survfuse.evaluation.diagnosis_board import evaluate_diagnoses
+from survfuse.evaluation.saliency import read_saliency, write_saliency
+from survfuse.files import read_json, write_json
+from survfuse.imaging.store import Prepared
+from survfuse.reporting import volumes
+from survfuse.reporting.cohort_page import cohort_context
+from survfuse.reporting.diagnosis_inputs import DiagnosisData, read_diagnosis_data
+from survfuse.reporting.diagnosis_page import diagnosis_context
+from survfuse.reporting.diagnosis_patient import diagnosis_patient_context, read_class_model
+from survfuse.reporting.imaging_section import imaging_context, middle
+from survfuse.reporting.inputs import ReportInputs, read_report_data
+from survfuse.reporting.render import render
+from survfuse.reporting.stage import write_reports
+from survfuse.reporting.wording import decimal, lint, of_100
+
+ATTACK = "<script>alert('x')</script>"
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+    written = write_clinic(tmp_path_factory.mktemp("clinic"))
+    fits(written.out)
+    return written
+
+
+@pytest.fixture(scope="module")
+def data(clinic: Clinic) -> DiagnosisData:
+    return read_diagnosis_data(clinic.config, ReportInputs.under(clinic.out))
+
+
+@pytest.fixture(scope="module")
+def pages(clinic: Clinic, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """All pages by name, written through the stage."""
+    out = tmp_path_factory.mktemp("report")
+    patients = [clinic.with_pet, clinic.without_pet, clinic.quarantined_pet]
+    report = clinic.config.report.model_copy(update={"patients": patients})
+    write_reports(clinic.config.model_copy(update={"report": report}), clinic.out, out)
+    found = {path.stem: path.read_text("utf-8") for path in out.rglob("*.html")}
+    assert set(found) == {"index", *patients}
+    return found
+
+
+def cohort_html(config: Config, data: DiagnosisData) -> str:
+    return render("diagnosis.html.j2", diagnosis_context(config, data))
+
+
+def patient_html(config: Config, data: DiagnosisData, patient_id: str) -> str:
+    model = read_class_model(config, data)
+    context = diagnosis_patient_context(config, data, model, patient_id)
+    return render("diagnosis_patient.html.j2", context)
+
+
+def changed(data: DiagnosisData, **evaluation: Any) -> DiagnosisData:
+    return replace(data, evaluation={**data.evaluation, **evaluation})
+
+
+def text_of(html: str) -> str:
+    body = re.sub(r"<style>.*?</style>", "", html, flags=re.S)
+    inline = re.sub(r"</?(?:span|b|i)\b[^>]*>", "", body)
+    return " ".join(re.sub(r"<[^>]+>", " ", inline).split())
+
+
+# --- pages as such
+
+
+def test_pages_are_self_contained_and_well_formed(pages: dict[str, str]) -> None:
+    for html in pages.values():
+        page = Page(html)
+        assert page.faults == []
+        for _, attributes in page.elements:
+            for name in ("src", "href", "srcset"):
+                if name in attributes:
+                    assert attributes[name].startswith(("data:", "#"))
+        assert "http://" not in html
+        assert "https://" not in html
+        assert not page.all("script")
+        assert all(image.get("alt") for image in page.all("img"))
+        for svg in page.all("svg"):
+            assert (svg.get("role") == "img" and svg.get("aria-label")) or svg.get("aria-hidden")
+        identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+        assert len(identifiers) == len(set(identifiers))
+        assert len(html.encode()) < 2 * 2**20
+
+
+def test_pages_keep_the_wording_rules(pages: dict[str, str]) -> None:
+    for html in pages.values():
+        assert lint(html) == []
+        assert "Research use only." in html
+
+
+def test_writing_twice_gives_the_same_bytes(clinic: Clinic, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_reports(clinic.config, clinic.out, tmp_path / name, [clinic.with_pet])
+    first, second = (
+        (tmp_path / name / "patients" / f"{clinic.with_pet}.html").read_bytes() for name in "ab"
+    )
+    assert first == second
+
+
+# --- true to their sources
+
+
+def value_at(evaluation: dict[str, Any], key: str) -> float:
+    """The number of evaluation.json that a data-key names."""
+    _, section, *rest = key.split("/")
+    if section == "rows":
+        found: Any = next(row for row in evaluation["rows"] if row["model"] == rest[0])
+        rest = rest[1:]
+    elif section == "comparisons":
+        found = next(
+            entry
+            for entry in evaluation["comparisons"]
+            if entry["model"] == rest[0] and entry["reference"] == evaluation["reference"]
+        )
+        rest = rest[1:]
+    elif section == "policies":
+        found = next(e for e in evaluation["policies"] if [e["synthesise"], e["mask"]] == rest[:2])
+        rest = rest[2:]
+    elif section == "synthesis":
+        found = next(e for e in evaluation["synthesis"] if e["target"] == rest[0])["measures"]
+        rest = rest[1:]
+    elif section == "availability":
+        found = next(
+            e for e in evaluation["availability"] if [e["modality"], e["class"]] == rest[:2]
+        )
+        rest = rest[2:]
+    elif section == "share":
+        counts = evaluation["counts"]
+        return float(counts["classes"][int(rest[0])] / counts["known"])
+    else:
+        found = evaluation[section]
+    for part in rest:
+        found = found[int(part)] if isinstance(found, list) else found[part]
+    return float(found)
+
+
+def test_every_number_of_the_cohort_page_is_that_of_the_evaluation(
+    clinic: Clinic, pages: dict[str, str]
+) -> None:
+    evaluation = read_json(clinic.evaluation)
+    numbers = Page(pages["index"]).numbers
+    keys = {key for key, _ in numbers}
+    for row in evaluation["rows"]:
+        assert f"evaluation/rows/{row['model']}/discrimination/value" in keys
+    for model in ("itcfn", "logistic"):
+        for name in ("sensitivity", "specificity", "balanced_accuracy", "f1"):
+            assert f"evaluation/rows/{model}/at_threshold/{name}/low" in keys
+        for name in ("brier", "calibration_slope", "observed_expected"):
+            assert f"evaluation/rows/{model}/{name}/high" in keys
+    assert "evaluation/rows/itcfn/by_pet/synthesised/auroc/low" in keys
+    assert "evaluation/rows/itcfn/patterns/without pet/difference/high" in keys
+    assert "evaluation/synthesis/pet/masked_mae/copied_source/value" in keys
+    assert "evaluation/policies/itcfn/itcfn_mask/withheld/auroc/low" in keys
+    for key, text in numbers:
+        expected = value_at(evaluation, key)
+        digits = len(text.partition(".")[2])
+        assert text in (decimal(expected, digits), decimal(expected, digits, True)), key
+
+
+def test_hand_computed_numbers_reach_the_page(clinic: Clinic, pages: dict[str, str]) -> None:
+    label = clinic.truth.label()
+    text = text_of(pages["index"])
+    assert f"Stable {(label == 0).sum()} " in text
+    assert f"Converted by 36 months {(label == 1).sum()} " in text
+    assert f"Unknown {(label == -1).sum()} All 120" in text
+    table = read_class_predictions(clinic.out / "predictions" / "itcfn.tsv")
+    table = table.set_index("patient_id").loc[clinic.truth.patient_id.tolist()]
+    positive = (table["p_1"] >= table["threshold"]).to_numpy()
+    sensitivity = f"{positive[label == 1].mean():.2f}"
+    assert f">{sensitivity}</span>" in pages["index"]
+    patient = text_of(pages[clinic.with_pet])
+    p = float(table.loc[clinic.with_pet, "p_1"])
+    assert f"about {of_100(p)} (range over models" in patient
+    assert "are expected to be converted by 36 months." in patient
+
+
+def test_similar_patients_are_counted_without_the_patient(
+    clinic: Clinic, data: DiagnosisData
+) -> None:
+    label = clinic.truth.label()
+    table = read_class_predictions(clinic.out / "predictions" / "itcfn.tsv")
+    p = table.set_index("patient_id")["p_1"].loc[clinic.truth.patient_id.tolist()].to_numpy()
+    middling = int(np.argmin(np.where(label >= 0, np.abs(p - 0.45), 9)))
+    others = np.flatnonzero((label >= 0) & (np.arange(120) != middling))
+    nearest = others[np.argsort(np.abs(p[others] - p[middling]))[:20]]
+    cases = int((label[nearest] == 1).sum())
+    assert 5 <= cases <= 15
+    text = text_of(patient_html(clinic.config, data, clinic.truth.patient_id[middling]))
+    told = f"Of the 20 other patients with the nearest estimates ({of_100(p[nearest].min())} to "
+    assert told in text
+    assert f"of 100), {cases} were converted by 36 months (95 % interval" in text
+
+
+def test_few_similar_patients_with_an_outcome_are_not_counted(
+    clinic: Clinic, data: DiagnosisData
+) -> None:
+    config = clinic.config.model_copy(
+        update={"report": clinic.config.report.model_copy(update={"min_cell": 11})}
+    )
+    text = text_of(patient_html(config, data, clinic.without_pet))
+    assert re.search(r"fewer than 11 were converted|more than 9 were converted", text)
+
+
+# --- synthetic volumes are told
+
+
+def test_a_synthetic_volume_is_told_wherever_it_counts(
+    clinic: Clinic, pages: dict[str, str]
+) -> None:
+    for patient in (clinic.without_pet, clinic.quarantined_pet):
+        text = text_of(pages[patient])
+        assert "This estimate rests on a synthetic PET." in text
+        assert "computed from the MRI, not measured" in text
+        assert "Synthetic: computed, not measured." in text
+        assert "How far a synthetic PET can be trusted" in text
+        assert "Not for reading the synthetic PET" in text
+        assert 'class="chip synthetic"' in pages[patient]
+    assert "set aside: (file) ends early" in text_of(pages[clinic.quarantined_pet])
+    real = text_of(pages[clinic.with_pet])
+    assert "rests on a synthetic" not in real
+    assert "Synthetic: computed" not in real
+    assert "PET: real" in real
+    assert "Had this patient’s PET been missing" in real
+
+
+def pixels_of(uri: str) -> np.ndarray:
+    assert uri.startswith("data:image/jpeg;base64,")
+    picture = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2])))
+    assert not picture.getexif()
+    return np.asarray(picture.convert("RGB")).astype(int)
+
+
+def block(side: int = 24) -> Prepared:
+    """A bright brain with a brighter place at the right, behind, above; -0.2 outside of it."""
+    volume = np.full((side,) * 3, -0.2, np.float32)
+    mask = np.zeros((side,) * 3, bool)
+    mask[4:20, 4:20, 4:20] = True
+    volume[mask] = 0.0
+    volume[14:18, 5:9, 14:18] = 1.0
+    return Prepared(volume, mask, np.diag([2.0, 2.0, 2.0, 1.0]))
+
+
+def test_the_mark_is_in_the_pixels() -> None:
+    plain = pixels_of(volumes.three_planes(block()))
+    marked = pixels_of(volumes.three_planes(block(), synthetic=True))
+    assert np.abs(plain[..., 0] - plain[..., 2]).max() < 30  # grey
+    amber = (marked[..., 0] > 200) & (marked[..., 2] < 90)
+    assert amber[:6].mean() > 0.3  # the frame
+    for number in range(3):  # the word, on each plane
+        assert amber[225:250, number * 256 + 8 : number * 256 + 110].mean() > 0.1
+
+
+def test_nothing_outside_the_brain_is_drawn() -> None:
+    face = block()
+    shown = replace(face, volume=np.where(face.mask, face.volume, 1.0).astype(np.float32))
+    assert volumes.three_planes(shown) == volumes.three_planes(face)
+    black = pixels_of(volumes.three_planes(face))
+    assert black[:8].max() < 30
+
+
+def test_saliency_lies_where_it_belongs() -> None:
+    saliency = np.zeros((3, 3, 3))
+    saliency[2, 1, 1] = 0.4  # at the right of the patient speaks for the class
+    saliency[0, 1, 1] = -0.4
+    pixels = pixels_of(volumes.three_planes(block(), saliency=saliency))
+    warm = pixels[..., 0] - pixels[..., 2] > 40
+    cold = pixels[..., 2] - pixels[..., 0] > 40
+    coronal = slice(256, 512)
+    # The patient's left is on the left of the picture, so that the right is on the right.
+    assert warm[:, coronal][:, 128:].sum() > 20 * warm[:, coronal][:, :128].sum()
+    assert cold[:, coronal][:, :128].sum() > 20 * cold[:, coronal][:, 128:].sum()
+
+
+def test_saliency_of_a_synthetic_volume_is_not_shown(clinic: Clinic, data: DiagnosisData) -> None:
+    assert read_saliency(clinic.out / "predictions" / "itcfn.saliency.h5", clinic.without_pet)
+    html = patient_html(clinic.config, data, clinic.without_pet)
+    assert html.count("with what moved the estimate") == 1  # the MRI's
+    assert patient_html(clinic.config, data, clinic.with_pet).count("what moved the estimate") == 2
+    assert "what moved" not in patient_html(clinic.config, data, clinic.quarantined_pet)
+
+
+def test_saliency_maps_survive_and_wrong_ones_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.saliency.h5"
+    values = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+    write_saliency(path, {"P1": {"mri": values}}, "occlusion")
+    found = read_saliency(path, "P1")
+    assert found is not None
+    assert found.method == "occlusion"
+    np.testing.assert_array_equal(found.maps["mri"], values)
+    assert read_saliency(path, "P2") is None
+    for wrong in (values[0], values * np.nan):
+        with pytest.raises(UserInputError, match="patient P1, mri: a map needs three axes"):
+            write_saliency(path, {"P1": {"mri": wrong}}, "occlusion")
+    with pytest.raises(UserInputError, match="'ct' is no modality"):
+        write_saliency(path, {"P1": {"ct": values}}, "occlusion")
+    with h5py.File(path, "w") as file:
+        file["P1"] = 1.0
+    with pytest.raises(UserInputError, match=r"saliency\.h5: no file of saliency maps"):
+        read_saliency(path, "P1")
+
+
+# --- brain volumes
+
+
+def test_preparation_is_told(clinic: Clinic, pages: dict[str, str]) -> None:
+    text = text_of(pages["index"])
+    assert "204 volumes in the sheet; 1 could not be used and was set aside." in text
+    assert f"{clinic.quarantined_pet} bl PET (file) ends early" in text
+    assert "jane_doe" not in pages["index"]
+    pictures = [i for i in Page(pages["index"]).all("img") if "outline" in i["alt"]]
+    assert len(pictures) == 3  # two MRI, and the PET that is on disk
+    assert len([i for i in Page(pages["index"]).all("img") if "Registration" in i["alt"]]) == 1
+    assert middle([3.0, None, 1.0, 2.0, 9.0], 4) == (1.0, 2.5, 9.0)
+    assert middle([3.0, None], 2) is None
+
+
+@pytest.mark.parametrize("how", ["strip", "head"])
+def test_no_picture_where_a_face_could_be(clinic: Clinic, data: DiagnosisData, how: str) -> None:
+    config, changed_data = clinic.config, data
+    if how == "strip":
+        imaging = config.imaging.model_copy(update={"strip": False})
+        config = config.model_copy(update={"imaging": imaging})
+    else:
+        heads = tuple(replace(volume, mask_by="head") for volume in data.volumes)
+        changed_data = replace(data, volumes=heads)
+    context = imaging_context(config, changed_data)
+    assert context is not None
+    assert context["planes"] == context["alignments"] == []
+    html = patient_html(config, changed_data, clinic.with_pet)
+    assert not Page(html).all("img")
+    assert "so that it may show a face" in text_of(html)
+
+
+def test_a_cohort_without_volumes_has_no_such_section(clinic: Clinic, data: DiagnosisData) -> None:
+    html = cohort_html(clinic.config, replace(data, volumes=()))
+    assert "Brain volumes" not in text_of(html)
+
+
+def test_survival_reports_tell_of_preparation_too(
+    clinic: Clinic, data: DiagnosisData, tmp_path: Path
+) -> None:
+    survival = write_fixture(tmp_path)
+    run = read_report_data(survival.inputs)
+    assert "Brain volumes" not in text_of(
+        render("cohort.html.j2", cohort_context(survival.config, run))
+    )
+    inputs = replace(run.inputs, images_manifest=clinic.out / "images" / "images.tsv")
+    run = replace(run, volumes=data.volumes, inputs=inputs)
+    html = render("cohort.html.j2", cohort_context(survival.config, run))
+    assert "204 volumes in the sheet; 1 could not be used" in text_of(html)
+    assert len([image for image in Page(html).all("img") if "outline" in image["alt"]]) == 3
+    assert lint(html) == []
+
+
+# --- discretion
+
+
+def test_small_counts_are_withheld(clinic: Clinic, data: DiagnosisData) -> None:
+    counts = {**data.evaluation["counts"], "classes": [114, 2], "unknown": 4, "known": 116}
+    html = cohort_html(clinic.config, changed(data, counts=counts))
+    text = text_of(html)
+    assert "Converted by 36 months withheld Unknown withheld" in text
+    rows = []
+    for row in data.evaluation["rows"]:
+        by_pet = dict(row.get("by_pet", {}))
+        if "synthesised" in by_pet:
+            by_pet["synthesised"] = by_pet["synthesised"] | {"n": 3}
+        rows.append({**row, "by_pet": by_pet, "synthesised": min(row.get("synthesised", 0), 4)})
+    html = cohort_html(clinic.config, changed(data, rows=rows))
+    keys = {key for key, _ in Page(html).numbers}
+    assert not [key for key in keys if "by_pet/synthesised" in key]
+    assert "synthetic volumes for fewer than 5 patients" in text_of(html)
+
+
+def test_markup_in_the_data_stays_text(clinic: Clinic, data: DiagnosisData) -> None:
+    evaluation = {
+        "name": ATTACK,
+        "definition": ATTACK,
+        "classes": [ATTACK, ATTACK],
+        "notes": [ATTACK],
+    }
+    rows = [{**row, "label": ATTACK} for row in data.evaluation["rows"]]
+    attacked = changed(data, **evaluation, rows=rows)
+    for html in (
+        cohort_html(clinic.config, attacked),
+        patient_html(clinic.config, attacked, clinic.without_pet),
+    ):
+        assert ATTACK not in html
+        assert "&lt;script&gt;" in html
+
+
+def test_pages_tell_no_follow_up_of_a_patient(clinic: Clinic, pages: dict[str, str]) -> None:
+    times = dict(zip(clinic.truth.patient_id, clinic.truth.time_months, strict=True))
+    for patient in (clinic.with_pet, clinic.without_pet):
+        assert f"{times[patient]:g}" not in text_of(pages[patient])
+
+
+# --- other shapes of a run
+
+
+def test_three_classes_get_pages_too(tmp_path: Path) -> None:
+    n = 90
+    ids = [f"P{number:02d}" for number in range(n)]
+    label, fold = np.arange(n) % 3, np.arange(n) // 3 % 5
+    rng = np.random.default_rng(0)
+    keys = pd.DataFrame({"patient_id": ids, "repeat": 0, "fold": fold})
+    (tmp_path / "cohort").mkdir()
+    (tmp_path / "splits").mkdir()
+    keys.to_csv(tmp_path / "splits" / "splits.tsv", sep="\t", index=False)
+    keys.assign(label=label)[["patient_id", "label"]].to_csv(
+        tmp_path / "cohort" / "outcomes.tsv", sep="\t", index=False
+    )
+    keys[["patient_id"]].assign(age="70").to_csv(
+        tmp_path / "cohort" / "clinical.tsv", sep="\t", index=False
+    )
+    write_json(
+        tmp_path / "cohort" / "cohort.json",
+        {"n_patients": n, "modalities": {"clinical": n}, "sites": [], "notes": [],
+         "overlap": [{"modalities": ["clinical"], "n": n}],
+         "covariates": [{"name": "age", "type": "continuous", "summary": "70", "missing": 0}]},
+    )  # fmt: skip
+    models = [
+        {"name": "logistic", "kind": "logistic"},
+        {"name": "wide", "kind": "logistic", "options": {"modalities": ["clinical", "mri"]}},
+    ]
+    for model in models:
+        raw = np.exp(rng.normal(size=(n, 3)) + 1.5 * np.eye(3)[label])
+        p = raw / raw.sum(axis=1, keepdims=True)
+        table = keys.assign(synthesised=0, threshold=np.nan, p_0=p[:, 0], p_1=p[:, 1], p_2=p[:, 2])
+        write_class_predictions(tmp_path / "predictions" / f"{model['name']}.tsv", table)
+    cohort = {
+        "patients": "p.tsv",
+        "covariates": {"age": {"type": "continuous"}},
+        "diagnosis": {"name": "type", "classes": ["AD", "FTD", "none"], "column": "type"},
+    }
+    report = {"model": "wide", "patients": ["P00"]}
+    config = configuration(tmp_path, cohort=cohort, models=models, report=report)
+    inputs = ReportInputs.under(tmp_path)
+    evaluate_diagnoses(
+        config, inputs.outcomes, inputs.splits, inputs.predictions, inputs.evaluation_json
+    )
+    write_reports(config, tmp_path, tmp_path / "report")
+    index = (tmp_path / "report" / "index.html").read_text("utf-8")
+    assert "Each class against the others" in text_of(index)
+    assert lint(index) == []
+    assert Page(index).faults == []
+    patient = (tmp_path / "report" / "patients" / "P00.html").read_text("utf-8")
+    assert "AD" in text_of(patient)
+    assert "FTD" in text_of(patient)
+    assert Page(patient).faults == []
+
+
+def test_a_survival_evaluation_is_refused(clinic: Clinic, tmp_path: Path) -> None:
+    told = read_json(clinic.evaluation)
+    path = tmp_path / "evaluation.json"
+    write_json(path, {key: value for key, value in told.items() if key != "task"})
+    inputs = replace(ReportInputs.under(clinic.out), evaluation_json=path)
+    with pytest.raises(UserInputError, match="is no evaluation of a diagnosis"):
+        read_diagnosis_data(clinic.config, inputs)
+
+
+def test_an_unknown_patient_is_refused_before_anything_is_written(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    with pytest.raises(UserInputError, match="B9999 is not in the cohort"):
+        write_reports(clinic.config, clinic.out, tmp_path / "r", ["B9999"])
+    assert not (tmp_path / "r").exists()
