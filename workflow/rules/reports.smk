@@ -68,6 +68,8 @@ rule report:
     params:
         config=CONFIG,
         results=OUT,
-        settings=settings("report", "evaluation", "cohort", "slides", "imaging", "training"),
+        settings=settings(
+            "report", "evaluation", "cohort", "slides", "imaging", "training"
+        ),
     shell:
         "survfuse report --config {params.config:q} --results {params.results:q} --out {params.results:q}/report --log {log:q}"
