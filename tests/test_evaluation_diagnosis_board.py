@@ -10,13 +10,14 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from clinic_fixture import Clinic, configuration, write_clinic
-from survfuse.config import Config
+from survfuse.config import Config, ModelConfig
 from survfuse.errors import UserInputError
 from survfuse.evaluation.class_predictions import (
     read_class_patterns,
     read_class_predictions,
     write_class_predictions,
 )
+from survfuse.evaluation.class_rows import class_role
 from survfuse.evaluation.diagnosis_board import evaluate_diagnoses
 from survfuse.evaluation.intervals import corrected_t
 from survfuse.evaluation.roc import roc_curve
@@ -340,8 +341,41 @@ def test_repeats_are_told_beside_the_first(clinic: Clinic, tmp_path: Path) -> No
     row = rows_of(board)["logistic"]
     assert board["n_repeats"] == len(row["auroc_per_repeat"]) == 2
     assert row["auroc_per_repeat"][0] == row["auroc"]["value"] != row["auroc_per_repeat"][1]
+    # Folds of both repeats weigh by their pairs, and the second repeat has the same folds, renamed.
+    assert row["discrimination"]["value"] == pytest.approx(np.mean(row["auroc_per_repeat"]))
+    assert len(row["discrimination"]["per_fold"]) == 10
+    (entry,) = [
+        e for e in board["comparisons"] if (e["model"], e["reference"]) == ("itcfn", "logistic")
+    ]
+    ours = rows_of(board)["itcfn"]["discrimination"]["value"]
+    assert entry["difference"] == pytest.approx(ours - row["discrimination"]["value"])
+    assert entry["n"] == board["counts"]["known"]
     assert row["n"] == board["counts"]["known"]  # nobody counts twice
-    assert any("first of 2 divisions into folds" in note for note in board["notes"])
+    assert any("averages over 2 divisions into folds" in note for note in board["notes"])
+
+
+def test_repeating_the_same_predictions_narrows_no_interval(
+    clinic: Clinic, board: dict[str, Any], tmp_path: Path
+) -> None:
+    splits = pd.read_csv(clinic.out / "splits" / "splits.tsv", sep="\t")
+    pd.concat([splits, splits.assign(repeat=1)]).to_csv(
+        tmp_path / "splits.tsv", sep="\t", index=False
+    )
+    for model in clinic.config.models:
+        table = read_class_predictions(clinic.out / "predictions" / f"{model.name}.tsv")
+        twice = pd.concat([table, table.assign(repeat=1)])
+        write_class_predictions(tmp_path / f"{model.name}.tsv", twice)
+    again = evaluated(
+        clinic.config,
+        clinic,
+        tmp_path / "e.json",
+        splits=tmp_path / "splits.tsv",
+        predictions_directory=tmp_path,
+    )
+    for model in ("logistic", "itcfn"):
+        ours, theirs = (rows_of(b)[model]["discrimination"] for b in (again, board))
+        for key in ("value", "low", "high"):
+            assert ours[key] == pytest.approx(theirs[key], abs=1e-9)
 
 
 # --- synthesis
@@ -405,6 +439,21 @@ def test_only_the_first_repeat_is_measured_and_strange_files_are_refused(
     write_json(tmp_path / "r0f1" / "synthesis.json", {"repeat": 0})
     with pytest.raises(UserInputError, match=r"r0f1.synthesis\.json: no measurements"):
         collect_synthesis(tmp_path, 0.25, 0.95)
+
+
+def test_the_reference_is_clinical_and_its_rivals_are_models() -> None:
+    models = [
+        ModelConfig(name="logistic", kind="logistic"),
+        ModelConfig(name="wider", kind="logistic"),
+        ModelConfig(name="late", kind="late_fusion", options={"parts": ["logistic", "mri_cnn"]}),
+        ModelConfig(name="mri_cnn", kind="mri_cnn"),
+        ModelConfig(name="itcfn", kind="itcfn"),
+        ModelConfig(name="shuffled", kind="logistic", permute_outcomes=True),
+    ]
+    assert [class_role(model, models, "logistic") for model in models] == [
+        *("clinical", "unimodal", "late", "unimodal", "fusion", "control")
+    ]
+    assert class_role(models[3], models, "mri_cnn") == "unimodal"
 
 
 # --- mistakes

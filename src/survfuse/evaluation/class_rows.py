@@ -38,6 +38,20 @@ class ClassRow:
         """The predictions of the first repeat, every patient once."""
         return self.repeats[0]
 
+    @property
+    def every(self) -> Diagnosis:
+        """The predictions of all repeats, a patient once per repeat, folds told apart."""
+        if len(self.repeats) == 1:
+            return self.first
+
+        def joined(name: str) -> np.ndarray:
+            return np.concatenate([getattr(repeat, name) for repeat in self.repeats])
+
+        folds = 1 + int(joined("fold").max())
+        numbers = [folds * r + repeat.fold for r, repeat in enumerate(self.repeats)]
+        columns = ("patient", "label", "probability", "synthesised")
+        return Diagnosis(fold=np.concatenate(numbers), **{name: joined(name) for name in columns})
+
     def heading(self) -> dict[str, Any]:
         return {
             "model": self.model,
@@ -48,13 +62,14 @@ class ClassRow:
         }
 
 
-def class_role(model: ModelConfig, models: Sequence[ModelConfig]) -> str:
-    """What a row is there for: as `rows.role_of`, but any model of the clinical table is clinical.
+def class_role(model: ModelConfig, models: Sequence[ModelConfig], reference: str) -> str:
+    """What a row is there for: as `rows.role_of`, but the reference is clinical where it can be.
 
-    A model other than a network that reads nothing but the table is what the others must beat.
+    That is, where it reads the table alone; others that do so are rows like any of one modality.
     """
     role = role_of(model, models)
-    return "clinical" if role == "unimodal" and is_clinical(model, models) else role
+    is_reference = model.name == reference and is_clinical(model, models)
+    return "clinical" if role == "unimodal" and is_reference else role
 
 
 def is_clinical(model: ModelConfig, models: Sequence[ModelConfig]) -> bool:
@@ -64,8 +79,7 @@ def is_clinical(model: ModelConfig, models: Sequence[ModelConfig]) -> bool:
 
 def require_class_rows(models: Sequence[ModelConfig], config: EvaluationConfig) -> None:
     """Raise UserInputError if the leaderboard lacks the row that makes the others readable."""
-    roles = {class_role(model, models) for model in models}
-    if "clinical" not in roles:
+    if not any(is_clinical(model, models) and not model.permute_outcomes for model in models):
         raise UserInputError(
             "models: the leaderboard of a diagnosis needs a row that reads the clinical table "
             "alone; add {name: logistic, kind: logistic}"
@@ -81,7 +95,11 @@ def require_class_rows(models: Sequence[ModelConfig], config: EvaluationConfig) 
 
 
 def read_class_row(
-    model: ModelConfig, models: Sequence[ModelConfig], folder: Path, study: LabelledStudy
+    model: ModelConfig,
+    models: Sequence[ModelConfig],
+    reference: str,
+    folder: Path,
+    study: LabelledStudy,
 ) -> ClassRow:
     """A model with its predictions, and those where it is shown less, checked with the splits."""
     path, patterns = folder / f"{model.name}.tsv", folder / f"{model.name}.patterns.tsv"
@@ -90,7 +108,7 @@ def read_class_row(
     return ClassRow(
         config=model,
         label=label_of(model),
-        role=class_role(model, models),
+        role=class_role(model, models, reference),
         modalities=list(reads_of(model, models)),
         repeats=read_diagnoses(path, study),
         shown=read_shown(patterns, study) if patterns.is_file() else {},

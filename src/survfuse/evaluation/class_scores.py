@@ -26,18 +26,19 @@ LEAST_PAIRS = 20
 def score_row(row: ClassRow, confidence: float) -> dict[str, Any]:
     """Everything about a row but its comparisons; of several repeats the first is scored.
 
-    `discrimination` is the AUROC (of more than two classes the mean over them) with its interval
-    and `per_fold`; `auroc_per_repeat` tells how much another division would change it.
+    `discrimination` is the AUROC (of more than two classes the mean over them) over all repeats
+    with its interval and `per_fold`, and `roc` its curve; `auroc_per_repeat` tells how much another
+    division would change it.
     """
-    first = row.first
-    known = first.known()
+    first, every = row.first, row.every
+    known = every.known()
     scored = {
         **row.heading(),
         **evaluate_diagnosis(first, confidence),
         "synthesised": int(first.synthesised.sum()),
         "discrimination": {
-            **ranked(first, confidence).as_json(),
-            "per_fold": per_fold(first),
+            **ranked(every, confidence).as_json(),
+            "per_fold": per_fold(every),
         },
         "auroc_per_repeat": [ranked(repeat, confidence).value for repeat in row.repeats],
         "patterns": {name: score_shown(first, one, confidence) for name, one in row.shown.items()},
@@ -114,16 +115,16 @@ def pairs_within(known: Diagnosis) -> int:
 
 def score_truth(risk: np.ndarray, row: ClassRow, confidence: float) -> dict[str, Any]:
     """The row of the true risk (n,) of simulated patients, scored on the folds of `row`."""
-    kept = row.first.label >= 0
-    case, fold = row.first.label[kept] == 1, row.first.fold[kept]
-    found = delong(risk[kept], case, confidence, fold=fold).as_json()
+    known = row.every.known()
+    repeated = np.tile(risk, len(row.repeats))[row.every.label >= 0]
+    found = delong(repeated, known.label == 1, confidence, known.clusters(), known.fold).as_json()
     return {
         "model": "oracle",
         "kind": "oracle",
         "label": "Oracle (true log-hazard)",
         "role": "oracle",
         "modalities": [],
-        "n": int(kept.sum()),
+        "n": len(row.first.known()),
         "synthesised": 0,
         "auroc": found,
         "discrimination": {**found, "per_fold": []},

@@ -61,7 +61,7 @@ def evaluate_diagnoses(
     confidence, reference = config.evaluation.confidence, config.evaluation.reference
     study = read_labelled(outcomes, splits, asked.classes)
     rows = [
-        read_class_row(model, config.models, predictions_directory, study)
+        read_class_row(model, config.models, reference, predictions_directory, study)
         for model in config.models
     ]
     present = read_availability(availability, study) if availability else {}
@@ -129,14 +129,14 @@ def compare_rows(
         for other in dict.fromkeys(against):
             if other == row.model:
                 continue
-            compared = compare_diagnoses(row.first, by_name[other].first, confidence)
+            compared = compare_diagnoses(row.every, by_name[other].every, confidence)
             difference = compared["auroc"]
             found.append(
                 {
                     "model": row.model,
                     "reference": other,
                     "metric": "auroc",
-                    "n": compared["n"],
+                    "n": len(row.first.known()),
                     "difference": difference.pop("value"),
                     **difference,
                     "brier": compared["brier"],

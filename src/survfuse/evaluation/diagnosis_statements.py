@@ -171,11 +171,10 @@ def unsteady(rows: Sequence[Mapping[str, Any]], study: LabelledStudy) -> list[st
         for row in rows
         if (values := [v for v in row.get("auroc_per_repeat", []) if v is not None])
     ]
-    return (
-        [
-            f"All figures are of the first of {study.n_repeats} divisions into folds; over the "
-            f"divisions the AUROC of a row differs by up to {max(moved):.3f}."
-        ]
-        if moved
-        else []
-    )
+    if not moved:
+        return []
+    return [
+        f"AUROCs and their differences are averages over {study.n_repeats} divisions into folds, "
+        "all other figures are of the first; over the divisions the AUROC of a row differs by up "
+        f"to {max(moved):.3f}."
+    ]

@@ -15,12 +15,13 @@ from survfuse.reporting.imaging_section import imaging_context
 from survfuse.reporting.inputs import RunData
 
 METRIC = "discrimination"
+MODELS = ("unimodal", *COMBINING)
 PARTS = (
     ("For reference", ("site", "clinical")),
-    ("Models, highest AUROC first", ("unimodal", *COMBINING)),
+    ("Models, highest AUROC first", MODELS),
     ("For checking, not for use", ("control", "oracle")),
 )
-MOST_DRAWN = 3  # of the models that combine modalities
+MOST_DRAWN = 3  # of the models
 # Measure of synthesis: its name, decimals, and whether lower is better.
 MEASURES = {
     "masked_mae": ("Mean absolute error in the brain", 3, True),
@@ -46,7 +47,7 @@ def diagnosis_context(config: Config, data: DiagnosisData) -> dict[str, Any]:
     """Everything the template of the cohort report prints."""
     evaluation = data.evaluation
     rows = evaluation["rows"]
-    verdict = findings.verdict(evaluation, "auroc")
+    verdict = findings.verdict(evaluation, "auroc", MODELS)
     pages = page_ids(config, data)
     oracle = next((row for row in rows if row["role"] == "oracle"), None)
     drawn = drawn_rows(config, data)
@@ -167,9 +168,9 @@ def describe_inputs(row: findings.Row) -> str:
 
 
 def drawn_rows(config: Config, data: RunData) -> list[findings.Row]:
-    """The rows that get figures: the reference, the best combining models, the pages' model."""
+    """The rows that get figures: the reference, the best models, that of the patient pages."""
     rows = data.evaluation["rows"]
-    best = [row["model"] for row in rows if row["role"] in COMBINING][:MOST_DRAWN]
+    best = [row["model"] for row in rows if row["role"] in MODELS][:MOST_DRAWN]
     named = {data.evaluation["reference"], config.report.model, *best}
     return [row for row in rows if row["model"] in named and row.get("roc")]
 

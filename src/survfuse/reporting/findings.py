@@ -39,12 +39,16 @@ class Verdict:
     unknown: list[Row]  # no comparison could be made
 
 
-def verdict(evaluation: Mapping[str, Any], metric: str = "harrell_c") -> Verdict:
-    """Sort the combining models by the interval of their difference from the reference."""
+def verdict(
+    evaluation: Mapping[str, Any],
+    metric: str = "harrell_c",
+    roles: Sequence[str] = COMBINING,
+) -> Verdict:
+    """Sort the models of these roles by the interval of their difference from the reference."""
     found = Verdict([], [], [], [])
     differences = comparisons(evaluation, metric)
     for row in evaluation["rows"]:
-        if row["role"] not in COMBINING or row["model"] == evaluation["reference"]:
+        if row["role"] not in roles or row["model"] == evaluation["reference"]:
             continue
         difference = differences.get(row["model"])
         if difference is None or difference.get("low") is None or difference.get("high") is None:
