@@ -92,11 +92,21 @@ def test_cox_without_columns_is_the_nelson_aalen_curve() -> None:
     assert model.risk(np.empty((2, 0))).tolist() == [0.0, 0.0]
 
 
+COHORT = CohortConfig(
+    covariates={"age": Covariate(type="continuous"), "sex": Covariate(type="categorical")}
+)
+
+
 def test_rows_ask_for_what_they_need() -> None:
     cox = ModelConfig(name="c", kind="clinical_cox")
     site = ModelConfig(name="s", kind="site_only")
     with pytest.raises(UserInputError, match=r"cohort\.covariates"):
         covariates_of(cox, CohortConfig())
+    with pytest.raises(UserInputError, match=r"options\.covariates .* found \['weight'\]"):
+        covariates_of(cox.model_copy(update={"options": {"covariates": ["weight"]}}), COHORT)
+    assert list(covariates_of(cox, COHORT)) == ["age", "sex"]
+    chosen = cox.model_copy(update={"options": {"covariates": ["sex"]}})
+    assert list(covariates_of(chosen, COHORT)) == ["sex"]
     with pytest.raises(UserInputError, match=r"cohort\.site"):
         covariates_of(site, CohortConfig())
     with pytest.raises(UserInputError, match="at least two"):

@@ -516,6 +516,21 @@ def test_the_option_modalities_decides_what_is_read(kind: str, tmp_path: Path) -
     np.testing.assert_array_equal(blind.risk, predicted.risk)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_option_covariates_decides_what_is_read(kind: str) -> None:
+    inputs, time, event = cohort()
+    other = [str(number % 5) for number in range(len(inputs.clinical))]
+    both = replace(inputs, clinical=inputs.clinical.assign(other=other))
+    part = part_of(inputs.clinical.index.tolist(), time, event)
+    declared = config({name: Covariate(type="continuous") for name in ("age", "other")})
+    read = {
+        named: fit_classical(declared, row(kind, modalities=["clinical"], **options), part, both)[1]
+        for named, options in {"all": {}, "one": {"covariates": ["other"]}}.items()
+    }
+    assert read["all"]["columns"] == ["age", "other"]
+    assert read["one"]["columns"] == ["other"]
+
+
 def test_a_modality_that_is_asked_for_in_vain_is_named(caplog: pytest.LogCaptureFixture) -> None:
     inputs, time, event = cohort()
     part = part_of(inputs.clinical.index.tolist(), time, event)
@@ -582,7 +597,7 @@ def test_known_truth_linear_for_coxnet_and_crossed_for_the_forest(tmp_path: Path
         ("coxnet", {"l1_ratio": 0.0}, r"l1_ratio must be a number from 0\.01 to 1\.0, found 0\.0"),
         ("coxnet", {"l1_ratio": True}, "l1_ratio must be a number"),
         ("coxnet", {"l1_ratio": float("nan")}, "l1_ratio must be a number"),
-        ("coxnet", {"trees": 5}, "coxnet has no option 'trees'; its options are modalities, l1_"),
+        ("coxnet", {"trees": 5}, "coxnet has no option 'trees'; its options are modalities, cov"),
         ("rsf", {"trees": 0}, "trees must be a whole number from 1"),
         ("rsf", {"trees": 10.0}, "trees must be a whole number"),
         ("rsf", {"min_samples_leaf": "10"}, "min_samples_leaf must be a whole number"),
@@ -591,18 +606,21 @@ def test_known_truth_linear_for_coxnet_and_crossed_for_the_forest(tmp_path: Path
         ("boosting", {"learning_rate": -0.1}, "learning_rate must be"),
         ("rsf", {"modalities": ["genes"]}, "options.modalities must list"),
         ("rsf", {"modalities": []}, "options.modalities must list"),
+        ("rsf", {"covariates": ["age"]}, "options.covariates must list columns that are declared"),
+        ("rsf", {"covariates": "age"}, "options.covariates must list"),
     ],
 )
 def test_options_are_refused_with_a_reason(kind: str, options: dict, message: str) -> None:
     with pytest.raises(UserInputError, match=message) as refused:
-        check_classical(ModelConfig(name="mine", kind=kind, options=options))
+        check_classical(ModelConfig(name="mine", kind=kind, options=options), CohortConfig())
     assert str(refused.value).startswith("models.mine: ")
 
 
 def test_options_that_fit_are_accepted() -> None:
-    check_classical(row("coxnet", l1_ratio=1))
-    check_classical(row("rsf", trees=50, modalities=["omics"]))
-    check_classical(row("boosting", learning_rate=0.05, max_depth=3))
+    cohort = CohortConfig(covariates={"age": Covariate(type="continuous")})
+    check_classical(row("coxnet", l1_ratio=1, covariates=["age"]), cohort)
+    check_classical(row("rsf", trees=50, modalities=["omics"]), cohort)
+    check_classical(row("boosting", learning_rate=0.05, max_depth=3), cohort)
 
 
 def test_warnings_of_libraries_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -34,6 +34,7 @@ from survfuse.cohort.problems import stop_if_any
 from survfuse.cohort.sheets import (
     Sheet,
     check_identifiers,
+    numbers,
     problems_where,
     read_sheet,
     unreadable,
@@ -124,15 +125,6 @@ def decoded(table: Sheet, column: str, words: Mapping[str, str]) -> pd.Series[st
     remedy = f"codes are {', '.join(words)}; correct the table"
     stop_if_any(problems_where(table, wrong, "is not a code of this column", remedy))
     return codes.map({**words, "": ""}).rename(column)
-
-
-def numbers(table: Sheet, columns: Sequence[str]) -> pd.DataFrame:
-    """Columns as float64, NaN = empty. Raises SheetError where one is not a finite number."""
-    texts = table.rows[list(columns)]
-    values = texts.apply(pd.to_numeric, errors="coerce").astype(float)
-    wrong = ~np.isfinite(values) & (texts != "")
-    stop_if_any(problems_where(table, wrong, "is not a finite number", "correct the table"))
-    return values
 
 
 def measurements(folder: Path) -> pd.DataFrame:

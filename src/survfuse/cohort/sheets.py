@@ -223,6 +223,15 @@ def problems_where(sheet: Sheet, wrong: pd.DataFrame, problem: str, remedy: str)
     ]
 
 
+def numbers(sheet: Sheet, columns: Sequence[str]) -> pd.DataFrame:
+    """Columns as float64, NaN = empty. Raises SheetError where one is not a finite number."""
+    texts = sheet.rows[list(columns)]
+    values = texts.apply(pd.to_numeric, errors="coerce").astype(float)
+    wrong = ~np.isfinite(values) & (texts != "")
+    stop_if_any(problems_where(sheet, wrong, "is not a finite number", "correct the table"))
+    return values
+
+
 def cells_of(sheet: Sheet, column: str) -> Iterator[tuple[int, str]]:
     """Row number and text of every cell of a column."""
     return zip(sheet.rows.index.tolist(), sheet.rows[column].tolist(), strict=True)

@@ -18,14 +18,23 @@ from survfuse.training.prediction import Prediction, mean_over_available, percen
 
 
 def covariates_of(model: ModelConfig, cohort: CohortConfig) -> dict[str, Covariate]:
-    """The columns a Cox row uses: all declared covariates, or the site alone."""
-    if model.kind == "clinical_cox":
-        if not cohort.covariates:
+    """The columns that a row reads: the covariates it names or all declared ones, or the site.
+
+    Raises UserInputError naming the row where there are none, or it names others.
+    """
+    if model.kind != "site_only":
+        named = model.options.get("covariates", list(cohort.covariates))
+        if not isinstance(named, list) or not set(named) <= set(cohort.covariates):
+            raise UserInputError(
+                f"models.{model.name}: options.covariates must list columns that are declared "
+                f"under cohort.covariates; found {named!r}"
+            )
+        if model.kind == "clinical_cox" and not named:
             raise UserInputError(
                 f"models.{model.name}: the clinical Cox model needs covariates; declare at least "
                 "one column of patients.tsv under cohort.covariates"
             )
-        return dict(cohort.covariates)
+        return {name: cohort.covariates[name] for name in named}
     if cohort.site is None:
         raise UserInputError(
             f"models.{model.name}: site_only needs the column of the centre; set cohort.site or "

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from survfuse.config import Config, ModelConfig
+from survfuse.config import CohortConfig, Config, ModelConfig
 from survfuse.errors import UserInputError
 from survfuse.kinds import kind_of
+from survfuse.training.baselines import covariates_of
 from survfuse.training.checkpoint import FittedModel, ids_hash
 from survfuse.training.cox import CoxModel
 from survfuse.training.elastic_net import fit_coxnet
@@ -40,6 +41,7 @@ class Option:
     most: int | float
 
 
+LISTS = ("modalities", "covariates")  # what a row reads, each all unless told otherwise
 OPTIONS: dict[str, dict[str, Option]] = {
     "coxnet": {"l1_ratio": Option(0.5, 0.01, 1.0)},
     "logistic": {"l1_ratio": Option(0.5, 0.0, 1.0)},
@@ -54,23 +56,24 @@ OPTIONS: dict[str, dict[str, Option]] = {
 }
 
 
-def check_classical(model: ModelConfig) -> None:
+def check_classical(model: ModelConfig, cohort: CohortConfig) -> None:
     """Refuse unknown, mistyped or out-of-range options. Raises UserInputError naming the row."""
     kind_of(model)  # checks the list of modalities
+    covariates_of(model, cohort)
     settings_of(model)
 
 
 def settings_of(model: ModelConfig) -> dict[str, Any]:
-    """All options of a row but its modalities, the ones not given at their defaults."""
+    """The options of a row that are numbers, the ones not given at their defaults."""
     known = OPTIONS[model.kind]
     settings: dict[str, Any] = {name: option.default for name, option in known.items()}
     for name, value in model.options.items():
-        if name == "modalities":
+        if name in LISTS:
             continue
         if name not in known:
             raise UserInputError(
                 f"models.{model.name}: {model.kind} has no option {name!r}; its options are "
-                f"{', '.join(['modalities', *known])}"
+                f"{', '.join([*LISTS, *known])}"
             )
         option = known[name]
         whole = isinstance(option.default, int)
@@ -94,7 +97,7 @@ def fit_classical(
     """
     patient_ids = part.patient_ids.tolist()
     settings, seed = settings_of(model), part.seed(config.training.seed)
-    reads, covariates = kind_of(model).reads, config.cohort.covariates
+    reads, covariates = kind_of(model).reads, covariates_of(model, config.cohort)
     features = fit_pooled(inputs, patient_ids, reads, config.omics, covariates)
     if absent := [name for name in reads if name not in features.modalities]:
         level = logging.WARNING if "modalities" in model.options else logging.INFO

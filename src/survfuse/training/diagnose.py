@@ -74,7 +74,8 @@ def fit_logistic_row(
         described: dict[str, Any] = {"modalities": ["clinical"], "encoder": encoder.to_json()}
     else:
         reads, l1_ratio = kind_of(model).reads, settings_of(model)["l1_ratio"]
-        features = fit_pooled(inputs, patient_ids, reads, config.omics, config.cohort.covariates)
+        covariates = covariates_of(model, config.cohort)
+        features = fit_pooled(inputs, patient_ids, reads, config.omics, covariates)
         x, described, arrays = (
             features.transform(inputs, patient_ids),
             features.to_json(),

@@ -33,7 +33,7 @@ def check_models(config: Config) -> None:
         elif family == "classical":
             from survfuse.training.classical import check_classical
 
-            check_classical(model)
+            check_classical(model, config.cohort)
         elif family == "late":
             for part in parts_of(model):
                 if part not in by_name or kind_of(by_name[part]).family == "late":
