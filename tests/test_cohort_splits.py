@@ -19,6 +19,7 @@ from survfuse.cohort.splits import (
     read_test_ids,
     read_train,
     splits_hash,
+    tested_in,
     too_few_events,
     too_few_of_a_class,
     training_part,
@@ -100,6 +101,22 @@ def test_grouped_folds_are_balanced() -> None:
     splits = make_splits(outcomes, sites, config(group_by_site=True))
     table = splits.merge(outcomes, on="patient_id").groupby("fold")["event"].agg(["size", "sum"])
     assert table["size"].between(70, 90).all() and table["sum"].between(27, 37).all()
+
+
+@pytest.mark.parametrize("sizes", [(40, 12), (12, 40), (30, 30)])
+def test_two_cohorts_as_sites_of_two_folds_validate_each_other(sizes: tuple[int, int]) -> None:
+    """External validation: train on one cohort, test on the other, and the reverse."""
+    for seed in range(5):
+        outcomes, _ = cohort(sum(sizes), seed)
+        ids = outcomes["patient_id"]
+        of = pd.Series(["adni"] * sizes[0] + ["aibl"] * sizes[1], index=ids)
+        settings = config(folds=2, group_by_site=True, seed=seed)
+        splits = make_splits(outcomes, of, settings)
+        tested = {fold: set(of[tested_in(splits, 0, fold)]) for fold in (0, 1)}
+        assert sorted(map(tuple, tested.values())) == [("adni",), ("aibl",)]
+        for fold, (here,) in tested.items():
+            trained = training_part(splits, outcomes, settings, 0, fold)["patient_id"]
+            assert set(trained) == set(of[of != here].index)
 
 
 def test_group_by_site_needs_sites() -> None:
