@@ -563,3 +563,26 @@ def test_wrong_numbers_are_refused(tmp_path):
     with pytest.raises(UserInputError, match="cannot truncate 11 PET of 11"):
         plan_volumes(draw_brain_truth(16, 3), 11)
     assert not list(tmp_path.iterdir())
+
+
+def test_masks_lie_where_the_mri_does_and_change_nothing_else(tmp_path, written):
+    """Also where a site writes its voxels in another order."""
+    simulate_brains(16, 3, tmp_path, mechanism="outcome", masks=True)
+    images = read(tmp_path / "images.tsv")
+    assert images.drop(columns="mask").equals(read(written / "images.tsv"))
+    assert images.groupby("patient_id")["mask"].nunique().eq(1).all()
+    truth = draw_brain_truth(16, 3, 0.3, "outcome")
+    of_mri = images[images["modality"] == "mri"]
+    for patient, row in enumerate(of_mri.itertuples()):
+        mri, mask = nibabel.load(tmp_path / row.path), nibabel.load(tmp_path / row.mask)
+        assert (tmp_path / row.path).read_bytes() == (written / row.path).read_bytes()
+        np.testing.assert_array_equal(mri.affine, mask.affine)
+        drawn = draw_volumes(truth, patient)
+        back = nibabel.as_closest_canonical(mask)
+        np.testing.assert_array_equal(np.asarray(back.dataobj), drawn.mask)
+
+
+def test_a_moved_pet_has_no_mask(tmp_path):
+    simulate_brains(12, 3, tmp_path, masks=True, pet_moved=1.0, truncated=0)
+    images = read(tmp_path / "images.tsv")
+    assert ((images["mask"] == "") == (images["modality"] == "pet")).all()

@@ -77,21 +77,24 @@ def simulate_brains(
     mechanism: Mechanism = "mcar",
     pet_moved: float = 0.0,
     truncated: int = 1,
+    masks: bool = False,
     workers: int = 1,
 ) -> None:
     """Draw a memory clinic with known truth and write its sheets and volumes to `out`.
 
     Writes patients.tsv (times in months), images.tsv, images/*.nii.gz, truth.tsv and truth.json.
-    `truncated` PET files end too early, as after a broken transfer. The same arguments give the
-    same bytes, whatever `workers` is. For `pet_moved` see `draw_volumes`, for the missing PET
-    `draw_brain_truth`. Raises UserInputError when the numbers make no cohort.
+    `truncated` PET files end too early, as after a broken transfer. With `masks` the brain of every
+    MRI is written too, as a tool of the clinic would, and the sheet names it, also for PET where
+    that lies in the same place. The same arguments give the same bytes, whatever `workers` is. For
+    `pet_moved` see `draw_volumes`, for the missing PET `draw_brain_truth`. Raises UserInputError
+    when the numbers make no cohort.
     """
     if workers < 1:
         raise UserInputError(f"cannot draw volumes with {workers} workers: give 1 or more")
     truth = draw_brain_truth(patients, seed, missing_pet_share, mechanism)
     plan = plan_volumes(truth, truncated)
     by_patient = [[item for item in plan if item.patient == i] for i in range(patients)]
-    write = partial(write_volumes, truth, grid or Grid(), pet_moved, out)
+    write = partial(write_volumes, truth, grid or Grid(), pet_moved, masks, out)
     if workers == 1:
         for items in by_patient:
             write(items)
@@ -100,7 +103,8 @@ def simulate_brains(
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             for _ in pool.map(write, by_patient):
                 pass  # asking for each result raises what its process raised
-    write_table(out / "images.tsv", images_table(truth, plan))
+    masked = ("mri", "pet") if pet_moved == 0 else ("mri",)
+    write_table(out / "images.tsv", images_table(truth, plan, masked if masks else ()))
     write_table(out / "patients.tsv", patients_table(truth))
     write_table(out / "truth.tsv", truth_table(truth))
     write_json(out / "truth.json", truth_summary(truth, plan, mechanism))
@@ -125,9 +129,9 @@ def plan_volumes(truth: BrainTruth, truncated: int) -> list[VolumePlan]:
 
 
 def write_volumes(
-    truth: BrainTruth, grid: Grid, pet_moved: float, out: Path, plan: list[VolumePlan]
+    truth: BrainTruth, grid: Grid, pet_moved: float, masks: bool, out: Path, plan: list[VolumePlan]
 ) -> None:
-    """Draw one patient and write the volumes that the plan asks for."""
+    """Draw one patient and write the volumes that the plan asks for, and the mask of the brain."""
     drawn = draw_volumes(truth, plan[0].patient, grid, pet_moved)
     flips = SITE_FLIPS[SITES[truth.site[plan[0].patient]]]
     for item in plan:
@@ -137,6 +141,15 @@ def write_volumes(
             content = cut_off(content)
         with atomic_path(out / item.path) as path:
             path.write_bytes(content)
+    if masks:
+        content = nifti_bytes(*flipped(drawn.mask.astype(np.uint8), drawn.affine, flips))
+        with atomic_path(out / mask_path(truth.patient_id[plan[0].patient])) as path:
+            path.write_bytes(content)
+
+
+def mask_path(patient_id: str) -> str:
+    """Where the mask of a patient's MRI lies, relative to the sheet."""
+    return f"images/{patient_id}_{VISIT}_mask.nii.gz"
 
 
 def flipped(
@@ -181,10 +194,16 @@ def patients_table(truth: BrainTruth) -> pd.DataFrame:
     )
 
 
-def images_table(truth: BrainTruth, plan: list[VolumePlan]) -> pd.DataFrame:
-    """The sheet of volumes; paths are relative to it."""
+def images_table(
+    truth: BrainTruth, plan: list[VolumePlan], masked: tuple[str, ...]
+) -> pd.DataFrame:
+    """The sheet of volumes; paths are relative to it. `masked` modalities have a mask."""
     rows = [(truth.patient_id[item.patient], VISIT, item.modality, item.path) for item in plan]
-    return pd.DataFrame(rows, columns=["patient_id", "visit", "modality", "path"])
+    table = pd.DataFrame(rows, columns=["patient_id", "visit", "modality", "path"])
+    if masked:
+        named = table["modality"].isin(masked)
+        table["mask"] = table["patient_id"].map(mask_path).where(named, "")
+    return table
 
 
 def truth_table(truth: BrainTruth) -> pd.DataFrame:
