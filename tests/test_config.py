@@ -30,7 +30,7 @@ def test_shipped_configurations_load(path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SURVFUSE_DATA", "/data")
     config = load(path)
     kinds = [model.kind for model in config.models]
-    assert "clinical_cox" in kinds
+    assert ("logistic" if config.task == "diagnosis" else "clinical_cox") in kinds
     assert any(model.permute_outcomes for model in config.models)
 
 
@@ -52,6 +52,7 @@ def test_shipped_configurations_load(path: Path, monkeypatch: pytest.MonkeyPatch
             "written by the source",
         ),
         ({"source": {"kind": "magic"}}, "source"),
+        ({"source": {"kind": "simulate_clinic", "shape": [8, 8, 8]}, "cohort": {}}, "a head fits"),
         ({"splits": {"folds": 1}}, "splits.folds"),
     ],
 )
@@ -87,6 +88,15 @@ def test_a_source_names_its_sheets(tmp_path: Path) -> None:
     config = load(written(tmp_path, source={"kind": "simulate"}, cohort={}))
     assert config.cohort.slides == Path("results/mine/sheets/slides.tsv")
     assert config.omics.gene_sets == Path("results/mine/sheets/gene_sets.gmt")
+
+
+def test_the_simulated_clinic_names_its_sheets(tmp_path: Path) -> None:
+    config = load(written(tmp_path, source={"kind": "simulate_clinic", "seed": 4}, cohort={}))
+    assert config.cohort.patients == Path("results/mine/sheets/patients.tsv")
+    assert config.cohort.images == Path("results/mine/sheets/images.tsv")
+    assert config.cohort.slides is None and config.cohort.omics is None
+    assert config.simulation is not None and config.simulation.seed == 4
+    assert load(written(tmp_path)).simulation is None
 
 
 def test_settings_hash_depends_on_what_is_read_and_nothing_else(tmp_path: Path) -> None:

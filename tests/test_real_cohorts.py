@@ -57,6 +57,7 @@ def test_a_public_cohort_runs_and_its_clinical_row_reproduces(
     ("name", "patients", "events"),
     [
         ("hancock", 456, 127),
+        ("oasis", 85, 15),
         ("tcga_blca", 373, 169),
         ("tcga_brca", 956, 130),
         ("tcga_gbmlgg", 569, 187),
@@ -90,7 +91,7 @@ def test_public_cohorts_are_trained_alike() -> None:
     configs = [
         yaml.safe_load(path.read_text())
         for path in sorted((ROOT / "configs").glob("*.yaml"))
-        if path.stem != "demo"
+        if not path.stem.startswith(("demo", "oasis"))  # OASIS: too few events for networks
     ]
     assert len({json.dumps(config["training"]) for config in configs}) == 1
     images = {"abmil", "transmil", "concat", "mcat", "survpath", "mmp", "cmta", "pibd", "dispro"}

@@ -44,11 +44,11 @@ def add_cohort_commands(add: Adder) -> None:
     command = add(
         "simulate",
         simulate_command,
-        "Draw the simulated cohort, with real slide files and known truth.",
+        "Draw the simulated cohort, with real files of slides or brain volumes and known truth.",
         "--config configs/demo.yaml --out results/demo/sheets",
     )
-    path_option(command, "--out", "directory for the sample sheets and slides")
-    command.add_argument("--workers", type=int, default=1, help="processes that draw slides")
+    path_option(command, "--out", "directory for the sample sheets and images")
+    command.add_argument("--workers", type=int, default=1, help="processes that draw images")
     command = add(
         "import-cohort",
         import_command,

@@ -20,20 +20,40 @@ log = logging.getLogger("survfuse")
 
 
 def simulate_command(given: argparse.Namespace) -> None:
-    from survfuse.config import SimulatedSource
+    from survfuse.config import SimulatedClinicSource, SimulatedSource
     from survfuse.config_file import load
-    from survfuse.demo.cohort import simulate_cohort
 
     source = load(given.config).source
-    if not isinstance(source, SimulatedSource):
-        raise UserInputError(f"{given.config}: source.kind is not simulate; nothing to simulate")
-    simulate_cohort(source.patients, source.seed, given.out, given.workers)
+    if isinstance(source, SimulatedSource):
+        from survfuse.demo.cohort import simulate_cohort
+
+        simulate_cohort(source.patients, source.seed, given.out, given.workers)
+    elif isinstance(source, SimulatedClinicSource):
+        from survfuse.demo.brain_geometry import Grid
+        from survfuse.demo.brains import simulate_brains
+
+        simulate_brains(
+            source.patients,
+            source.seed,
+            given.out,
+            grid=Grid(source.shape, source.voxel_mm),
+            missing_pet_share=source.missing_pet,
+            mechanism=source.mechanism,
+            masks=True,
+            workers=given.workers,
+        )
+    else:
+        raise UserInputError(
+            f"{given.config}: source.kind is neither simulate nor simulate_clinic; nothing to "
+            "simulate"
+        )
 
 
 def import_command(given: argparse.Namespace) -> None:
     from survfuse.cohort.hancock import import_hancock
+    from survfuse.cohort.oasis import import_oasis
     from survfuse.cohort.porpoise import import_porpoise
-    from survfuse.config import HancockSource, PorpoiseSource
+    from survfuse.config import HancockSource, OasisSource, PorpoiseSource
     from survfuse.config_file import load
 
     source = load(given.config).source
@@ -41,9 +61,11 @@ def import_command(given: argparse.Namespace) -> None:
         import_porpoise(source, given.out)
     elif isinstance(source, HancockSource):
         import_hancock(source, given.out)
+    elif isinstance(source, OasisSource):
+        import_oasis(source, given.out)
     else:
         raise UserInputError(
-            f"{given.config}: source.kind is neither porpoise nor hancock; nothing to import"
+            f"{given.config}: source.kind is none of porpoise, hancock and oasis; nothing to import"
         )
 
 

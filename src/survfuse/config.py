@@ -19,6 +19,7 @@ from survfuse.config_synthesis import SynthesisConfig
 from survfuse.files import sha256_json
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+HEAD_MM = (150, 190, 150)  # right, front, top: what a simulated head with its position takes up
 MONTHS_PER = {"months": 1.0, "days": 1.0 / 30.4375, "years": 12.0}
 
 
@@ -28,6 +29,35 @@ class SimulatedSource(Section):
     kind: Literal["simulate"] = Field(description="A simulated cohort.")
     patients: int = Field(80, ge=20, le=2000, description="Number of simulated patients.")
     seed: int = Field(1, description="Seed of the simulation.")
+
+
+class SimulatedClinicSource(Section):
+    """A simulated memory clinic with MRI, PET and known truth, drawn before anything else runs."""
+
+    kind: Literal["simulate_clinic"] = Field(description="A simulated memory clinic.")
+    patients: int = Field(120, ge=20, le=2000, description="Number of simulated patients.")
+    seed: int = Field(1, description="Seed of the simulation.")
+    missing_pet: float = Field(0.3, ge=0, le=0.9, description="Share of the patients without PET.")
+    mechanism: Literal["mcar", "outcome"] = Field(
+        "mcar",
+        description="mcar: PET is missing by chance. outcome: less often for patients who convert.",
+    )
+    shape: tuple[int, int, int] = Field(
+        (32, 40, 32), description="Voxels of a volume: right, front, top."
+    )
+    voxel_mm: float = Field(5.0, ge=1, le=8, description="Side of a voxel in millimetres.")
+
+    @model_validator(mode="after")
+    def holds_a_head(self) -> SimulatedClinicSource:
+        sides_mm = [side * self.voxel_mm for side in self.shape]
+        if any(side > 256 for side in self.shape) or any(
+            side < least for side, least in zip(sides_mm, HEAD_MM, strict=True)
+        ):
+            raise ValueError(
+                "shape must be three numbers up to 256 that make at least "
+                f"{' x '.join(map(str, HEAD_MM))} mm with voxel_mm, so that a head fits in"
+            )
+        return self
 
 
 class PorpoiseSource(Section):
@@ -58,7 +88,20 @@ class HancockSource(Section):
     )
 
 
-Source = Annotated[SimulatedSource | PorpoiseSource | HancockSource, Field(discriminator="kind")]
+class OasisSource(Section):
+    """The longitudinal table of OASIS-2: older people with repeated MRI, one row per visit."""
+
+    kind: Literal["oasis"] = Field(description="The longitudinal cohort of OASIS.")
+    table: Path = Field(
+        description="CSV with Subject ID, Visit, MR Delay, M/F, Age, EDUC, SES, MMSE, CDR, eTIV, "
+        "nWBV, ASF."
+    )
+
+
+Source = Annotated[
+    SimulatedSource | SimulatedClinicSource | PorpoiseSource | HancockSource | OasisSource,
+    Field(discriminator="kind"),
+]
 
 
 class Endpoint(Section):
@@ -395,12 +438,16 @@ class Config(Section):
             return values
         sheets = Path(str(values["output"])) / "sheets"
         cohort = dict(values.get("cohort") or {})
-        written = {"patients": "patients.tsv", "omics": "omics.parquet"}
-        kind = values["source"].get("kind") if isinstance(values["source"], dict) else None
-        images = kind == "porpoise" and values["source"].get("slide_features")
-        if kind in ("simulate", "hancock") or images:
+        source = values["source"] if isinstance(values["source"], dict) else {}
+        kind = source.get("kind")
+        written = {"patients": "patients.tsv"}
+        if kind in ("simulate", "hancock", "porpoise"):
+            written["omics"] = "omics.parquet"
+        if kind in ("simulate", "hancock") or source.get("slide_features"):
             written["slides"] = "slides.tsv"
-        if kind == "porpoise" and values["source"].get("folds"):
+        if kind == "simulate_clinic":
+            written["images"] = "images.tsv"
+        if source.get("folds"):
             written["folds"] = "folds.tsv"
         for key, file in written.items():
             if cohort.get(key):
@@ -426,7 +473,8 @@ class Config(Section):
             raise ValueError("synthesis needs cohort.images: name your images.tsv")
         if self.cohort.patients is None:
             raise ValueError("cohort.patients is missing: name your patients.tsv, or a source")
-        if isinstance(self.source, HancockSource) and self.cohort.endpoint.time_unit != "days":
+        in_days = isinstance(self.source, HancockSource | OasisSource)
+        if in_days and self.cohort.endpoint.time_unit != "days":
             raise ValueError("cohort.endpoint.time_unit must be days: the source writes days")
         for field, listed in (
             ("training.bins_months", self.training.bins_months),
@@ -448,6 +496,12 @@ class Config(Section):
     def task(self) -> Literal["survival", "diagnosis"]:
         """What the models are asked for."""
         return "diagnosis" if self.cohort.diagnosis else "survival"
+
+    @property
+    def simulation(self) -> SimulatedSource | SimulatedClinicSource | None:
+        """The source, where it is a simulation with known truth."""
+        source = self.source
+        return source if isinstance(source, SimulatedSource | SimulatedClinicSource) else None
 
     def grid_months(self) -> list[float]:
         """Times at which survival is predicted and stored: an even grid, horizons, bin edges."""

@@ -14,8 +14,10 @@ from survfuse import config, config_diagnosis, config_imaging, config_synthesis
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Top level", config.Config),
     ("source: simulated cohort", config.SimulatedSource),
+    ("source: simulated memory clinic", config.SimulatedClinicSource),
     ("source: published TCGA table", config.PorpoiseSource),
     ("source: HANCOCK", config.HancockSource),
+    ("source: OASIS", config.OasisSource),
     ("cohort", config.CohortConfig),
     ("cohort.endpoint", config.Endpoint),
     ("cohort.diagnosis", config_diagnosis.DiagnosisConfig),

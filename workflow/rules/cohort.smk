@@ -1,14 +1,27 @@
 """From sample sheets, simulated or imported where the configuration says so, to the folds."""
 
-if SETTINGS.source and SETTINGS.source.kind == "simulate":
+SHEETS = [
+    sheet
+    for sheet in (
+        SETTINGS.cohort.patients,
+        SETTINGS.cohort.slides,
+        SETTINGS.cohort.omics,
+        SETTINGS.cohort.images,
+        SETTINGS.cohort.folds,
+    )
+    if sheet
+]
+# What a source writes; some bring the sets that they group their columns by.
+WRITTEN = [sheet for sheet in SHEETS if sheet.parent == OUT / "sheets"]
+if SETTINGS.source and SETTINGS.source.kind in ("simulate", "hancock"):
+    WRITTEN.append(OUT / "sheets" / "gene_sets.gmt")
+
+if SETTINGS.simulation:
 
     rule simulate:
         """Draw the simulated cohort with known truth."""
         output:
-            OUT / "sheets" / "patients.tsv",
-            OUT / "sheets" / "slides.tsv",
-            OUT / "sheets" / "omics.parquet",
-            OUT / "sheets" / "gene_sets.gmt",
+            WRITTEN,
             truth=OUT / "sheets" / "truth.tsv",
         log:
             OUT / "logs" / "simulate.log",
@@ -27,24 +40,12 @@ if SETTINGS.source and SETTINGS.source.kind == "simulate":
             " --log {log:q}"
 
 
-if SETTINGS.source and SETTINGS.source.kind in ("porpoise", "hancock"):
+if SETTINGS.source and not SETTINGS.simulation:
 
     rule import_cohort:
         """Turn the tables of a published cohort into sample sheets."""
         output:
-            [
-                sheet
-                for sheet in (
-                    SETTINGS.cohort.patients,
-                    SETTINGS.cohort.slides,
-                    SETTINGS.cohort.omics,
-                    SETTINGS.cohort.folds,
-                )
-                if sheet
-            ],
-            OUT / "sheets" / "gene_sets.gmt"
-            if SETTINGS.source.kind == "hancock"
-            else [],
+            WRITTEN,
         log:
             OUT / "logs" / "import_cohort.log",
         benchmark:
@@ -63,18 +64,8 @@ if SETTINGS.source and SETTINGS.source.kind in ("porpoise", "hancock"):
 rule check_cohort:
     """Validate all sheets; separate outcomes from what models may see."""
     input:
-        [
-            sheet
-            for sheet in (
-                SETTINGS.cohort.patients,
-                SETTINGS.cohort.slides,
-                SETTINGS.cohort.omics,
-                SETTINGS.cohort.images,
-                SETTINGS.cohort.folds,
-                SETTINGS.omics.gene_sets,
-            )
-            if sheet
-        ],
+        SHEETS,
+        [SETTINGS.omics.gene_sets] if SETTINGS.omics.gene_sets else [],
     output:
         OUT / "cohort" / "clinical.tsv",
         OUT / "cohort" / "outcomes.tsv",

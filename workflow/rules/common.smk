@@ -43,10 +43,13 @@ def count_batches():
 
 
 def count_image_batches():
-    """Jobs over which the volumes are spread; known before any sheet is checked."""
+    """Jobs over which the volumes are spread; known before any sheet is written."""
     if SETTINGS.cohort.images is None:
         return 0
-    volumes = count_lines(SETTINGS.cohort.images) - 1
+    if SETTINGS.simulation:
+        volumes = SETTINGS.simulation.patients * 2
+    else:
+        volumes = count_lines(SETTINGS.cohort.images) - 1
     return max(1, math.ceil(volumes / SETTINGS.imaging.batch_size))
 
 

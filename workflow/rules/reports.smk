@@ -1,12 +1,7 @@
 """Scores of all models side by side, and the pages people read."""
 
-TRUTH = (
-    OUT / "sheets" / "truth.tsv"
-    if SETTINGS.source and SETTINGS.source.kind in ("simulate", "simulate_clinic")
-    else []
-)
+TRUTH = OUT / "sheets" / "truth.tsv" if SETTINGS.simulation else []
 EXPLANATIONS = OUT / "predictions" / f"{EXPLAINED.name}.explain.h5" if EXPLAINED else []
-
 MAPS = OUT / "predictions" / f"{MAPPED.name}.saliency.h5" if MAPPED else []
 
 

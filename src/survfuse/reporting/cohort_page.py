@@ -90,7 +90,7 @@ def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
 def common_context(config: Config, data: ReportData) -> dict[str, Any]:
     """What the cohort report and the patient pages share."""
     return {
-        "simulated": config.source is not None and config.source.kind.startswith("simulate"),
+        "simulated": config.simulation is not None,
         "encoder": describe_encoder(config, data),
         "level": f"{100 * data.evaluation['confidence']:g} %",
         "min_cell": config.report.min_cell,

@@ -21,8 +21,8 @@ def facts(config: Config, data: RunData) -> list[tuple[str, str]]:
         ("Seed of the training", f"{config.training.seed}, {config.training.members} per fold"),
         ("Seed of the bootstrap", str(config.evaluation.seed)),
     ]
-    if config.source is not None and config.source.kind == "simulate":
-        known.append(("Seed of the simulation", str(config.source.seed)))
+    if config.simulation is not None:
+        known.append(("Seed of the simulation", str(config.simulation.seed)))
     return known
 
 
