@@ -5,10 +5,12 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: demo test check setup resume lock clean
 
-demo: setup            ## run the bundled simulated cohort, ending in reports
+demo: setup            ## run both simulated cohorts, ending in reports
 	snakemake --cores all --rerun-incomplete --quiet rules
-	@echo "Cohort report:  $(CURDIR)/results/demo/report/index.html"
-	@echo "Patient pages:  $(CURDIR)/results/demo/report/patients/"
+	snakemake --cores all --rerun-incomplete --quiet rules --configfile configs/demo_clinic.yaml
+	@echo "Cohort reports: $(CURDIR)/results/demo/report/index.html"
+	@echo "                $(CURDIR)/results/demo_clinic/report/index.html"
+	@echo "Patient pages:  in patients/ beside them"
 
 test: setup            ## run the tests
 	pytest -n 2 --dist loadfile

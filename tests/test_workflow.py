@@ -110,6 +110,40 @@ def test_the_demo_plans_every_job() -> None:
     }
 
 
+def test_the_simulated_clinic_plans_every_job() -> None:
+    """Counted from the configuration: rows and folds may change, the stages may not."""
+    config = yaml.safe_load((ROOT / "configs/demo_clinic.yaml").read_text())
+    command = ["snakemake", "-n", "--forceall", "--nolock"]
+    done = subprocess.run(
+        [*command, "--configfile", "configs/demo_clinic.yaml"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    rows, folds = len(config["models"]), config["splits"]["folds"]
+    volumes = 2 * config["source"]["patients"]
+    planned = jobs(done.stdout)
+    total = planned.pop("total")
+    expected = {
+        "simulate": 1,
+        "check_cohort": 1,
+        "make_splits": 1,
+        "prepare_images": volumes // config["imaging"]["batch_size"],
+        "merge_images": 1,
+        "synthesise": folds,
+        "list_inputs": 1,
+        "train": rows * folds,
+        "predict": rows,
+        "map_volumes": 1,
+        "evaluate": 1,
+        "report": 1,
+        "all": 1,
+    }
+    assert planned == expected
+    assert total == sum(expected.values())
+
+
 def test_a_cohort_without_slides_plans_no_slide_jobs(tmp_path: Path) -> None:
     for name in ("patients.tsv", "omics.csv"):
         (tmp_path / name).write_text("patient_id\n")
