@@ -19,7 +19,6 @@ from survfuse.cohort.splits import (
     read_test_ids,
     read_train,
     splits_hash,
-    tested_in,
     too_few_events,
     too_few_of_a_class,
     training_part,
@@ -112,7 +111,7 @@ def test_two_cohorts_as_sites_of_two_folds_validate_each_other(sizes: tuple[int,
         of = pd.Series(["adni"] * sizes[0] + ["aibl"] * sizes[1], index=ids)
         settings = config(folds=2, group_by_site=True, seed=seed)
         splits = make_splits(outcomes, of, settings)
-        tested = {fold: set(of[tested_in(splits, 0, fold)]) for fold in (0, 1)}
+        tested = {fold: set(of[here["patient_id"]]) for fold, here in splits.groupby("fold")}
         assert sorted(map(tuple, tested.values())) == [("adni",), ("aibl",)]
         for fold, (here,) in tested.items():
             trained = training_part(splits, outcomes, settings, 0, fold)["patient_id"]
