@@ -1,11 +1,20 @@
-"""The imaging arm: cost of preparing a volume and of the networks that read it.
+"""The imaging arm: cost of preparing a volume, worth and cost of synthesis, cost of the networks.
 
-    python benchmarks/imaging.py [--part prepare ...] [--json FILE] [--t1 FILE --template FILE]
+    python benchmarks/imaging.py [--part prepare ...] [--json FILE] [--generator unet]
+        [--t1 FILE --template FILE]
 
 prepare: CPU seconds for one T1 of 256 x 256 x 180 voxels with everything switched on (N4, brain
 mask, affine registration to a template, resampling, scaling, pictures, files), one thread, and the
 peak of memory. Without --t1 and --template it takes simulated heads; a real T1 is brought to 256 x
 256 x 180 voxels of its own field of view first.
+
+synthesis: PET made from MRI on a simulated memory clinic of 60 patients, one split (40 train, 8
+inner, 12 test), by the default generator; the error within the brain over that of the training
+mean. Other generators: --generator.
+
+synth_step: CPU seconds of a full training step of the chosen generator at its default size, at
+1 x 96 x 128 x 96 voxels (of vqgan: generator, discriminator and both optimisers), one thread.
+
 models: CPU seconds per patient of ITCFN and the MRI CNN, forward and backward, two patients of 96 x
 128 x 96 voxels, one thread, and the peak of memory; and by how much the content of a missing volume
 changes a prediction of ITCFN where it is masked.
@@ -23,19 +32,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from imaging_fixture import brain_of, head, save
 from survfuse.config_imaging import ImagingConfig
+from survfuse.config_synthesis import SynthesisConfig
+from survfuse.demo.brain_geometry import Grid
 from survfuse.imaging.batch import process_batch
 from survfuse.imaging.grid import grid_around, resampled
 from survfuse.imaging.placement import VolumeRow
 from survfuse.imaging.reader import read_volume
 from survfuse.imaging.store import read_manifest
 from survfuse.imaging.volume import Volume, to_ras
+from survfuse.synthesis.build import build_generator
+from survfuse.synthesis.fit import fit_generator
+from survfuse.synthesis.generator import PairBatch, seen_of
+from survfuse.synthesis.make import controls_of, make_volume, mean_volume
+from survfuse.synthesis.measures import measures, summary
+from survfuse.synthesis.pairs import read_fold
+from survfuse.synthesis.pairs import read_volume as read_prepared
+from synthesis_fixture import clinic, fold
 
-PARTS = ("prepare", "models")
+PARTS = ("prepare", "synthesis", "synth_step", "models")
+FULL_GRID = (96, 128, 96)
+STEPS = 3  # timed, after one that is not
 SHAPE = (256, 256, 180)
 
 
@@ -73,6 +95,58 @@ def prepare(t1: Path | None, template: Path | None) -> dict[str, float]:
     }
 
 
+def synthesis(settings: SynthesisConfig) -> dict[str, float]:
+    """Worth of a generator and of the controls on the simulated clinic, seed 1."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        manifest, ids, _ = clinic(folder / "images", 60, 1, Grid((24, 32, 24), 6.0))
+        directory = fold(folder / "splits", ids[:40], ids[40:48], ids[48:])
+        images = read_fold(directory, manifest, None)
+        parts = (images.train, images.inner, images.test)
+        train, inner, test = (images.of(part, "pet") for part in parts)
+        began = time.process_time()
+        fitted = fit_generator(train, inner, settings, 0, torch.device("cpu"))
+        taken, mean = time.process_time() - began, mean_volume(train)
+        figures: dict[str, list[dict[str, float | None]]] = {}
+        for source_path, target_path in zip(test.sources, test.targets, strict=True):
+            source, mask, _ = read_prepared(source_path)
+            real, brain, _ = read_prepared(target_path)
+            made = make_volume(fitted.generator, source, mask, settings, 0)
+            for name, volume in {"synthetic": made, **controls_of(mean, source, mask)}.items():
+                figures.setdefault(name, []).append(measures(volume, real, brain, mean))
+    told = {name: summary(rows) for name, rows in figures.items()}
+    for name, row in told.items():
+        print(f"{name}: " + ", ".join(f"{key} {value['mean']}" for key, value in row.items()))
+    error = {name: float(row["masked_mae"]["mean"] or 0) for name, row in told.items()}
+    print(f"{settings.generator}: {len(fitted.course.history)} epochs, {taken:.0f} CPU-s")
+    return {
+        "synthesis_vs_mean_mae": round(error["synthetic"] / error["training_mean"], 4),
+        "synthesis_vs_copy_mae": round(error["synthetic"] / error["copied_source"], 4),
+        "synthesis_ssim": float(told["synthetic"]["masked_ssim"]["mean"] or 0),
+        "synthesis_mean_ssim": float(told["training_mean"]["masked_ssim"]["mean"] or 0),
+        "synthesis_fit_cpu_s": round(taken, 1),
+    }
+
+
+def synth_step(settings: SynthesisConfig) -> dict[str, float]:
+    """CPU seconds of one training step at full size, the least of a few, and peak memory."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    generator = build_generator(settings)
+    optimisers = generator.optimisers(1e-4)
+    mask = torch.ones(FULL_GRID, dtype=torch.bool)
+    source, target = torch.rand(2, *FULL_GRID) * 2 - 1
+    batch = PairBatch(seen_of(source, mask)[None], target[None, None], mask[None, None].float())
+    taken = []
+    for _ in range(1 + STEPS):
+        began = time.process_time()
+        generator.step(batch, settings.vqgan.adversarial_epoch, optimisers)
+        taken.append(time.process_time() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{settings.generator}: {min(taken[1:]):.2f} CPU-s a step, peak {peak:.0f} MiB")
+    return {"synth_step_cpu_s": round(min(taken[1:]), 2), "synth_step_peak_mib": round(peak)}
+
+
 def main() -> None:
     """Run the chosen parts and write the figures."""
     parser = argparse.ArgumentParser(
@@ -82,10 +156,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--t1", type=Path, help="a real T1")
     parser.add_argument("--template", type=Path, help="a real template")
+    parser.add_argument("--generator", choices=["unet", "vqgan", "flow"], default="unet")
     given = parser.parse_args()
     figures: dict[str, float] = {}
     if "prepare" in (given.part or PARTS):
         figures |= prepare(given.t1, given.template)
+    settings = SynthesisConfig(generator=given.generator)
+    if "synthesis" in (given.part or PARTS):
+        figures |= synthesis(settings)
+    if "synth_step" in (given.part or PARTS):
+        figures |= synth_step(settings)
     if "models" in (given.part or PARTS):
         from imaging_models import mask_invariance, model_cost
 

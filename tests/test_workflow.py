@@ -154,6 +154,16 @@ def test_a_cohort_without_slides_plans_no_slide_jobs(tmp_path: Path) -> None:
     assert planned["train"] == 12
 
 
+def test_synthesis_is_planned_once_per_fold_and_only_when_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "patients.tsv").write_text("patient_id\n")
+    (tmp_path / "images.tsv").write_text("patient_id\tvisit\tmodality\tpath\nP1\tbl\tt1\tx.nii\n")
+    cohort = {**SMALL["cohort"], "patients": "patients.tsv", "images": "images.tsv"}
+    prepared(tmp_path, source=None, cohort=cohort, synthesis={"generator": "flow"})
+    assert jobs(snakemake(tmp_path, "-n").stdout)["synthesise"] == 2
+    prepared(tmp_path, source=None, cohort=cohort)
+    assert "synthesise" not in jobs(snakemake(tmp_path, "-n").stdout)
+
+
 def test_slides_are_planned_in_batches(tmp_path: Path) -> None:
     (tmp_path / "patients.tsv").write_text("patient_id\n")
     rows = "".join(f"S{i}\tP{i}\tx.svs\n" for i in range(10_000))

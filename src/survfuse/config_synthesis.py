@@ -10,25 +10,24 @@ from survfuse.config_section import Section
 
 Target = Literal["pet", "mri"]
 SOURCE_OF: dict[str, Literal["mri", "pet"]] = {"pet": "mri", "mri": "pet"}
-UNET_LEVELS = 5  # of MONAI's BasicUNet
 
 
 class UNetConfig(Section):
     """A regression network with skip connections: says the expected volume, and says it fast."""
 
     channels: list[int] = Field(
-        default_factory=lambda: [8, 16, 32, 64, 128],
-        description="Channels of the five levels, finest first. The size of MONAI's own default: "
-        "[32, 32, 64, 128, 256].",
+        default_factory=lambda: [16, 32, 64],
+        description="Channels of the levels, finest first, each of half the resolution. On a GPU "
+        "at 96 x 128 x 96 voxels: [32, 64, 128, 256].",
     )
     gradient_weight: float = Field(
         0.5, ge=0, description="Weight of the error of differences between neighbours (sharpness)."
     )
 
     @model_validator(mode="after")
-    def five_levels(self) -> UNetConfig:
-        if len(self.channels) != UNET_LEVELS or min(self.channels) < 1:
-            raise ValueError(f"channels must be {UNET_LEVELS} numbers of 1 or more")
+    def levels_given(self) -> UNetConfig:
+        if not 2 <= len(self.channels) <= 6 or min(self.channels) < 1:
+            raise ValueError("channels must be two to six numbers of 1 or more")
         return self
 
 
@@ -106,11 +105,11 @@ class SynthesisConfig(Section):
     min_pairs: int = Field(
         8, ge=2, description="Fewest training patients with both volumes; fewer stop the run."
     )
-    epochs: int = Field(60, ge=1, description="Most epochs.")
+    epochs: int = Field(40, ge=1, description="Most epochs.")
     patience: int = Field(
-        20, ge=1, description="Epochs without improvement on the inner pairs before stopping."
+        15, ge=1, description="Epochs without improvement on the inner pairs before stopping."
     )
-    batch_size: int = Field(2, ge=1, description="Pairs per step.")
+    batch_size: int = Field(1, ge=1, description="Pairs per step.")
     learning_rate: float | None = Field(
         None,
         gt=0,

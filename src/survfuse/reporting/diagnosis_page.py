@@ -103,7 +103,7 @@ def shared_context(config: Config, data: RunData) -> dict[str, Any]:
     """What the cohort report and the patient pages of a diagnosis share."""
     evaluation = data.evaluation
     asked = asked_of(config)
-    by_source = config.source is not None and config.source.kind.startswith("simulate")
+    by_source = config.simulation is not None
     by = f"by {wording.months(asked.horizon_months)}" if asked.horizon_months else ""
     return {
         "simulated": by_source or any(row["role"] == "oracle" for row in evaluation["rows"]),

@@ -13,14 +13,17 @@ from torch import Tensor
 from survfuse.config_synthesis import FlowConfig
 from survfuse.synthesis.generator import (
     SEEN,
+    WAVES,
     Generator,
     PairBatch,
     cut_to,
     keep_no_activations,
     padded,
+    with_waves,
 )
 
 GROUPS = 8
+TIME_SCALE = 1000.0  # the network's sines and cosines are made for times up to here
 CHECKED_AT = (0.1, 0.3, 0.5, 0.7, 0.9)  # times at which the inner loss looks
 
 
@@ -31,7 +34,6 @@ class Flow(Generator):
 
     def __init__(self, settings: FlowConfig, checkpointing: bool = False) -> None:
         from monai.networks.nets import DiffusionModelUNet
-        from monai.networks.schedulers import RFlowScheduler
 
         super().__init__()
         self.fold, self.steps, self.draws = settings.fold, settings.steps, settings.draws
@@ -39,7 +41,7 @@ class Flow(Generator):
         self.multiple = settings.fold * 2 ** (levels - 1)
         self.network = DiffusionModelUNet(
             spatial_dims=3,
-            in_channels=(1 + SEEN) * width,
+            in_channels=(1 + SEEN + WAVES) * width,
             out_channels=width,
             channels=settings.channels,
             num_res_blocks=[1] * levels,
@@ -47,14 +49,13 @@ class Flow(Generator):
             norm_num_groups=GROUPS,
             num_head_channels=GROUPS,
         )
-        self.schedule = RFlowScheduler(use_discrete_timesteps=False)
         if checkpointing:
             blocks = (*self.network.down_blocks, self.network.middle_block, *self.network.up_blocks)
             keep_no_activations(blocks)
 
     def forward(self, seen: Tensor) -> Tensor:
         """One draw; the last channel of `seen` is its noise."""
-        given, x = self.folded(seen[:, :SEEN]), self.folded(seen[:, SEEN:])
+        given, x = self.folded(with_waves(seen[:, :SEEN])), self.folded(seen[:, SEEN:])
         for step in range(self.steps):
             time = torch.full((len(x),), step / self.steps, device=x.device)
             x = x + self.velocity(x, given, time) / self.steps
@@ -73,16 +74,15 @@ class Flow(Generator):
 
     def velocity_error(self, batch: PairBatch, noise: Tensor, time: Tensor) -> Tensor:
         """Mean squared error of the velocity within the mask; `time` (B,) runs from noise, 0."""
-        fraction = (1 - time) * self.schedule.num_train_timesteps  # MONAI counts down to the target
-        mixed = self.schedule.add_noise(batch.target, noise, fraction)
-        said = self.velocity(self.folded(mixed), self.folded(batch.seen), time)
+        share = time[:, None, None, None, None]
+        mixed = (1 - share) * noise + share * batch.target
+        said = self.velocity(self.folded(mixed), self.folded(with_waves(batch.seen)), time)
         error = (cut_to(unfolded(said, self.fold), noise) - (batch.target - noise)).square()
         return (error * batch.mask).sum() / batch.mask.sum().clamp(min=1)
 
     def velocity(self, x: Tensor, given: Tensor, time: Tensor) -> Tensor:
         """The network's velocity at `time` (B,) of folded volumes."""
-        at = (1 - time) * self.schedule.num_train_timesteps
-        return self.network(torch.cat([x, given], 1), at).float()
+        return self.network(torch.cat([x, given], 1), time * TIME_SCALE).float()
 
     def folded(self, volume: Tensor) -> Tensor:
         """Blocks of voxels as channels, of the padded volume."""

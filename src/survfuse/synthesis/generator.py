@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from survfuse.imaging.intensity import BACKGROUND
 
+WAVES = 6  # channels that `with_waves` adds
 SEEN = 4  # channels of what every generator is given: the source and three coordinates
 
 
@@ -101,6 +103,19 @@ def seen_of(source: Tensor, mask: Tensor) -> Tensor:
     inside = torch.where(mask, (source - BACKGROUND) / 2, torch.zeros_like(source))
     axes = [torch.linspace(-1, 1, side, dtype=source.dtype) for side in source.shape]
     return torch.stack([inside, *torch.meshgrid(*axes, indexing="ij")])
+
+
+def with_waves(seen: Tensor) -> Tensor:
+    """What is seen, with sines and cosines of the source's intensity, (B, SEEN + WAVES, I, J, K).
+
+    PET is high where an MRI is of middling intensity. A network takes long to learn a function that
+    rises and falls; of these it is nearly a sum. They are 0 outside the brain.
+    """
+    source = seen[:, :1]
+    inside = (source > 0).to(source.dtype)
+    angles = [math.pi * number * source for number in range(1, WAVES // 2 + 1)]
+    waves = [wave(angle) * inside for angle in angles for wave in (torch.sin, torch.cos)]
+    return torch.cat([seen, *waves], 1)
 
 
 def padded(volume: Tensor, multiple: int, least: tuple[int, int, int] = (1, 1, 1)) -> Tensor:

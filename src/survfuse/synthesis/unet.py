@@ -1,4 +1,4 @@
-"""The regression generator: MONAI's BasicUNet on the absolute error within the mask."""
+"""The regression generator: MONAI's residual U-Net on the absolute error within the mask."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from torch import Tensor
 from survfuse.config_synthesis import UNetConfig
 from survfuse.synthesis.generator import (
     SEEN,
+    WAVES,
     Generator,
     PairBatch,
     cut_to,
@@ -14,26 +15,31 @@ from survfuse.synthesis.generator import (
     keep_no_activations,
     masked_l1,
     padded,
+    with_waves,
 )
-
-MULTIPLE, LEAST = 16, (16, 32, 16)  # four halvings, and two voxels left to normalise over
 
 
 class UNet(Generator):
     """Says the median of what the target may be, given the source."""
 
     def __init__(self, settings: UNetConfig, checkpointing: bool = False) -> None:
-        from monai.networks.nets import BasicUNet
+        from monai.networks.blocks import ResidualUnit
+        from monai.networks.nets import UNet as Network
 
         super().__init__()
         self.gradient_weight = settings.gradient_weight
-        channels = [*settings.channels, settings.channels[0]]
-        self.network = BasicUNet(3, SEEN, 1, channels)
+        halvings = len(settings.channels) - 1
+        self.multiple = 2**halvings
+        self.network = Network(
+            3, SEEN + WAVES, 1, settings.channels, (2,) * halvings, num_res_units=2
+        )
         if checkpointing:
-            keep_no_activations(block for name, block in self.network.named_children())
+            keep_no_activations(m for m in self.network.modules() if isinstance(m, ResidualUnit))
 
     def forward(self, seen: Tensor) -> Tensor:
-        return cut_to(self.network(padded(seen, MULTIPLE, LEAST)), seen)
+        # Instance normalisation needs two voxels at the coarsest level.
+        least = (1, 2 * self.multiple, 1)
+        return cut_to(self.network(padded(with_waves(seen), self.multiple, least)), seen)
 
     def loss(self, batch: PairBatch) -> Tensor:
         made = self(batch.seen).float()

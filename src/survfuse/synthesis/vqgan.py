@@ -80,6 +80,7 @@ class VQGAN(Generator):
         self, batch: PairBatch, epoch: int, optimisers: Sequence[torch.optim.Optimizer]
     ) -> dict[str, float]:
         """The generator's step against a frozen discriminator, then the discriminator's."""
+        self.start_codebook(batch.seen)
         settings, adversarial = self.settings, epoch >= self.settings.adversarial_epoch
         shown: dict[str, float] = {}
         with self.arithmetic(batch):
@@ -102,6 +103,22 @@ class VQGAN(Generator):
             shown["discriminator"] = self.discriminator_step(made.detach(), batch, optimisers[1])
         shown["perplexity"] = float(self.network.quantizer.perplexity)
         return {"loss": float(loss.detach()), **shown}
+
+    @torch.no_grad()
+    def start_codebook(self, seen: Tensor) -> None:
+        """Before the first step, take the codes from what the encoder says.
+
+        Codes far from all of it would never be chosen, and everything be written in one word.
+        """
+        book = self.network.quantizer.quantizer
+        if book.ema_cluster_size.sum() > 0:
+            return
+        said = self.network.encode(padded(seen[:, :1], self.multiple)).float()
+        said = said.movedim(1, -1).reshape(-1, said.shape[1])
+        chosen = said[torch.randint(len(said), (book.num_embeddings,), device=said.device)]
+        book.embedding.weight.copy_(chosen)
+        book.ema_w.copy_(chosen)
+        book.ema_cluster_size.fill_(1.0)
 
     def judged(self, made: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor]:
         """Adversarial loss and feature match of the generator; the discriminator is frozen."""
