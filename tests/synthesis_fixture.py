@@ -11,7 +11,8 @@ from survfuse.demo.brain_images import draw_volumes
 from survfuse.demo.brain_truth import draw_brain_truth
 from survfuse.files import write_text
 from survfuse.imaging.intensity import BACKGROUND, by_percentiles
-from survfuse.imaging.store import OK, VolumeStatus, write_manifest, write_tensor
+from survfuse.imaging.store import VolumeStatus, write_manifest, write_tensor
+from survfuse.manifest import OK
 
 COARSE = Grid((16, 20, 16), 10.0)
 

@@ -18,13 +18,13 @@ from survfuse.errors import RetryableError, UserInputError
 from survfuse.files import read_json
 from survfuse.imaging.choice import chosen_tensors
 from survfuse.imaging.store import (
-    OK,
-    QUARANTINED,
     VolumeStatus,
     read_tensor,
     write_manifest,
     write_tensor,
 )
+from survfuse.imaging.synthetic import synthetic_paths
+from survfuse.manifest import OK, QUARANTINED
 from survfuse.synthesis import fit, stage
 from survfuse.synthesis.fit import Course, Resume, fit_generator
 from survfuse.synthesis.make import make_volume
@@ -34,7 +34,7 @@ from synthesis_fixture import clinic, fold
 
 CPU = torch.device("cpu")
 UNET = {"channels": [4, 8]}
-QUICK = SynthesisConfig(epochs=2, patience=2, unet=UNET, batch_size=4)
+QUICK = SynthesisConfig(epochs=2, patience=2, unet=UNET, batch_size=4, cross_fit=False)
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,15 @@ def synthesised(simulated: Clinic, out: Path, settings: SynthesisConfig = QUICK)
 
 def test_what_is_written_and_for_whom(simulated: Clinic, tmp_path: Path) -> None:
     out = synthesised(simulated, tmp_path / "synthesis" / "r0f0")
-    rows = stage.read_synthetic(out / "synthetic.tsv")
+    found = synthetic_paths(out)
+    assert not found["mri"]
     everybody = [*simulated.train, *simulated.inner, *simulated.test]
-    expected = {p for p in everybody if p in simulated.test or not simulated.has_pet[p]}
-    assert {patient for patient, _, _ in rows} == expected
-    assert len(rows) == len(expected)
+    assert set(found["pet"]) == {
+        p for p in everybody if p not in simulated.train or not simulated.has_pet[p]
+    }
     mri = chosen_tensors(simulated.manifest)["mri"]
-    for patient, modality, tensor in rows:
-        made, source = read_tensor(out / tensor), read_tensor(mri[patient])
-        assert modality == "pet"
+    for patient, tensor in found["pet"].items():
+        made, source = read_tensor(tensor), read_tensor(mri[patient])
         assert made.volume.dtype == source.volume.dtype
         assert np.array_equal(made.affine, source.affine)
         assert np.array_equal(made.mask, source.mask)
@@ -131,9 +131,38 @@ def test_both_directions_and_the_same_bytes_twice(simulated: Clinic, tmp_path: P
     assert files == sorted(p.relative_to(outs[1]) for p in outs[1].rglob("*") if p.is_file())
     for file in files:
         assert (outs[0] / file).read_bytes() == (outs[1] / file).read_bytes(), file
-    made = [row[:2] for row in stage.read_synthetic(outs[0] / "synthetic.tsv")]
-    tested = {p for p in simulated.test if simulated.has_pet[p]}
-    assert {patient for patient, modality in made if modality == "mri"} == tested  # all have MRI
+    # All have MRI: it is made of the test patients, to measure it, and of the inner ones.
+    unlearned = {p for p in (*simulated.test, *simulated.inner) if simulated.has_pet[p]}
+    assert set(synthetic_paths(outs[0])["mri"]) == unlearned
+
+
+def test_training_patients_get_volumes_of_generators_that_have_not_seen_them(
+    simulated: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The halves divide the training pairs; what is made of one is by a fit on the other."""
+    learned: list[tuple[str, ...]] = []
+    by_fit: dict[str, int] = {}
+
+    def watched(train: Pairs, inner: Pairs, *rest: object) -> fit.Fitted:
+        learned.append(train.patients)
+        return fit_generator(train, inner, *rest)  # type: ignore[arg-type]
+
+    def noted(direction: object, fitted: object, patient: str, path: Path) -> Path:
+        by_fit[patient] = len(learned) - 1
+        return write_made(direction, fitted, patient, path)  # type: ignore[arg-type]
+
+    write_made = stage.write_made
+    monkeypatch.setattr(stage, "fit_generator", watched)
+    monkeypatch.setattr(stage, "write_made", noted)
+    settings = QUICK.model_copy(update={"cross_fit": True, "epochs": 1})
+    out = synthesised(simulated, tmp_path / "r0f0", settings)
+    whole, one, other = learned
+    assert sorted(one + other) == sorted(whole) and abs(len(one) - len(other)) <= 1
+    assert not {*one, *other} & {*simulated.test, *simulated.inner}
+    for patient in whole:
+        assert patient not in learned[by_fit[patient]]
+    everybody = {*simulated.train, *simulated.inner, *simulated.test}
+    assert set(synthetic_paths(out)["pet"]) == everybody
 
 
 def test_nothing_of_a_test_patient_reaches_the_fit(

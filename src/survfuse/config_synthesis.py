@@ -116,6 +116,12 @@ class SynthesisConfig(Section):
         description="Learning rate of AdamW at the start, from where it falls as a cosine; "
         "default: 0.002 (unet), 0.0005 (vqgan), 0.001 (flow).",
     )
+    cross_fit: bool = Field(
+        True,
+        description="Also make volumes of training patients who have the real one, each by a "
+        "generator fitted on the other half of them; training shows these where it hides the real "
+        "one. Doubles the cost; without it a hidden volume becomes a mask.",
+    )
     mirror: bool = Field(
         True, description="Show half of the brains mirrored in training, left for right."
     )

@@ -62,6 +62,14 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.patients)
 
+    def rows(self, chosen: Sequence[int]) -> Pairs:
+        """Some of the pairs."""
+        return Pairs(
+            tuple(self.patients[row] for row in chosen),
+            tuple(self.sources[row] for row in chosen),
+            tuple(self.targets[row] for row in chosen),
+        )
+
     def batch(
         self,
         rows: Sequence[int],

@@ -2,14 +2,15 @@
 
 A generator sees the complete pairs of the fold's training patients and nobody else. It is then
 shown the sources of patients who lack the target, and of the fold's test patients who have both,
-whose real target it is measured against.
+whose real target it is measured against. Training patients who have both get a synthetic target
+too, for when training hides the real one, and by generators that have not learned from them: a
+model that learned with better ones than it will meet would trust them too much.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,9 @@ def synthesise_fold(
         fitted = fit_generator(train, inner, settings, seed, where, resume)
         figures = measured(direction, fitted, train)
         made += [(patient, target, direction.path_of(patient)) for patient in figures]
-        made += fill_in(direction, fitted)
+        made += fill_in(direction, fitted, inner)
+        if settings.cross_fit:
+            made += cross_fitted(direction, train, inner, where, resume)
         told[target] = described(direction, fitted, train, inner, figures)
     write_synthetic(out, made)
     write_json(
@@ -141,13 +144,36 @@ def write_made(direction: Direction, fitted: Fitted, patient: str, source_path: 
     return path
 
 
-def fill_in(direction: Direction, fitted: Fitted) -> list[Made]:
-    """Make the target of everybody in the fold who lacks it and has its source."""
+def fill_in(direction: Direction, fitted: Fitted, inner: Pairs) -> list[Made]:
+    """Make the target of everybody in the fold who lacks it and has its source.
+
+    And of the inner patients, whom the generator was only stopped by.
+    """
     sources = direction.images.tensors[direction.source]
-    patients = direction.images.lacking(direction.target)
+    patients = (*direction.images.lacking(direction.target), *inner.patients)
     for patient in patients:
         write_made(direction, fitted, patient, sources[patient])
     return [(patient, direction.target, direction.path_of(patient)) for patient in patients]
+
+
+def cross_fitted(
+    direction: Direction, train: Pairs, inner: Pairs, where: torch.device, resume: Resume
+) -> list[Made]:
+    """Make the target of each half of the training pairs by a generator fitted on the other."""
+    order = np.random.default_rng(direction.seed).permutation(len(train))
+    halves = [np.sort(order[0::2]).tolist(), np.sort(order[1::2]).tolist()]
+    made: list[Made] = []
+    for number, half in enumerate(halves):
+        learned = train.rows(halves[1 - number])
+        seed = int(np.random.SeedSequence([direction.seed, number]).generate_state(1)[0] >> 1)
+        key = resume_key(direction.settings, seed, learned, inner)
+        kept = Resume(resume.path.with_suffix(f".half{number}.safetensors"), key)
+        fitted = fit_generator(learned, inner, direction.settings, seed, where, kept)
+        shown = train.rows(half)
+        for patient, source_path in zip(shown.patients, shown.sources, strict=True):
+            write_made(direction, fitted, patient, source_path)
+            made.append((patient, direction.target, direction.path_of(patient)))
+    return made
 
 
 def measured(
@@ -214,12 +240,3 @@ def described(
             "patients": {patient: row["synthetic"] for patient, row in figures.items()},
         },
     }
-
-
-def read_synthetic(path: Path) -> Sequence[Made]:
-    """The rows of synthetic.tsv; UserInputError if the file is something else."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    if not lines or lines[0] != "patient_id\tmodality\ttensor":
-        raise UserInputError(f"{path}: is no table of synthetic volumes; run synthesise again")
-    rows = [line.split("\t") for line in lines[1:]]
-    return [(patient, modality, Path(tensor)) for patient, modality, tensor in rows]
