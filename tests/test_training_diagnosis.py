@@ -249,3 +249,9 @@ def test_a_logistic_row_is_refused_where_survival_is_asked() -> None:
     )
     with pytest.raises(UserInputError, match=r"cohort\.diagnosis is not set"):
         check_models(settings)
+
+
+def test_without_a_column_that_varies_everybody_gets_the_frequencies() -> None:
+    part = part_of(np.array([0, 0, 0, 1, -1, 0, 0, 1]), np.arange(8))
+    weights, *_ = fit_logistic(np.zeros((8, 0)), part, 2, 0.5)
+    np.testing.assert_allclose(probabilities(np.zeros((3, 0)), **weights), [[5 / 7, 2 / 7]] * 3)

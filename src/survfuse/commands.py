@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from survfuse.errors import RetryableError, UserInputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from survfuse.config import Config
     from survfuse.training.inputs import InputPaths
 
@@ -81,11 +83,15 @@ def check_command(given: argparse.Namespace) -> None:
     check_models(config)
     if given.out:
         write_cohort(cohort, config, given.out)
-    log.info(
-        "%d patients with %d events: no problems found",
-        len(cohort.outcomes),
-        int(cohort.outcomes["event"].sum()),
-    )
+    log.info("%s: no problems found", counted(cohort.outcomes))
+
+
+def counted(outcomes: pd.DataFrame) -> str:
+    """How many patients there are, with how many events or of how many known classes."""
+    if "event" in outcomes:
+        return f"{len(outcomes)} patients with {int(outcomes['event'].sum())} events"
+    known = int((outcomes["label"] >= 0).sum())
+    return f"{len(outcomes)} patients, {known} of known class"
 
 
 def splits_command(given: argparse.Namespace) -> None:

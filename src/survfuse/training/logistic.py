@@ -61,6 +61,11 @@ def of_penalty(
 
     net: l1_ratio |b|_1 + (1 - l1_ratio) / 2 |b|_2^2, over the coefficients of all classes.
     """
+    coefficients, intercepts = np.zeros((classes, x.shape[1])), np.full(classes, -np.inf)
+    if not x.shape[1]:  # nothing varies: everybody has the frequencies of the classes
+        counts = np.bincount(label[rows], minlength=classes)
+        intercepts[counts > 0] = np.log(counts[counts > 0])
+        return {"coefficients": coefficients, "intercepts": intercepts}
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -76,7 +81,6 @@ def of_penalty(
         # Near no penalty the last digits take for ever, and do not matter.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(x[rows], label[rows])
-    coefficients, intercepts = np.zeros((classes, x.shape[1])), np.full(classes, -np.inf)
     if len(model.classes_) == 2:  # one column stands for both
         coefficients[model.classes_[1]] = model.coef_[0]
         intercepts[model.classes_] = [0.0, model.intercept_[0]]
