@@ -23,7 +23,7 @@ from survfuse.reporting.imaging_section import imaging_context
 from survfuse.reporting.inputs import ReportData, RunData
 from survfuse.slides.store import SlideStatus
 
-INPUT_NAMES = {"slides": "slides", "omics": "genes", "clinical": "clinical"}
+INPUT_NAMES = {"slides": "slides", "omics": "genes", "mri": "MRI", "pet": "PET"}
 # Figures of every model of a long leaderboard would bury the rest of the page.
 MOST_DRAWN = 3
 

@@ -14,23 +14,25 @@ from survfuse.evaluation.class_predictions import WITHOUT
 from survfuse.evaluation.proportions import proportion
 from survfuse.evaluation.saliency import Saliency
 from survfuse.evaluation.synthesis_measures import error_of_patient
-from survfuse.reporting import findings, provenance, volumes, wording
+from survfuse.reporting import findings, provenance, volumes
 from survfuse.reporting.diagnosis_inputs import (
     ClassPrediction,
     DiagnosisData,
-    ShownVolume,
     alike,
     class_prediction,
     read_classes,
     saliency_of,
-    volume_of,
 )
 from survfuse.reporting.diagnosis_page import shared_context
-from survfuse.reporting.imaging_section import modality_name
 from survfuse.reporting.inputs import RunData
-from survfuse.reporting.patient_page import Chip, clinical_chip, covariate_rows
-
-SYNTHETIC = "synthetic"
+from survfuse.reporting.patient_page import clinical_chip, covariate_rows
+from survfuse.reporting.shown_volumes import (
+    SYNTHETIC,
+    ShownVolume,
+    source_of,
+    volume_chip,
+    volume_of,
+)
 
 
 @dataclass(frozen=True)
@@ -121,29 +123,6 @@ def diagnosis_patient_context(
         "configuration_hash": provenance.configuration_hash(config),
         "weights": provenance.weights_hashes(data, model.name, prediction.folds),
     }
-
-
-def source_of(modality: str) -> str:
-    """What a synthetic volume is made from, in words."""
-    return findings.MODALITIES["mri" if modality == "pet" else "pet"]
-
-
-def volume_chip(shown: ShownVolume, used: bool) -> Chip:
-    """One kind of volume in the strip of inputs."""
-    name = findings.MODALITIES[shown.modality]
-    status = shown.status
-    lines = []
-    if status is not None and shown.state == "present":
-        lines.append(f"{modality_name(status.modality)}, visit {status.visit}")
-        if status.spacing_mm:
-            lines.append(f"scanned at {status.spacing_mm} mm")
-    elif status is not None:
-        lines.append(f"set aside: {wording.reason_in_words(status.reason)}")
-    else:
-        lines.append("no volume in the sheet")
-    if shown.state == SYNTHETIC:
-        lines.append(f"computed from the {source_of(shown.modality)}, not measured")
-    return Chip(name, shown.state, lines, used)
 
 
 def picture_of(config: Config, shown: ShownVolume, saliency: Saliency | None) -> VolumePicture:

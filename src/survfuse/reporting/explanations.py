@@ -9,7 +9,13 @@ from typing import Any
 from survfuse.reporting.findings import Axis, axis_over, row_of
 from survfuse.reporting.wording import decimal, plural
 
-NAMES = {"slides": "Slides", "omics": "Genes", "clinical": "Clinical values"}
+NAMES = {
+    "slides": "Slides",
+    "omics": "Genes",
+    "clinical": "Clinical values",
+    "mri": "MRI",
+    "pet": "PET",
+}
 RANKED = {
     "omics": "gene groups by their effect on the estimate",
     "clinical": "clinical values by their effect on the estimate",
@@ -79,10 +85,15 @@ def contribution_rows(contribution: Mapping[str, dict[str, Any]]) -> list[Contri
     return sorted(rows, key=lambda row: -(row.drop["value"] or 0.0))
 
 
+def in_words(row: ContributionRow) -> str:
+    """The name of a modality within a sentence; MRI and PET stay as they are."""
+    return row.name if row.name.isupper() else row.name.lower()
+
+
 def contribution_sentences(rows: Sequence[ContributionRow], label: str) -> list[str]:
     """What the drops show of a model; only what their intervals allow to be said."""
-    named = {row.name.lower() for row in rows if row.shown}
-    others = [row.name.lower() for row in rows if not row.shown]
+    named = {in_words(row) for row in rows if row.shown}
+    others = [in_words(row) for row in rows if not row.shown]
     found = [f"{label} relies on the {name} to rank patients." for name in sorted(named)]
     return found + [f"{label} is not shown to rely on the {name}." for name in others]
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from survfuse import __version__
 from survfuse.config import IDENTIFIER, Config
+from survfuse.config_imaging import IMAGES
 from survfuse.errors import UserInputError
 from survfuse.evaluation.explanations import FoldExplanation
 from survfuse.manifest import OK, QUARANTINED
@@ -34,6 +35,7 @@ from survfuse.reporting.inputs import (
     read_model,
     risk_group_of,
 )
+from survfuse.reporting.shown_volumes import Chip, volume_chip, volume_of
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,6 @@ def read_page_model(config: Config, data: ReportData) -> PageModel:
     if row is None:
         raise UserInputError(f"report.model {name!r} was not evaluated; evaluate it first")
     return PageModel(name, row["label"], row, read_model(data, name), read_explained(data, name))
-
-
-@dataclass(frozen=True)
-class Chip:
-    """One modality in the strip of inputs."""
-
-    name: str
-    state: str  # present, missing or quarantined
-    lines: list[str]
-    used: bool  # by the model of the page
-
-    @property
-    def css(self) -> str:
-        return {"missing": "absent", "quarantined": "set-aside"}.get(self.state, "")
 
 
 @dataclass(frozen=True)
@@ -105,7 +93,8 @@ def patient_context(
     headline = estimable[-1] if estimable else None
     looked = read_attention(data, model.name, patient_id)
     tiles = looked.tiles
-    chips = input_chips(data, patient_id, model.row["modalities"])
+    repeat, number = prediction.folds[0]
+    chips = input_chips(config, data, model, patient_id, f"r{repeat}f{number}")
     group = patient_group(data, model, patient_id)
     reference = findings.row_of(evaluation, evaluation["reference"])
     moved = patient_explanation.explain(model.explanations, patient_id)
@@ -124,8 +113,8 @@ def patient_context(
         "folds": prediction.folds,
         "members": config.training.members,
         "chips": chips,
-        "lacking": [chip.name.lower() for chip in chips if chip.used and chip.state != "present"],
-        "left": [chip.name.lower() for chip in chips if chip.used and chip.state == "present"],
+        "lacking": [in_words(chip) for chip in chips if chip.used and chip.state != "present"],
+        "left": [in_words(chip) for chip in chips if chip.used and chip.state == "present"],
         "horizons": horizons,
         "beyond_tau": evaluation["horizons_months"][-1] > evaluation["tau_months"],
         "headline": headline,
@@ -170,13 +159,29 @@ def horizon_row(data: ReportData, prediction: Prediction, horizon: float) -> Hor
     return HorizonRow(horizon, None if survival is None else 1 - survival, observed, low, high)
 
 
-def input_chips(data: ReportData, patient_id: str, used: list[str]) -> list[Chip]:
-    """What is known of the patient, by modality."""
+def input_chips(
+    config: Config, data: ReportData, model: PageModel, patient_id: str, fold: str
+) -> list[Chip]:
+    """What is known of a patient tested in `fold` (r0f3), by modality; volumes if there are any."""
+    used = model.row["modalities"]
+    made = any(m.name == model.name and m.options.get("absent") != "mask" for m in config.models)
     return [
         slide_chip(data, patient_id, "slides" in used),
         gene_chip(data, patient_id, "omics" in used),
         clinical_chip(data, patient_id, "clinical" in used),
+        *(
+            volume_chip(
+                volume_of(config, data, patient_id, image, made and image in used, fold),
+                image in used,
+            )
+            for image in (IMAGES if data.volumes else ())
+        ),
     ]
+
+
+def in_words(chip: Chip) -> str:
+    """The name of a modality within a sentence; MRI and PET stay as they are."""
+    return chip.name if chip.name.isupper() else chip.name.lower()
 
 
 def slide_chip(data: ReportData, patient_id: str, used: bool) -> Chip:

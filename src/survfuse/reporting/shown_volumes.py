@@ -1,0 +1,106 @@
+"""What a model saw of a patient's MRI and PET, and its place in the strip of what is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from survfuse.config import Config
+from survfuse.config_imaging import IMAGES
+from survfuse.imaging.store import Prepared, VolumeStatus, read_tensor
+from survfuse.imaging.synthetic import NAME, synthetic_paths
+from survfuse.manifest import OK, QUARANTINED
+from survfuse.reporting import findings, wording
+from survfuse.reporting.imaging_section import modality_name
+from survfuse.reporting.inputs import RunData
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One modality in the strip of inputs."""
+
+    name: str
+    state: str  # present, missing or quarantined
+    lines: list[str]
+    used: bool  # by the model of the page
+
+    @property
+    def css(self) -> str:
+        return {"missing": "absent", "quarantined": "set-aside"}.get(self.state, "")
+
+
+@dataclass(frozen=True)
+class ShownVolume:
+    """What a model saw of a modality in one patient."""
+
+    modality: str
+    state: str  # present, synthetic, missing or quarantined
+    status: VolumeStatus | None  # the volume of the sheet, usable or not
+    prepared: Prepared | None  # what was shown, if its file is there
+
+
+def volume_of(
+    config: Config, data: RunData, patient_id: str, modality: str, synthesised: bool, fold: str
+) -> ShownVolume:
+    """What the model saw of `modality` (mri or pet) in a patient tested in `fold` (r0f3)."""
+    own = [v for v in data.volumes if v.patient_id == patient_id]
+    visit = config.imaging.visit or min((v.visit for v in own), default="")
+    at_visit = [v for v in own if v.visit == visit and v.modality in IMAGES[modality]]
+    ranked = sorted(at_visit, key=lambda volume: IMAGES[modality].index(volume.modality))
+    usable = [volume for volume in ranked if volume.status == OK]
+    manifest = data.inputs.images_manifest
+    if usable and manifest is not None:
+        path = manifest.parent / usable[0].tensor
+        return ShownVolume(modality, "present", usable[0], tensor_at(path))
+    aside = next((volume for volume in ranked if volume.status == QUARANTINED), None)
+    if synthesised and (path_made := synthetic_path(data, patient_id, modality, fold)) is not None:
+        return ShownVolume(modality, "synthetic", aside, tensor_at(path_made))
+    if synthesised and own and other_is_there(data, patient_id, modality, visit):
+        return ShownVolume(modality, "synthetic", aside, None)
+    return ShownVolume(modality, "quarantined" if aside else "missing", aside, None)
+
+
+def other_is_there(data: RunData, patient_id: str, modality: str, visit: str) -> bool:
+    """Whether the patient has a usable volume of the other kind, which this one is made from."""
+    others = {name for kind, names in IMAGES.items() if kind != modality for name in names}
+    return any(
+        v.patient_id == patient_id and v.visit == visit and v.modality in others and v.status == OK
+        for v in data.volumes
+    )
+
+
+def tensor_at(path: Path) -> Prepared | None:
+    """A prepared volume, None where its file is gone."""
+    return read_tensor(path) if path.is_file() else None
+
+
+def synthetic_path(data: RunData, patient_id: str, modality: str, fold: str) -> Path | None:
+    """The tensor that stood in for a volume, if the fold lists one."""
+    if data.inputs.synthesis is None or not (data.inputs.synthesis / fold / NAME).is_file():
+        return None
+    return synthetic_paths(data.inputs.synthesis / fold)[modality].get(patient_id)
+
+
+def source_of(modality: str) -> str:
+    """What a synthetic volume is made from, in words."""
+    return findings.MODALITIES["mri" if modality == "pet" else "pet"]
+
+
+def volume_chip(shown: ShownVolume, used: bool) -> Chip:
+    """One kind of volume in the strip of inputs."""
+    name = findings.MODALITIES[shown.modality]
+    status = shown.status
+    lines = []
+    if status is not None and shown.state == "present":
+        lines.append(f"{modality_name(status.modality)}, visit {status.visit}")
+        if status.spacing_mm:
+            lines.append(f"scanned at {status.spacing_mm} mm")
+    elif status is not None:
+        lines.append(f"set aside: {wording.reason_in_words(status.reason)}")
+    else:
+        lines.append("no volume in the sheet")
+    if shown.state == SYNTHETIC:
+        lines.append(f"computed from the {source_of(shown.modality)}, not measured")
+    return Chip(name, shown.state, lines, used)
