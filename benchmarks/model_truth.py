@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-from simulated_cohort import Pattern, Simulated, configuration, modality_patterns, out_of_fold
+from simulated_cohort import (
+    KINDS,
+    Pattern,
+    Simulated,
+    configuration,
+    modality_patterns,
+    out_of_fold,
+)
 
 from survfuse.config import Config
-from survfuse.fusion.registry import MODELS
 
 Array = NDArray[np.float64]
 
@@ -43,8 +49,7 @@ def share(scores: dict[str, Array], name: str = "c") -> float:
 def ranking(cohort: Simulated) -> dict[str, float]:
     """All networks on one cohort; whether fusion pays, and what hiding a modality costs."""
     everything = {
-        kind: out_of_fold(cohort, row(kind), modality_patterns(cohort, kind))
-        for kind in sorted(MODELS)
+        kind: out_of_fold(cohort, row(kind), modality_patterns(cohort, kind)) for kind in KINDS
     }
     print(described(cohort))
     print(f"{'model':10s} {'C':>6s} {'share':>6s}  alone: slides  omics  clinical")
@@ -128,7 +133,7 @@ def null(cohorts: list[Simulated]) -> dict[str, float]:
     print(f"outcomes permuted, {len(cohorts)} cohorts of 150 patients")
     print(f"{'model':10s} {'mean C':>7s} {'SE':>6s}")
     off = {}
-    for kind in sorted(MODELS):
+    for kind in KINDS:
         config = row(kind, permuted=True, epochs=4, patience=4, learning_rate=1e-3)
         scores = [out_of_fold(cohort, config, EVERYTHING)["c"].mean() for cohort in cohorts]
         off[kind] = abs(float(np.mean(scores)) - 0.5)

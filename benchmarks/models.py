@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 import model_truth
 import numpy as np
 import torch
-from simulated_cohort import simulated
+from simulated_cohort import KINDS, simulated
 
 from survfuse.fusion.interface import Batch, FusionModel, Outcome, Shapes
 from survfuse.fusion.registry import MODELS, build
@@ -98,9 +98,9 @@ def cpu_seconds(model: FusionModel, batch: Batch, half: bool) -> float:
 def cost(repetitions: int, half: bool) -> dict[str, float]:
     """Table of CPU seconds, parameters and memory of all models; PIBD also in batches of four."""
     torch.manual_seed(0)
-    rows = {kind: (kind, 1) for kind in sorted(MODELS)} | {"pibd (4)": ("pibd", 4)}
-    shapes = {kind: shapes_of(kind) for kind in MODELS}
-    models = {kind: last_stage(kind, shapes[kind]) for kind in MODELS}
+    rows = {kind: (kind, 1) for kind in KINDS} | {"pibd (4)": ("pibd", 4)}
+    shapes = {kind: shapes_of(kind) for kind in KINDS}
+    models = {kind: last_stage(kind, shapes[kind]) for kind in KINDS}
     batches = {name: patients(kind, shapes[kind], 4096, n) for name, (kind, n) in rows.items()}
     seconds: dict[str, list[float]] = {name: [] for name in rows}
     for repetition in range(repetitions + 1):
@@ -144,7 +144,7 @@ def scaling(repetitions: int, plot: Path | None) -> dict[str, float]:
     """Prediction against the number of tiles; the exponent of the growth from 5,000 on."""
     figures, curves = {}, {}
     print(f"{'model':10s}" + "".join(f"{size:>11,d}" for size in TILES) + "   exponent")
-    for kind in sorted(kind for kind in MODELS if "slides" in MODELS[kind].reads):
+    for kind in (kind for kind in KINDS if "slides" in MODELS[kind].reads):
         shapes = Shapes(64, (20,) * 10, 10, BINS)
         model = last_stage(kind, shapes).eval()
         taken = []

@@ -27,6 +27,10 @@ from survfuse.training.neural import fit_neural, prepare
 from survfuse.training.part import TrainingPart
 
 CPU = torch.device("cpu")
+# The networks that read no brain volumes, which these cohorts do not have.
+KINDS = tuple(
+    kind for kind, entry in sorted(MODELS.items()) if not {"mri", "pet"} & set(entry.reads)
+)
 
 
 @dataclass(frozen=True)
