@@ -1,0 +1,111 @@
+"""Maps of volumes: integrated gradients against what they must sum to, and who gets one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from survfuse.config import Config
+from survfuse.errors import UserInputError
+from survfuse.fusion.interface import Batch, Output
+from survfuse.training.inputs import CohortInputs
+from survfuse.training.saliency import map_volumes, maps_of, mean_volume, on_a_page, over_blocks
+from survfuse.training.tokens import TokenSource, fit_scalers, token_source
+from survfuse.training.volumes import read_voxels
+from test_training_diagnosis import config
+from volume_fixture import SHAPE, clinic
+
+
+class Linear(nn.Module):
+    """Two classes whose log-odds are a weighted sum of voxels."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, batch: Batch) -> Output:
+        odds = batch.values("mri")[:, 0] @ self.weight
+        return Output(torch.stack([torch.zeros_like(odds), odds], dim=1))
+
+
+@dataclass(frozen=True)
+class Team:
+    """What a map needs of an ensemble."""
+
+    source: TokenSource
+    networks: list[nn.Module]
+    device: str = "cpu"
+
+    @property
+    def members(self) -> int:
+        return len(self.networks)
+
+    def network(self, member: int) -> nn.Module:
+        return self.networks[member]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> CohortInputs:
+    return clinic(tmp_path_factory.mktemp("volumes"), 12)[0]
+
+
+def team(inputs: CohortInputs, ids: list[str]) -> Team:
+    scalers = fit_scalers(inputs, ids, ("mri", "pet"), config([]).omics)
+    source = token_source(inputs, ids, ("mri", "pet"), scalers)
+    torch.manual_seed(0)
+    size = int(np.prod(SHAPE))
+    return Team(source, [Linear(0.05 * torch.randn(size)) for _ in range(2)])
+
+
+def test_a_map_sums_to_how_far_the_patient_is_from_the_average(inputs: CohortInputs) -> None:
+    ids, tested = ["B003", "B004"], ["B003", "B004"]
+    asked = team(inputs, ids)
+    mean = mean_volume(inputs, "mri", tested, asked)  # type: ignore[arg-type]
+    others = [path for who, path in inputs.volumes["mri"].items() if who not in tested]
+    expected = np.mean([read_voxels(path, SHAPE) for path in others], axis=0)
+    np.testing.assert_allclose(mean, expected, atol=1e-5)
+    found = maps_of(asked, 1, {"mri": mean, "pet": None})  # type: ignore[arg-type]
+    assert list(found) == ["mri"] and found["mri"].shape == (4, 5, 4)
+    own = read_voxels(inputs.volumes["mri"]["B004"], SHAPE)
+    moved = [
+        (torch.sigmoid(net.weight @ torch.from_numpy(own)) -
+         torch.sigmoid(net.weight @ torch.from_numpy(mean))).item()
+        for net in asked.networks
+    ]  # fmt: skip
+    assert abs(np.mean(moved)) > 1e-3
+    assert found["mri"].sum() == pytest.approx(np.mean(moved), abs=1e-4)
+
+
+def test_an_absent_volume_has_no_map(inputs: CohortInputs) -> None:
+    asked = team(inputs, ["B003"])  # who has no PET, only a synthetic one
+    assert "B003" in inputs.volumes["synthetic_pet"]
+    mean = np.zeros(int(np.prod(SHAPE)), dtype=np.float32)
+    assert list(maps_of(asked, 0, {"mri": mean, "pet": mean})) == ["mri"]  # type: ignore[arg-type]
+
+
+def test_blocks_by_hand() -> None:
+    values = np.arange(5 * 4 * 4, dtype=float).reshape(5, 4, 4)
+    found = over_blocks(values)
+    assert found.shape == (2, 1, 1)
+    assert found[:, 0, 0].tolist() == [values[:4].sum(), values[4:].sum()]
+
+
+def test_only_patients_with_a_page_are_mapped() -> None:
+    settings = config([])
+    assert not on_a_page(settings, "B001")
+    report = settings.report.model_copy(update={"patients": ["B001"]})
+    some = settings.model_copy(update={"report": report})
+    assert on_a_page(some, "B001") and not on_a_page(some, "B002")
+    report = settings.report.model_copy(update={"patients": "all"})
+    assert on_a_page(settings.model_copy(update={"report": report}), "B002")
+
+
+def test_a_row_without_volumes_is_refused(tmp_path: Path) -> None:
+    settings: Config = config([])
+    with pytest.raises(UserInputError, match="is no network that reads volumes"):
+        map_volumes(settings, "logistic", [], None, tmp_path, tmp_path / "x")  # type: ignore[arg-type]
