@@ -94,9 +94,7 @@ def test_public_cohorts_are_trained_alike() -> None:
     configs = [
         yaml.safe_load(path.read_text())
         for path in sorted((ROOT / "configs").glob("*.yaml"))
-        if not path.stem.startswith(
-            ("demo", "simulated", "oasis")
-        )
+        if not path.stem.startswith(("demo", "simulated", "oasis"))
     ]
     assert len({json.dumps(config["training"]) for config in configs}) == 1
     images = {"abmil", "transmil", "concat", "mcat", "survpath", "mmp", "cmta", "pibd", "dispro"}

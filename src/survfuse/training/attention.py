@@ -33,13 +33,13 @@ class PatientAttention:
 
 
 def write_attention(
-    path: Path, predictions: Sequence[Prediction | ClassPrediction], inputs: CohortInputs
+    path: Path, predictions: Sequence[tuple[Prediction | ClassPrediction, CohortInputs]]
 ) -> None:
-    """Write the attention of several predictions into one HDF5 file, atomically."""
-    names = inputs.omics.groups.tolist() if inputs.omics is not None else []
-    present = set(inputs.omics.patient_ids.tolist()) if inputs.omics is not None else set()
+    """Write the attention of predictions, each with its inputs, into one HDF5 file, atomically."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
-        for prediction in predictions:
+        for prediction, inputs in predictions:
+            names = inputs.omics.groups.tolist() if inputs.omics is not None else []
+            present = set(inputs.omics.patient_ids.tolist()) if inputs.omics is not None else set()
             for row, patient_id in enumerate(prediction.patient_ids):
                 group = file.create_group(patient_id)
                 bag = inputs.bags.get(patient_id)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from survfuse.cohort.splits import read_test_ids
 from survfuse.config import Config
 from survfuse.config_imaging import IMAGES
 from survfuse.evaluation.class_predictions import (
@@ -19,9 +18,8 @@ from survfuse.evaluation.class_predictions import (
 from survfuse.kinds import MODALITIES, reads_of
 from survfuse.training.attention import write_attention
 from survfuse.training.diagnose import diagnose_fold
-from survfuse.training.inputs import SYNTHETIC, CohortInputs, InputPaths
-from survfuse.training.part import fold_of
-from survfuse.training.predict import Fitted, find_model
+from survfuse.training.inputs import STAND_INS, CohortInputs, InputPaths
+from survfuse.training.predict import Fitted, find_model, tested_folds
 from survfuse.training.prediction import ClassPrediction
 
 log = logging.getLogger(__name__)
@@ -43,30 +41,25 @@ def diagnose_model(
     The counterpart of `predict.predict_model`; `patterns` gets the probabilities with one modality
     shown alone, and with one kind of volume withheld.
     """
-    cohort = paths.load()
     reads = reads_of(find_model(config, name), config.models)
     frames, shown, predictions = [], [], []
-    for directory in fold_directories:
-        repeat, number = fold_of(directory)
-        patient_ids = read_test_ids(directory / "test_ids.tsv")
-        inputs = paths.for_fold(cohort, directory.name)
-        fold = Fitted(config, models_directory, directory.name, device)
-        wanted = attention is not None and repeat == 0
-        prediction = diagnose_fold(name, fold, inputs, patient_ids, wanted)
-        frames.append(prediction_frame(prediction, repeat, number))
-        if repeat == 0:
-            predictions.append(prediction)
+    for fold in tested_folds(config, fold_directories, paths, models_directory, device):
+        about = (name, fold.fitted, fold.inputs, fold.patient_ids)
+        prediction = diagnose_fold(*about, attention is not None and fold.repeat == 0)
+        frames.append(prediction_frame(prediction, fold.repeat, fold.number))
+        if fold.repeat == 0:
+            predictions.append((prediction, fold.inputs))
         if patterns is not None and len(reads) > 1:
             shown += [
-                frame.assign(repeat=repeat, fold=number)
-                for frame in shown_less(name, fold, inputs, patient_ids, reads)
+                frame.assign(repeat=fold.repeat, fold=fold.number)
+                for frame in shown_less(*about, reads)
             ]
-        log.info("repeat %d, fold %d: %d patients predicted", repeat, number, len(patient_ids))
+        log.info("%s: %d patients predicted", fold.fitted.fold_name, len(fold.patient_ids))
     write_class_predictions(out, pd.concat(frames, ignore_index=True))
     if patterns is not None:
         write_class_patterns(patterns, pd.concat(shown, ignore_index=True) if shown else None)
     if attention is not None:
-        write_attention(attention, predictions, cohort)
+        write_attention(attention, predictions)
 
 
 def shown_less(
@@ -85,7 +78,7 @@ def shown_less(
         has = inputs.available(modality, patient_ids)
         chosen = [patient for patient, there in zip(patient_ids, has, strict=True) if there]
         others = [other for other in reads if other != modality]
-        hidden = {modality: others + [f"{SYNTHETIC}{image}" for image in IMAGES]}
+        hidden = {modality: [*others, *STAND_INS]}
         if modality in IMAGES:
             hidden[f"{WITHOUT}{modality}"] = [modality]
         for pattern, withheld in hidden.items() if chosen else ():

@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from survfuse.cohort.splits import read_test_ids
 from survfuse.config import Config
 from survfuse.errors import UserInputError
 from survfuse.evaluation.explanations import write_explanations
 from survfuse.kinds import kind_of
 from survfuse.training.inputs import InputPaths
-from survfuse.training.part import fold_of
-from survfuse.training.predict import Fitted, find_model, read_matching
+from survfuse.training.predict import find_model, read_matching, tested_folds
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +37,14 @@ def explain_model(
     model = find_model(config, name)
     if kind_of(model).family != "network":
         raise UserInputError(f"models.{name}: only networks are explained, not {model.kind}")
-    cohort, chosen = paths.load(), choose_device(device)
+    chosen = choose_device(device)
     settings = ExplainSettings(batch_size=config.training.batch_size, seed=config.training.seed)
     explained = []
-    for directory in fold_directories:
-        repeat, number = fold_of(directory)
-        if repeat:
+    for fold in tested_folds(config, fold_directories, paths, models_directory, device):
+        if fold.repeat:
             continue
-        patient_ids = read_test_ids(directory / "test_ids.tsv")
-        inputs = paths.for_fold(cohort, directory.name)
-        fitted = read_matching(name, Fitted(config, models_directory, directory.name, device))
-        team = ensemble(fitted, model, inputs, patient_ids, config.training, chosen)
+        inputs, fitted = fold.inputs, read_matching(name, fold.fitted)
+        team = ensemble(fitted, model, inputs, fold.patient_ids, config.training, chosen)
         parts: dict[str, dict[str, int]] = {}
         if inputs.omics is not None and team.source.scalers.omics is not None:
             groups = inputs.omics.groups.tolist()
@@ -60,13 +55,13 @@ def explain_model(
             explain_fold(
                 (team.network(member) for member in range(team.members)),
                 team.source,
-                range(len(patient_ids)),
+                range(len(fold.patient_ids)),
                 fitted.tensors.get("marginal_logits"),
                 parts,
-                repeat,
-                number,
+                fold.repeat,
+                fold.number,
                 settings,
             )
         )
-        log.info("fold %d: %d patients explained", number, len(patient_ids))
+        log.info("fold %d: %d patients explained", fold.number, len(fold.patient_ids))
     write_explanations(out, explained)

@@ -23,7 +23,8 @@ from survfuse.omics.matrix import OmicsMatrix, read_matrix
 from survfuse.slides.store import read_features, read_manifest
 
 SYNTHETIC = "synthetic_"
-VOLUMES = (*IMAGES, *(f"{SYNTHETIC}{image}" for image in IMAGES))
+STAND_INS = tuple(f"{SYNTHETIC}{image}" for image in IMAGES)
+VOLUMES = (*IMAGES, *STAND_INS)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from survfuse.kinds import MODALITIES, kind_of, reads_of
 from survfuse.training.attention import write_attention
 from survfuse.training.baselines import parts_of, predict_cox_row, predict_late_fusion
 from survfuse.training.checkpoint import FittedModel, read_fitted
-from survfuse.training.inputs import CohortInputs, InputPaths
+from survfuse.training.inputs import STAND_INS, CohortInputs, InputPaths
 from survfuse.training.part import fold_of
 from survfuse.training.prediction import Prediction
 
@@ -106,6 +106,35 @@ def has_inputs(
     return np.stack(columns, axis=1)
 
 
+@dataclass(frozen=True)
+class TestedFold:
+    """A fold with the patients that it is tested on, and what may be known of them."""
+
+    repeat: int
+    number: int
+    fitted: Fitted
+    patient_ids: list[str]
+    inputs: CohortInputs
+
+
+def tested_folds(
+    config: Config,
+    fold_directories: Sequence[Path],
+    paths: InputPaths,
+    models_directory: Path,
+    device: str = "auto",
+) -> Iterator[TestedFold]:
+    """The folds one by one, each with the volumes that were synthesised for it."""
+    cohort = paths.load()
+    for directory in fold_directories:
+        yield TestedFold(
+            *fold_of(directory),
+            Fitted(config, models_directory, directory.name, device),
+            read_test_ids(directory / "test_ids.tsv"),
+            paths.for_fold(cohort, directory.name),
+        )
+
+
 def predict_model(
     config: Config,
     name: str,
@@ -123,28 +152,23 @@ def predict_model(
     patient. `patterns` gets the risks with one modality shown at a time, for rows that read
     several; `attention` the attention of the first repeat.
     """
-    cohort = paths.load()
     reads = reads_of(find_model(config, name), config.models)
     frames, shown_alone, predictions = [], [], []
-    for directory in fold_directories:
-        repeat, number = fold_of(directory)
-        patient_ids = read_test_ids(directory / "test_ids.tsv")
-        inputs = paths.for_fold(cohort, directory.name)
-        fold = Fitted(config, models_directory, directory.name, device)
-        wanted = attention is not None and repeat == 0
-        prediction = predict_fold(name, fold, inputs, patient_ids, wanted)
-        frames.append(prediction_frame(prediction, config, repeat, number))
-        if repeat == 0:
-            predictions.append(prediction)
+    for fold in tested_folds(config, fold_directories, paths, models_directory, device):
+        about = (name, fold.fitted, fold.inputs, fold.patient_ids)
+        prediction = predict_fold(*about, attention is not None and fold.repeat == 0)
+        frames.append(prediction_frame(prediction, config, fold.repeat, fold.number))
+        if fold.repeat == 0:
+            predictions.append((prediction, fold.inputs))
         if patterns is not None and len(reads) > 1:
-            alone = one_at_a_time(name, fold, inputs, patient_ids, reads)
-            shown_alone.append(alone.assign(repeat=repeat, fold=number))
-        log.info("repeat %d, fold %d: %d patients predicted", repeat, number, len(patient_ids))
+            alone = one_at_a_time(*about, reads)
+            shown_alone.append(alone.assign(repeat=fold.repeat, fold=fold.number))
+        log.info("%s: %d patients predicted", fold.fitted.fold_name, len(fold.patient_ids))
     write_predictions(out, pd.concat(frames, ignore_index=True))
     if patterns is not None:
         write_patterns(patterns, pd.concat(shown_alone) if shown_alone else None)
     if attention is not None:
-        write_attention(attention, predictions, cohort)
+        write_attention(attention, predictions)
 
 
 def one_at_a_time(
@@ -164,7 +188,7 @@ def one_at_a_time(
         chosen = [patient for patient, there in zip(patient_ids, has, strict=True) if there]
         if not chosen:
             continue
-        hidden = {modality: chosen for modality in reads if modality != shown}
+        hidden = {modality: chosen for modality in (*reads, *STAND_INS) if modality != shown}
         prediction = predict_fold(name, fold, inputs.without(hidden), chosen)
         frames.append(
             pd.DataFrame({"patient_id": chosen, "pattern": shown, "risk": prediction.risk})

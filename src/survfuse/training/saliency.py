@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from survfuse.cohort.splits import read_test_ids
 from survfuse.config import Config
 from survfuse.config_imaging import IMAGES
 from survfuse.errors import UserInputError
@@ -28,8 +27,7 @@ from survfuse.training.attribution import frozen
 from survfuse.training.engine import choose_device
 from survfuse.training.ensemble import Ensemble, ensemble
 from survfuse.training.inputs import CohortInputs, InputPaths
-from survfuse.training.part import fold_of
-from survfuse.training.predict import Fitted, find_model, read_matching
+from survfuse.training.predict import find_model, read_matching, tested_folds
 from survfuse.training.volumes import read_voxels
 
 log = logging.getLogger(__name__)
@@ -62,22 +60,18 @@ def map_volumes(
     images = [image for image in kind_of(model).reads if image in IMAGES]
     if kind_of(model).family != "network" or not images:
         raise UserInputError(f"models.{name}: {model.kind} is no network that reads volumes")
-    cohort, chosen = paths.load(), choose_device(device)
+    chosen = choose_device(device)
     maps: dict[str, dict[str, Map]] = {}
-    for directory in fold_directories:
-        if fold_of(directory)[0]:
+    for fold in tested_folds(config, fold_directories, paths, models_directory, device):
+        shown = [who for who in fold.patient_ids if on_a_page(config, who)]
+        if fold.repeat or not shown:
             continue
-        tested = read_test_ids(directory / "test_ids.tsv")
-        shown = [who for who in tested if on_a_page(config, who)]
-        if not shown:
-            continue
-        inputs = paths.for_fold(cohort, directory.name)
-        fitted = read_matching(name, Fitted(config, models_directory, directory.name, device))
-        team = ensemble(fitted, model, inputs, shown, config.training, chosen)
-        means = {image: mean_volume(inputs, image, tested, team) for image in images}
+        fitted = read_matching(name, fold.fitted)
+        team = ensemble(fitted, model, fold.inputs, shown, config.training, chosen)
+        means = {image: mean_volume(fold.inputs, image, fold.patient_ids, team) for image in images}
         for row, patient in enumerate(shown):
             maps[patient] = maps_of(team, row, means)
-        log.info("%s: volumes of %d patients mapped", directory.name, len(shown))
+        log.info("%s: volumes of %d patients mapped", fold.fitted.fold_name, len(shown))
     write_saliency(out, maps, METHOD)
 
 
