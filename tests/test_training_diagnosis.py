@@ -255,3 +255,34 @@ def test_without_a_column_that_varies_everybody_gets_the_frequencies() -> None:
     part = part_of(np.array([0, 0, 0, 1, -1, 0, 0, 1]), np.arange(8))
     weights, *_ = fit_logistic(np.zeros((8, 0)), part, 2, 0.5)
     np.testing.assert_allclose(probabilities(np.zeros((3, 0)), **weights), [[5 / 7, 2 / 7]] * 3)
+
+
+@pytest.mark.parametrize("kind", ["mri_cnn", "itcfn"])
+def test_the_same_networks_estimate_survival(
+    kind: str, cohort: tuple[CohortInputs, np.ndarray], tmp_path: Path
+) -> None:
+    """Whoever is followed for less than the horizon is censored: he has a time, and no class."""
+    from survfuse.training.predict import predict_fold
+    from survfuse.training.stage import fit_row
+
+    inputs, label = cohort
+    rng = np.random.default_rng(4)
+    time = rng.exponential(np.where(label == 1, 15.0, 60.0)) + 0.5
+    event = time < 40
+    part = part_of(label, TRAINED)
+    part = replace(
+        part, label=None, time_months=np.minimum(time, 40)[TRAINED], event=event[TRAINED]
+    )
+    plain = config([{"name": "net", "kind": kind}], min_events_per_bin=3, bins_months=[12, 36])
+    cohort_section = plain.cohort.model_copy(update={"diagnosis": None})
+    settings = plain.model_copy(update={"cohort": cohort_section})
+    assert settings.task == "survival"
+    model = settings.models[1]
+    fold = Fitted(settings, tmp_path / "models", "r0f0", "cpu")
+    tensors, described = fit_row(model, part, inputs, fold, tmp_path / "scratch", "key")
+    key = settings.settings_hash(*SECTIONS, model="net")
+    write_fitted(tmp_path / "models/net/r0f0", kind, tensors, {**described, "settings": key})
+    prediction = predict_fold("net", fold, inputs, [f"B{i:03d}" for i in TESTED])
+    assert np.isfinite(prediction.risk).all() and np.ptp(prediction.risk) > 0
+    curves = prediction.survival
+    assert ((curves >= 0) & (curves <= 1)).all() and (np.diff(curves, axis=1) <= 1e-9).all()
