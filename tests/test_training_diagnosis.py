@@ -206,6 +206,10 @@ def test_synthetic_volumes_stand_in_only_where_the_real_one_is_not_shown(
     )
     hidden = np.array([[False, True]] * 3)
     assert source.batch([0, 1, 2], hidden=hidden).available[:, 2].tolist() == [True, True, False]
+    # What was made from a hidden MRI is hidden with it.
+    hidden = np.array([[True, False], [True, True], [False, False]])
+    assert source.batch([0, 1, 2], hidden=hidden).available[:, 2].tolist() == [False] * 3
+    assert not inputs.without({"mri": ["B000"]}).available("synthetic_pet", ids).any()
     assert source.synthesised().tolist() == [True, False, False]
     plain = token_source(inputs, ids, modalities, scalers).batch([0])
     assert plain.modalities == modalities

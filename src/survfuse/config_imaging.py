@@ -12,6 +12,7 @@ from survfuse.config_section import Section
 MRI = ("t1", "mri", "t1c", "t2", "flair", "pd")  # the first of a visit is what others align to
 PET = ("pet", "fdg", "amyloid", "tau")
 IMAGES = {"mri": MRI, "pet": PET}  # what models call them, and the names a sheet may use
+MADE_FROM = {"pet": "mri", "mri": "pet"}  # what a synthetic one is made from
 
 
 class ImagingConfig(Section):

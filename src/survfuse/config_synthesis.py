@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from survfuse.config_section import Section
 
 Target = Literal["pet", "mri"]
-SOURCE_OF: dict[str, Literal["mri", "pet"]] = {"pet": "mri", "mri": "pet"}
 
 
 class UNetConfig(Section):

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from survfuse.cohort.splits import read_test_ids
 from survfuse.cohort.tables import read_table
-from survfuse.config_synthesis import SOURCE_OF, SynthesisConfig
+from survfuse.config_imaging import MADE_FROM
+from survfuse.config_synthesis import SynthesisConfig
 from survfuse.errors import UserInputError
 from survfuse.imaging.choice import chosen_tensors
 from survfuse.imaging.store import Prepared, read_tensor
@@ -37,13 +38,13 @@ class FoldImages:
 
     def lacking(self, target: str) -> tuple[str, ...]:
         """Everybody in the fold who lacks the target and has its source."""
-        source = self.tensors[SOURCE_OF[target]]
+        source = self.tensors[MADE_FROM[target]]
         everybody = sorted({*self.train, *self.inner, *self.test})
         return tuple(p for p in everybody if p in source and p not in self.tensors[target])
 
     def of(self, patients: Sequence[str], target: str) -> Pairs:
         """The pairs of these patients, who must have both."""
-        source = self.tensors[SOURCE_OF[target]]
+        source = self.tensors[MADE_FROM[target]]
         return Pairs(
             tuple(patients),
             tuple(source[patient] for patient in patients),

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from survfuse.config import Config
-from survfuse.config_synthesis import SOURCE_OF, SynthesisConfig
+from survfuse.config_imaging import MADE_FROM
+from survfuse.config_synthesis import SynthesisConfig
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, sha256_file, sha256_json, write_json
 from survfuse.imaging.store import read_tensor, write_tensor
@@ -51,7 +52,7 @@ class Direction:
     @property
     def source(self) -> str:
         """The modality that it is made from."""
-        return SOURCE_OF[self.target]
+        return MADE_FROM[self.target]
 
     def path_of(self, patient: str) -> Path:
         """Where a made volume lies, relative to `out`."""

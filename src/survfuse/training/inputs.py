@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from survfuse.config_imaging import IMAGES
+from survfuse.config_imaging import IMAGES, MADE_FROM
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, sha256_file, sha256_json
 from survfuse.imaging.choice import chosen_tensors
@@ -93,7 +93,8 @@ class CohortInputs:
     bags: dict[str, Bag]  # only patients with at least one usable slide
     omics: OmicsMatrix | None
     # Tensor files of prepared volumes by modality (mri, pet) and patient, and of the synthesised
-    # ones (synthetic_mri, synthetic_pet), which count only where the real one is absent.
+    # ones (synthetic_mri, synthetic_pet), which count only where the real one is absent and the
+    # one they were made from is not.
     volumes: dict[str, dict[str, Path]] = field(default_factory=dict)
 
     def without(self, withheld: Mapping[str, Collection[str]]) -> CohortInputs:
@@ -116,10 +117,12 @@ class CohortInputs:
     def available(self, modality: str, patient_ids: Sequence[str]) -> np.ndarray:
         """(n,) bool: which patients have the modality; clinical means any covariate at all."""
         if modality in VOLUMES:
-            real = self.volumes.get(modality.removeprefix(SYNTHETIC), {})
-            stored = self.volumes.get(modality, {})
-            unneeded = real if modality.startswith(SYNTHETIC) else {}
-            return np.array([who in stored and who not in unneeded for who in patient_ids], bool)
+            there = set(self.volumes.get(modality, {}))
+            if modality.startswith(SYNTHETIC):
+                image = modality.removeprefix(SYNTHETIC)
+                there &= set(self.volumes.get(MADE_FROM[image], {}))
+                there -= set(self.volumes.get(image, {}))
+            return np.array([who in there for who in patient_ids], dtype=bool)
         if modality == "slides":
             return np.array([patient in self.bags for patient in patient_ids], dtype=bool)
         if modality == "omics":

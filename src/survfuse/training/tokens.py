@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from survfuse.config import Covariate, OmicsConfig
-from survfuse.config_imaging import IMAGES
+from survfuse.config_imaging import IMAGES, MADE_FROM
 from survfuse.fusion.interface import Batch, Outcome, Shapes
 from survfuse.omics.scaling import OmicsScaler, fit_scaler
 from survfuse.training.clinical import ClinicalEncoder, fit_encoder
@@ -140,8 +140,8 @@ class TokenSource:
         With `max_tiles`, larger bags are reduced to that many tiles, drawn without replacement
         from a generator seeded by `seed` and the patient's row, so that neither the composition
         of the batch nor the order of work changes the draw. `hidden` (len(rows), M) marks
-        modalities that are treated as absent. A synthesised volume is there where the real one is
-        not, in a column of its own after the modalities.
+        modalities that are treated as absent. Synthesised volumes have columns of their own after
+        the modalities, see `stands_in`.
         """
         tokens: dict[str, torch.Tensor] = {}
         mask: dict[str, torch.Tensor] = {}
@@ -162,9 +162,8 @@ class TokenSource:
             else:
                 tokens[modality] = torch.from_numpy(self.single[modality][chosen]).unsqueeze(1)
                 mask[modality] = torch.from_numpy(shown).unsqueeze(1)
-        for name, stored in self.stand_ins.items():
-            real = self.modalities.index(name.removeprefix(SYNTHETIC))
-            shown = stored[chosen] & ~available[:, real]
+        for name in self.stand_ins:
+            shown = self.stands_in(name, available[:, : len(self.modalities)], chosen)
             tokens[name] = self.voxels(name, chosen, shown)
             mask[name] = torch.from_numpy(shown).unsqueeze(1)
             available = np.column_stack([available, shown])
@@ -185,10 +184,22 @@ class TokenSource:
     def synthesised(self) -> np.ndarray:
         """(n,) bool: for whom a synthesised volume stands in for an absent one."""
         found = np.zeros(len(self.patient_ids), dtype=bool)
-        for name, stored in self.stand_ins.items():
-            real = self.modalities.index(name.removeprefix(SYNTHETIC))
-            found |= stored & ~self.available[:, real]
+        everybody = list(range(len(found)))
+        for name in self.stand_ins:
+            found |= self.stands_in(name, self.available, everybody)
         return found
+
+    def stands_in(self, name: str, available: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+        """(B,) bool: whom a synthetic volume is shown of, given who is shown what, (B, M).
+
+        Those who are not shown the real one, but the one it was made from if the model reads that.
+        """
+        image = name.removeprefix(SYNTHETIC)
+        shown: np.ndarray = self.stand_ins[name][list(rows)]
+        shown = shown & ~available[:, self.modalities.index(image)]
+        if (source := MADE_FROM[image]) in self.modalities:
+            shown = shown & available[:, self.modalities.index(source)]
+        return shown
 
     def padded_bags(
         self, rows: Sequence[int], shown: np.ndarray, max_tiles: int | None, seed: Sequence[int]
