@@ -17,7 +17,8 @@ from survfuse.cohort.hancock import import_hancock
 from survfuse.cohort.hancock_codes import BLOOD, CELL_DENSITY, CLINICAL, PATHOLOGICAL, STAINS
 from survfuse.cohort.problems import SheetError
 from survfuse.cohort.summary import median_follow_up
-from survfuse.config import Config, HancockSource
+from survfuse.config import Config
+from survfuse.config_source import HancockSource
 from survfuse.errors import UserInputError
 from survfuse.omics.matrix import build_matrix
 

@@ -12,7 +12,8 @@ from survfuse.cli import main
 from survfuse.cohort.check import check_cohort
 from survfuse.cohort.oasis import import_oasis
 from survfuse.cohort.problems import SheetError
-from survfuse.config import Config, OasisSource
+from survfuse.config import Config
+from survfuse.config_source import OasisSource
 
 ROOT = Path(__file__).parents[1]
 HEADER = "Subject ID,MRI ID,Group,Visit,MR Delay,M/F,Hand,Age,EDUC,SES,MMSE,CDR,eTIV,nWBV,ASF"

@@ -16,7 +16,8 @@ from survfuse.cohort.problems import SheetError
 from survfuse.cohort.sheets import read_sheet
 from survfuse.cohort.splits import make_splits
 from survfuse.cohort.summary import median_follow_up
-from survfuse.config import Config, PorpoiseSource
+from survfuse.config import Config
+from survfuse.config_source import PorpoiseSource
 
 TABLE = """\
 ,case_id,slide_id,age,site,survival_months,censorship,is_female,oncotree_code,train,

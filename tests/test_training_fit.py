@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from survfuse.config import Covariate, ModelConfig, OmicsConfig, TrainingConfig
+from survfuse.config import Covariate, ModelConfig, OmicsConfig
+from survfuse.config_training import TrainingConfig
 from survfuse.errors import RetryableError, UserInputError
 from survfuse.fusion.registry import build
 from survfuse.fusion.snn import SNN

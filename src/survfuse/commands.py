@@ -22,8 +22,8 @@ log = logging.getLogger("survfuse")
 
 
 def simulate_command(given: argparse.Namespace) -> None:
-    from survfuse.config import SimulatedClinicSource, SimulatedSource
     from survfuse.config_file import load
+    from survfuse.config_source import SimulatedClinicSource, SimulatedSource
 
     source = load(given.config).source
     if isinstance(source, SimulatedSource):
@@ -55,8 +55,8 @@ def import_command(given: argparse.Namespace) -> None:
     from survfuse.cohort.hancock import import_hancock
     from survfuse.cohort.oasis import import_oasis
     from survfuse.cohort.porpoise import import_porpoise
-    from survfuse.config import HancockSource, OasisSource, PorpoiseSource
     from survfuse.config_file import load
+    from survfuse.config_source import HancockSource, OasisSource, PorpoiseSource
 
     source = load(given.config).source
     if isinstance(source, PorpoiseSource):

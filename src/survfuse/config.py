@@ -7,7 +7,7 @@ workflow/schemas and the table in docs/.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,93 +15,19 @@ from survfuse import __version__
 from survfuse.config_diagnosis import DiagnosisConfig
 from survfuse.config_imaging import ImagingConfig
 from survfuse.config_section import Section
+from survfuse.config_source import (
+    HancockSource,
+    OasisSource,
+    SimulatedClinicSource,
+    SimulatedSource,
+    Source,
+)
 from survfuse.config_synthesis import SynthesisConfig
+from survfuse.config_training import TrainingConfig
 from survfuse.files import sha256_json
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
-HEAD_MM = (150, 190, 150)  # right, front, top: what a simulated head with its position takes up
 MONTHS_PER = {"months": 1.0, "days": 1.0 / 30.4375, "years": 12.0}
-
-
-class SimulatedSource(Section):
-    """A simulated cohort with known truth, drawn before anything else runs."""
-
-    kind: Literal["simulate"] = Field(description="A simulated cohort.")
-    patients: int = Field(80, ge=20, le=2000, description="Number of simulated patients.")
-    seed: int = Field(1, description="Seed of the simulation.")
-
-
-class SimulatedClinicSource(Section):
-    """A simulated memory clinic with MRI, PET and known truth, drawn before anything else runs."""
-
-    kind: Literal["simulate_clinic"] = Field(description="A simulated memory clinic.")
-    patients: int = Field(120, ge=20, le=2000, description="Number of simulated patients.")
-    seed: int = Field(1, description="Seed of the simulation.")
-    missing_pet: float = Field(0.3, ge=0, le=0.9, description="Share of the patients without PET.")
-    mechanism: Literal["mcar", "outcome"] = Field(
-        "mcar",
-        description="mcar: PET is missing by chance. outcome: less often for patients who convert.",
-    )
-    shape: tuple[int, int, int] = Field(
-        (32, 40, 32), description="Voxels of a volume: right, front, top."
-    )
-    voxel_mm: float = Field(5.0, ge=1, le=8, description="Side of a voxel in millimetres.")
-
-    @model_validator(mode="after")
-    def holds_a_head(self) -> SimulatedClinicSource:
-        sides_mm = [side * self.voxel_mm for side in self.shape]
-        if any(side > 256 for side in self.shape) or any(
-            side < least for side, least in zip(sides_mm, HEAD_MM, strict=True)
-        ):
-            raise ValueError(
-                "shape must be three numbers up to 256 that make at least "
-                f"{' x '.join(map(str, HEAD_MM))} mm with voxel_mm, so that a head fits in"
-            )
-        return self
-
-
-class PorpoiseSource(Section):
-    """A published TCGA table of the PORPOISE/MCAT layout, one row per slide."""
-
-    kind: Literal["porpoise"] = Field(description="A published TCGA table.")
-    table: Path = Field(description="CSV with case_id, survival_months, censorship, genes.")
-    folds: Path | None = Field(None, description="Long CSV with the columns fold, set, case_id.")
-    clinical: Path | None = Field(
-        None, description="GDC clinical TSV that supplies the tumour stage."
-    )
-    slide_features: Path | None = Field(
-        None, description="CSV with one row of slide-derived features per slide (HIF layout)."
-    )
-
-
-class HancockSource(Section):
-    """The published tables of HANCOCK, head and neck cancer with images of eight stains."""
-
-    kind: Literal["hancock"] = Field(description="The HANCOCK cohort.")
-    directory: Path = Field(
-        description="Directory of targets, clinical, pathological, blood and tma_cell_density "
-        "(.csv.gz) and of tma_dtr_STAIN.npz."
-    )
-    endpoint: Literal["os", "rfs"] = Field(
-        "os",
-        description="os: death from any cause. rfs: recurrence, progression, metastasis or death.",
-    )
-
-
-class OasisSource(Section):
-    """The longitudinal table of OASIS-2: older people with repeated MRI, one row per visit."""
-
-    kind: Literal["oasis"] = Field(description="The longitudinal cohort of OASIS.")
-    table: Path = Field(
-        description="CSV with Subject ID, Visit, MR Delay, M/F, Age, EDUC, SES, MMSE, CDR, eTIV, "
-        "nWBV, ASF."
-    )
-
-
-Source = Annotated[
-    SimulatedSource | SimulatedClinicSource | PorpoiseSource | HancockSource | OasisSource,
-    Field(discriminator="kind"),
-]
 
 
 class Endpoint(Section):
@@ -278,86 +204,6 @@ class OmicsConfig(Section):
     min_variance: float = Field(
         1e-6, ge=0, description="Genes with less variance in the training part are dropped."
     )
-
-
-class TuningConfig(Section):
-    """Search for a learning rate, weight decay and dropout on the inner patients of each fold."""
-
-    trials: int = Field(0, ge=0, le=100, description="Settings tried per fold; 0 = no search.")
-    learning_rate: tuple[float, float] = Field(
-        (1e-4, 3e-3), description="Range of the learning rate, searched on a log scale."
-    )
-    weight_decay: tuple[float, float] = Field(
-        (1e-5, 1e-1), description="Range of the weight decay, searched on a log scale."
-    )
-    dropout: tuple[float, float] = Field(
-        (0.0, 0.5), description="Range of the option dropout, for models that have it."
-    )
-
-    @model_validator(mode="after")
-    def ranges_rise(self) -> TuningConfig:
-        for name in ("learning_rate", "weight_decay", "dropout"):
-            low, high = getattr(self, name)
-            if not (0 <= low < high) or (low == 0 and name != "dropout"):
-                raise ValueError(f"{name} must be a rising range of positive numbers")
-        return self
-
-
-class TrainingConfig(Section):
-    """The fit loop, shared by all neural models."""
-
-    loss: Literal["nll", "cox"] = Field(
-        "nll",
-        description="nll: discrete-time likelihood of time bins. cox: partial likelihood of one "
-        "log-hazard ratio within each batch; survival then comes from Breslow's baseline.",
-    )
-
-    bins_months: list[float] = Field(
-        default_factory=lambda: [6.0, 12.0, 24.0, 36.0, 60.0],
-        description="Upper edges of the time bins; an open bin follows. Clinical, not data-driven.",
-    )
-    min_events_per_bin: int = Field(
-        10,
-        ge=1,
-        description="Bins with fewer training events are merged with the next, the last one with "
-        "the one before.",
-    )
-    stop: Literal["inner", "fixed"] = Field(
-        "inner",
-        description="inner: keep the best epoch on the inner patients. fixed: train on all "
-        "training patients for exactly `epochs` epochs and keep the last.",
-    )
-    epochs: int = Field(30, ge=1, description="Most epochs (of each stage of a model).")
-    patience: int = Field(8, ge=1, description="Epochs without inner improvement before stopping.")
-    missingness: Literal["equalise", "ignore", "use"] = Field(
-        "equalise",
-        description="What training makes of absent modalities. equalise: hide present ones until "
-        "absence says nothing about outcome. ignore: hide at one rate for everybody. use: take the "
-        "data as they are, so that absence itself may count as a predictor.",
-    )
-    modality_dropout: float = Field(
-        0.1,
-        ge=0,
-        lt=1,
-        description="Rate at which a modality is hidden in training, so that stand-ins for absent "
-        "ones are trained (equalise and ignore).",
-    )
-    batch_size: int = Field(16, ge=1, description="Patients per step.")
-    learning_rate: float = Field(3e-4, gt=0, description="Learning rate of AdamW.")
-    weight_decay: float = Field(1e-4, ge=0, description="Weight decay of AdamW.")
-    max_tiles: int = Field(
-        4096, ge=1, description="Tiles per patient and step in training; evaluation uses all."
-    )
-    members: int = Field(3, ge=1, le=20, description="Seeds trained per fold and averaged.")
-    seed: int = Field(0, description="Seed of initialisation, order and sub-sampling.")
-    threads: int = Field(1, ge=1, description="CPU threads per training job.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto: bf16 on a GPU, fp32 elsewhere; evaluation is always fp32."
-    )
-    devices: int = Field(
-        1, ge=1, le=16, description="GPUs (or CPU processes) that share each batch of one job."
-    )
-    tuning: TuningConfig = Field(default_factory=lambda: TuningConfig())
 
 
 class ModelConfig(Section):

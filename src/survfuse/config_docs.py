@@ -9,15 +9,22 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from survfuse import config, config_diagnosis, config_imaging, config_synthesis
+from survfuse import (
+    config,
+    config_diagnosis,
+    config_imaging,
+    config_source,
+    config_synthesis,
+    config_training,
+)
 
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("Top level", config.Config),
-    ("source: simulated cohort", config.SimulatedSource),
-    ("source: simulated memory clinic", config.SimulatedClinicSource),
-    ("source: published TCGA table", config.PorpoiseSource),
-    ("source: HANCOCK", config.HancockSource),
-    ("source: OASIS", config.OasisSource),
+    ("source: simulated cohort", config_source.SimulatedSource),
+    ("source: simulated memory clinic", config_source.SimulatedClinicSource),
+    ("source: published TCGA table", config_source.PorpoiseSource),
+    ("source: HANCOCK", config_source.HancockSource),
+    ("source: OASIS", config_source.OasisSource),
     ("cohort", config.CohortConfig),
     ("cohort.endpoint", config.Endpoint),
     ("cohort.diagnosis", config_diagnosis.DiagnosisConfig),
@@ -30,7 +37,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("synthesis.unet", config_synthesis.UNetConfig),
     ("synthesis.vqgan", config_synthesis.VQGANConfig),
     ("synthesis.flow", config_synthesis.FlowConfig),
-    ("training", config.TrainingConfig),
+    ("training", config_training.TrainingConfig),
     ("models[]", config.ModelConfig),
     ("evaluation", config.EvaluationConfig),
     ("report", config.ReportConfig),

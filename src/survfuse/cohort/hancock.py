@@ -41,7 +41,7 @@ from survfuse.cohort.sheets import (
 )
 from survfuse.cohort.slide_features import write_bag
 from survfuse.cohort.tables import write_table
-from survfuse.config import HancockSource
+from survfuse.config_source import HancockSource
 from survfuse.files import atomic_path
 
 log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from survfuse.cohort.sheets import (
     read_sheet,
 )
 from survfuse.cohort.tables import write_table
-from survfuse.config import OasisSource
+from survfuse.config_source import OasisSource
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from survfuse.cohort.sheets import (
 )
 from survfuse.cohort.slide_features import write_slide_features
 from survfuse.cohort.tables import write_table
-from survfuse.config import PorpoiseSource
+from survfuse.config_source import PorpoiseSource
 from survfuse.files import atomic_path
 
 log = logging.getLogger(__name__)

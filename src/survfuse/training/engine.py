@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.strategies import DDPStrategy
 
-from survfuse.config import TrainingConfig
+from survfuse.config_training import TrainingConfig
 from survfuse.errors import MissingResourceError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>

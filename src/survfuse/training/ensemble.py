@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from survfuse.config import ModelConfig, TrainingConfig
+from survfuse.config import ModelConfig
+from survfuse.config_training import TrainingConfig
 from survfuse.errors import UserInputError
 from survfuse.fusion.hazards import survival_from_logits
 from survfuse.fusion.interface import FusionModel, Shapes

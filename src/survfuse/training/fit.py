@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from survfuse.config import TrainingConfig
+from survfuse.config_training import TrainingConfig
 from survfuse.errors import RetryableError
 from survfuse.fusion.interface import FusionModel
 from survfuse.training.batches import epoch_batches, within_budget

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from survfuse.config import TrainingConfig
+from survfuse.config_training import TrainingConfig
 
 
 @dataclass(frozen=True)
