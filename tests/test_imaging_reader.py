@@ -12,7 +12,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imaging_fixture import head, pet_tags, save, write_series
@@ -253,6 +253,12 @@ def test_truncated_nrrd_is_refused(tmp_path: Path) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(position=st.integers(0, 347), value=st.integers(0, 255))
+@example(position=43, value=128)  # a first side below zero
+@example(position=42, value=0)  # a first side of zero
+@example(position=40, value=1)  # one side
+@example(position=111, value=127)  # voxels beyond the end of any file
+@example(position=123, value=4)  # no unit of length
+@example(position=259, value=192)  # a quaternion that is no rotation
 def test_damaged_headers_are_faults_not_crashes(
     tmp_path_factory: pytest.TempPathFactory, position: int, value: int
 ) -> None:

@@ -62,12 +62,23 @@ def read_nifti(path: Path) -> Volume:
         image = nib.load(path)
         if not isinstance(image, nib.Nifti1Image):
             raise UnreadableVolume(f"the file is no NIfTI volume; {COPY}")
+        if min(image.shape, default=0) < 1:  # which nibabel would try to map all the same
+            raise UnreadableVolume(f"the header gives the sides {image.shape}; {COPY}")
         shape = tuple(side for side in image.shape if side > 1)
         affine = nifti_affine(image)
         if len(shape) == 3 and min(image.shape[:3]) > 1:
             check_geometry(shape, affine)  # before a damaged header asks for all memory
         data = np.asanyarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, EOFError, zlib.error, OSError, ValueError):
+    # All that nibabel raises for one damaged byte or another of a header.
+    except (
+        ImageFileError,
+        HeaderDataError,
+        EOFError,
+        zlib.error,
+        OSError,
+        ValueError,
+        OverflowError,
+    ):
         raise UnreadableVolume(f"the file is cut short, damaged, or no NIfTI; {COPY}") from None
     if data.dtype.names or np.iscomplexobj(data):
         raise UnreadableVolume("the voxels are colours or complex numbers; export one number each")
@@ -80,23 +91,33 @@ def nifti_affine(image: Any) -> NDArray[np.float64]:
     Raises NoOrientation if the header has neither, because left and right are then unknown.
     """
     header = image.header
-    affine = header.get_sform(coded=True)[0]
-    if affine is None:
-        affine = header.get_qform(coded=True)[0]
+    sform, qform = forms(header)
+    affine = qform if sform is None else sform
     if affine is None:
         raise NoOrientation(
             "the header has neither sform nor qform, so left and right are unknown; export the "
             "volume again from its DICOM series"
         )
-    scale = UNIT_MM.get(header.get_xyzt_units()[0], 1.0)
+    try:
+        scale = UNIT_MM.get(header.get_xyzt_units()[0], 1.0)
+    except KeyError:  # a code that stands for no unit
+        raise UnreadableVolume(f"the header names no known unit of length; {COPY}") from None
     return np.diag([scale, scale, scale, 1.0]) @ np.asarray(affine, dtype=np.float64)
+
+
+def forms(header: Any) -> tuple[Any, Any]:
+    """The sform and the qform; None for one that is not set, or that is no rotation."""
+    try:
+        qform = header.get_qform(coded=True)[0]
+    except ValueError:  # its quaternion is longer than 1
+        qform = None
+    return header.get_sform(coded=True)[0], qform
 
 
 def disagreement(image: Any) -> str:
     """What to say of a header whose sform and qform place the volume differently."""
-    header = image.header
-    sform, qform = header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
-    if sform is None or qform is None:
+    sform, qform = forms(image.header)
+    if sform is None or qform is None or len(image.shape) < 3:
         return ""
     corners = corners_of(image.shape)
     places = [form[:3, :3] @ corners + form[:3, 3:] for form in (sform, qform)]
