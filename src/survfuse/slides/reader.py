@@ -145,10 +145,11 @@ class Slide:
         level = self.level_for(side_px0 * self.mpp / tile_px)
         down = self.downsamples[level]
         exact = side_px0 / down
-        side = round(exact) if round(exact) >= tile_px else math.ceil(exact)
+        fine = round(exact) >= tile_px
+        side = round(exact) if fine else math.ceil(exact)
         x, y = (round(position / down) for position in corner_px0)
         tile = self._read(level, x, y, side, side)
-        return resized(tile, tile_px) if side >= tile_px else enlarged(tile, exact, tile_px)
+        return resized(tile, tile_px) if fine else enlarged(tile, exact, tile_px)
 
     def read_whole(self, mpp: float) -> LowResolution:
         """The whole slide at about `mpp` (its own resolution, if that is coarser).
