@@ -12,7 +12,7 @@ import torch
 from survfuse.config import Config, ModelConfig
 from survfuse.errors import UserInputError
 from survfuse.training.checkpoint import write_fitted
-from survfuse.training.diagnose import diagnose_fold, fit_diagnosis
+from survfuse.training.diagnose import diagnose_fold, fit_diagnosis, judges, threshold_of
 from survfuse.training.inputs import CohortInputs
 from survfuse.training.logistic import fit_logistic, probabilities
 from survfuse.training.outcomes import class_outcomes
@@ -20,7 +20,6 @@ from survfuse.training.part import TrainingPart
 from survfuse.training.predict import SECTIONS, Fitted
 from survfuse.training.prediction import ClassPrediction
 from survfuse.training.stage import check_models
-from survfuse.training.threshold import youden_threshold
 from survfuse.training.tokens import fit_scalers, token_source
 from survfuse.training.volumes import measure_names, measures, read_voxels
 from volume_fixture import AFFINE, SHAPE, clinic, part_of
@@ -108,15 +107,19 @@ def test_a_late_fusion_is_the_mean_of_its_parts(
     settings = config([volumes, late])
     fold = Fitted(settings, tmp_path / "models", "r0f0", "cpu")
     ids = [f"B{i:03d}" for i in TESTED]
-    found = {}
+    found, judged = {}, {}
+    part = part_of(label, TRAINED)
+    inner = part.patient_ids[judges(part)].tolist()
     for model in settings.models:
-        part = part_of(label, TRAINED)
         tensors, described = fit_diagnosis(model, part, inputs, fold, tmp_path, "key")
         key = settings.settings_hash(*SECTIONS, model=model.name)
         where = tmp_path / "models" / model.name / "r0f0"
         write_fitted(where, model.kind, tensors, {**described, "settings": key})
         found[model.name] = diagnose_fold(model.name, fold, inputs, ids).probability
+        judged[model.name] = diagnose_fold(model.name, fold, inputs, inner)
     np.testing.assert_allclose(found["late"], (found["logistic"] + found["volumes"]) / 2)
+    mean = (judged["logistic"].probability + judged["volumes"].probability) / 2
+    assert judged["late"].threshold == pytest.approx(threshold_of(mean, part)[0])
 
 
 def test_unknown_labels_change_nothing_that_is_fitted(
@@ -173,16 +176,38 @@ def test_three_classes_have_no_threshold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("probability", "case", "threshold"),
+    ("role", "label", "judging", "threshold"),
     [
-        ([0.1, 0.2, 0.8, 0.9], [0, 0, 1, 1], 0.5),  # perfect: midway
-        ([0.1, 0.4, 0.6, 0.9], [0, 1, 0, 1], 0.75),  # J = .5 at .25 and at .75: the later middle
-        ([0.2, 0.3], [1, 1], float("nan")),
+        ("ttiiii", [0, 1, 0, -1, 0, 1], [2, 4, 5], 0.55),  # inner, class known: .3 .5 | .6
+        ("tttttt", [0, 1, 0, -1, 0, 1], [0, 1, 2, 4, 5], 0.55),  # none inner: all of known class
+        ("ttttii", [0, 1, 0, 1, 1, 1], [4, 5], float("nan")),  # one class alone judges nothing
     ],
 )
-def test_youden(probability: list[float], case: list[int], threshold: float) -> None:
-    found = youden_threshold(np.array(probability), np.array(case, bool))
-    assert found == pytest.approx(threshold, nan_ok=True)
+def test_the_threshold_is_chosen_on_inner_patients_of_known_class(
+    role: str, label: list[int], judging: list[int], threshold: float
+) -> None:
+    positive = np.array([0.1, 0.7, 0.3, 0.4, 0.5, 0.6])
+    nothing = np.full(6, np.nan)
+    roles = np.array([{"t": "train", "i": "inner"}[letter] for letter in role])
+    ids = np.arange(6).astype(str)
+    part = TrainingPart(0, 0, ids, roles, nothing, nothing > 0, label=np.array(label))
+    assert np.flatnonzero(judges(part)).tolist() == judging
+    p = np.column_stack([1 - positive, positive])[judges(part)]
+    assert threshold_of(p, part) == pytest.approx([threshold], nan_ok=True)
+    three = np.column_stack([p / 2, np.full(len(p), 0.5)])
+    assert np.isnan(threshold_of(three, part))
+
+
+def test_a_network_stores_the_threshold_of_its_inner_predictions(
+    cohort: tuple[CohortInputs, np.ndarray], tmp_path: Path
+) -> None:
+    inputs, label = cohort
+    prediction, fold = fitted_and_predicted(
+        {"name": "cnn", "kind": "mri_cnn"}, inputs, label, tmp_path
+    )
+    part = part_of(label, TRAINED)
+    judged = diagnose_fold("cnn", fold, inputs, part.patient_ids[judges(part)].tolist())
+    assert prediction.threshold == pytest.approx(threshold_of(judged.probability, part)[0])
 
 
 def test_synthetic_volumes_stand_in_only_where_the_real_one_is_not_shown(

@@ -11,6 +11,7 @@ import torch
 
 from survfuse.classes import UNKNOWN
 from survfuse.config import Config, ModelConfig
+from survfuse.evaluation.proportions import youden_threshold
 from survfuse.kinds import kind_of
 from survfuse.training.baselines import covariates_of, parts_of
 from survfuse.training.checkpoint import FittedModel, ids_hash
@@ -22,7 +23,6 @@ from survfuse.training.part import TrainingPart
 from survfuse.training.pooled import PooledFeatures, fit_pooled
 from survfuse.training.predict import Fitted, find_model, has_inputs, read_matching
 from survfuse.training.prediction import ClassPrediction, mean_over_available
-from survfuse.training.threshold import youden_threshold
 
 Tensors = Mapping[str, Any]
 
@@ -37,10 +37,10 @@ def fit_diagnosis(
 ) -> tuple[Tensors, dict[str, Any]]:
     """Fit a row of any family; returns the tensors and the description to store."""
     config, family = fold.config, kind_of(model).family
-    patient_ids = part.patient_ids.tolist()
+    judged = part.patient_ids[judges(part)].tolist()
     if family == "late":
-        parts = diagnose_parts(model, fold, inputs, patient_ids)
-        mean = np.mean([one.probability for one in parts.values()], axis=0)
+        parts = diagnose_parts(model, fold, inputs, judged)
+        mean = mean_of_parts(parts, config, model, inputs, judged)
         described = {"parts": list(parts), "modalities": [], "fitted_on": {}}
         return {"threshold": threshold_of(mean, part)}, described
     if family == "network":
@@ -53,11 +53,9 @@ def fit_diagnosis(
         tensors, described = fit_neural(prepared, scratch, key, device)
         stored = {name: torch.as_tensor(value) for name, value in tensors.items()}
         fitted = FittedModel(model.kind, stored, described)
-        team = ensemble(fitted, model, inputs, patient_ids, config.training, device)
-        return {
-            **tensors,
-            "threshold": threshold_of(diagnose_neural(team).probability, part),
-        }, described
+        team = ensemble(fitted, model, inputs, judged, config.training, device)
+        threshold = threshold_of(diagnose_neural(team).probability, part)
+        return {**tensors, "threshold": threshold}, described
     return fit_logistic_row(config, model, part, inputs)
 
 
@@ -85,7 +83,7 @@ def fit_logistic_row(
         x, part, len(config.cohort.diagnosis.classes), l1_ratio
     )
     arrays |= {f"logistic.{name}": value for name, value in weights.items()}
-    arrays["threshold"] = threshold_of(held_out, part)
+    arrays["threshold"] = threshold_of(held_out[judges(part)], part)
     return arrays, {
         **described,
         "chosen": chosen,
@@ -97,17 +95,24 @@ def fit_logistic_row(
     }
 
 
-def threshold_of(probability: np.ndarray, part: TrainingPart) -> np.ndarray:
-    """(1,) threshold chosen on inner patients of known class, or on all where none are inner.
+def judges(part: TrainingPart) -> np.ndarray:
+    """(n,) the patients a threshold is chosen on: inner ones of known class, or all where none."""
+    assert part.label is not None, "a diagnosis has labels"
+    known = part.label != UNKNOWN
+    inner = known & (part.role == "inner")
+    return inner if inner.any() else known
 
-    NaN for more than two classes.
+
+def threshold_of(probability: np.ndarray, part: TrainingPart) -> np.ndarray:
+    """(1,) threshold for the probabilities (m, K) of the patients who judge.
+
+    NaN for more than two classes, and where all of them are of one class.
     """
     assert part.label is not None, "a diagnosis has labels"
-    rows = (part.label != UNKNOWN) & (part.role == "inner")
-    rows = rows if rows.any() else part.label != UNKNOWN
-    if probability.shape[1] > 2:
+    case = part.label[judges(part)] == 1
+    if probability.shape[1] > 2 or case.all() or not case.any():
         return np.array([np.nan])
-    return np.array([youden_threshold(probability[rows, 1], part.label[rows] == 1)])
+    return np.array([youden_threshold(probability[:, 1], case)])
 
 
 def diagnose_fold(
@@ -130,9 +135,7 @@ def diagnose_fold(
     threshold = float(fitted.arrays()["threshold"][0])
     if family == "late":
         parts = diagnose_parts(model, fold, inputs, patient_ids)
-        has = has_inputs(config, model, inputs, patient_ids)
-        usable = has | ~has.any(axis=1, keepdims=True)
-        mean = mean_over_available([one.probability for one in parts.values()], usable)
+        mean = mean_of_parts(parts, config, model, inputs, patient_ids)
         stood_in = np.any([one.synthesised for one in parts.values()], axis=0)
         return ClassPrediction(tuple(patient_ids), mean[None], threshold, stood_in)
     if family == "site":
@@ -151,3 +154,16 @@ def diagnose_parts(
 ) -> dict[str, ClassPrediction]:
     """Predictions of the rows that a late fusion averages."""
     return {part: diagnose_fold(part, fold, inputs, patient_ids) for part in parts_of(model)}
+
+
+def mean_of_parts(
+    parts: Mapping[str, ClassPrediction],
+    config: Config,
+    model: ModelConfig,
+    inputs: CohortInputs,
+    patient_ids: Sequence[str],
+) -> np.ndarray:
+    """(n, K) mean of the parts that have something to read of a patient, of all where none has."""
+    has = has_inputs(config, model, inputs, patient_ids)
+    usable = has | ~has.any(axis=1, keepdims=True)
+    return mean_over_available([one.probability for one in parts.values()], usable)
