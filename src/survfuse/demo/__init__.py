@@ -18,4 +18,8 @@ So each modality is worth something alone, two are worth more than the better on
 beat the oracle (the true log-hazard) in expectation. A fusion model that does not beat its own
 single modalities here is broken, and the distance to the oracle says how much it leaves unused.
 Sites differ in stain, expression level and nothing else: what a model gains from them is a leak.
+
+`brains.simulate_brains` draws a memory clinic in the same spirit: volumes of the brain and a
+clinical table of patients who convert to dementia or do not, by factors that MRI, PET, both or
+neither show. What an MRI tells of the PET is a known share, so that synthesis has a known limit.
 """
