@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "patients", "events", "clinical_floor"),
-    [("tcga_blca", 373, 169, 0.653), ("tcga_luad_paired", 422, 148, 0.688)],
+    ("name", "patients", "events", "network", "clinical_floor"),
+    [("tcga_blca", 373, 169, "snn", 0.653), ("tcga_luad_paired", 422, 148, "abmil", 0.688)],
 )
 def test_a_public_cohort_runs_and_its_clinical_row_reproduces(
     real_data: Path,
@@ -24,6 +24,7 @@ def test_a_public_cohort_runs_and_its_clinical_row_reproduces(
     name: str,
     patients: int,
     events: int,
+    network: str,
     clinical_floor: float,
 ) -> None:
     """The whole workflow with two epochs; the Cox row does not depend on them."""
@@ -31,8 +32,8 @@ def test_a_public_cohort_runs_and_its_clinical_row_reproduces(
     config = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())
     config["training"] |= {"epochs": 2, "members": 1}
     config["models"] = [
-        row for row in config["models"] if row["kind"] in {"site_only", "clinical_cox", "abmil"}
-    ] + [{"name": "snn_permuted", "kind": "snn", "permute_outcomes": True}]
+        row for row in config["models"] if row["kind"] in {"site_only", "clinical_cox"}
+    ] + [{"name": "permuted", "kind": network, "permute_outcomes": True}]
     config["evaluation"]["bootstrap"] = 50
     config["report"] = {"title": name}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
