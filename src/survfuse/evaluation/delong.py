@@ -140,23 +140,10 @@ def delong(
         return Estimate(reason=str(error))
 
 
-def paired_delong(
-    score: np.ndarray,
-    reference: np.ndarray,
-    case: np.ndarray,
-    confidence: float,
-    patient: np.ndarray | None = None,
-    fold: np.ndarray | None = None,
-) -> Difference:
-    """AUROC of `score` minus that of `reference` on the same rows, with DeLong's paired test."""
-    try:
-        first = auroc_influence(score, case, patient, fold)
-        second = auroc_influence(reference, case, patient, fold)
-    except NotEstimableError as error:
-        return Difference(Estimate(reason=str(error)), None)
-    return tested(
-        Influence(first.value - second.value, first.influence - second.influence), confidence
-    )
+def paired_delong(first: Influence, second: Influence, confidence: float) -> Difference:
+    """The difference of two AUROCs on the same patients, with DeLong's paired test."""
+    apart = first.influence - second.influence
+    return tested(Influence(first.value - second.value, apart), confidence)
 
 
 def unpaired_delong(first: Influence, second: Influence, confidence: float) -> Difference:

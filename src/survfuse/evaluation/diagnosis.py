@@ -23,7 +23,7 @@ from survfuse.evaluation.delong import (
     delong,
     macro_auroc,
     macro_influence,
-    tested,
+    paired_delong,
     unpaired_delong,
 )
 from survfuse.evaluation.intervals import Estimate
@@ -215,9 +215,7 @@ def compare_diagnoses(
     ours, theirs = model.known(), reference.known()
     terms = squared_error(ours) - squared_error(theirs)
     try:
-        first, second = discrimination(ours), discrimination(theirs)
-        apart = Influence(first.value - second.value, first.influence - second.influence)
-        auroc = tested(apart, confidence)
+        auroc = paired_delong(discrimination(ours), discrimination(theirs), confidence)
     except NotEstimableError as error:
         auroc = Difference(Estimate(reason=str(error)), None)
     return {
