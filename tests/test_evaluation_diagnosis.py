@@ -50,7 +50,6 @@ from survfuse.evaluation.proportions import (
     effective_rows,
     mean_of,
     proportion,
-    threshold_at_sensitivity,
     wilson,
     youden_threshold,
 )
@@ -324,15 +323,9 @@ def test_youden_threshold_is_the_best_of_the_roc_curve(seed):
     assert at not in score  # between the scores
 
 
-def test_threshold_at_a_sensitivity():
-    score, case = np.array([0.9, 0.8, 0.7, 0.2, 0.85, 0.1]), np.array([1, 1, 1, 1, 0, 0], bool)
-    assert threshold_at_sensitivity(score, case, 0.75) == 0.7
-    assert threshold_at_sensitivity(score, case, 0.76) == 0.2
-    assert (score >= threshold_at_sensitivity(score, case, 0.5))[case].mean() == 0.5
-    with pytest.raises(UserInputError, match="sensitivity of 0 "):
-        threshold_at_sensitivity(score, case, 0.0)
+def test_youden_threshold_needs_both_outcomes():
     with pytest.raises(UserInputError, match="3 cases and 0 controls"):
-        youden_threshold(score[:3], case[:3])
+        youden_threshold(np.array([0.9, 0.8, 0.7]), np.array([True, True, True]))
 
 
 # --- Probabilities -------------------------------------------------------------------------------

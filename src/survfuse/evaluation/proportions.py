@@ -60,7 +60,12 @@ def youden_threshold(score: np.ndarray, case: np.ndarray) -> float:
     Between neighbouring scores the midpoint, so that no patient sits on the border; of equally
     good ones the one in the widest gap of scores. Raises UserInputError without both outcomes.
     """
-    require_both(case)
+    cases = int(np.sum(case))
+    if not 0 < cases < len(case):
+        raise UserInputError(
+            f"a threshold cannot be chosen on {cases} cases and {len(case) - cases} controls: "
+            "both outcomes must occur in the inner part; give it more patients"
+        )
     values = np.unique(score)
     if len(values) == 1:
         return float(values[0])
@@ -69,29 +74,6 @@ def youden_threshold(score: np.ndarray, case: np.ndarray) -> float:
     youden = sensitivity + specificity
     best = youden >= youden.max() - 1e-12
     return float(cuts[np.argmax(np.where(best, np.diff(values), -1.0))])
-
-
-def threshold_at_sensitivity(score: np.ndarray, case: np.ndarray, sensitivity: float) -> float:
-    """The highest threshold that finds at least this share of the cases.
-
-    It is a case's own score. Raises UserInputError without both outcomes.
-    """
-    require_both(case)
-    if not 0 < sensitivity <= 1:
-        raise UserInputError(f"a sensitivity of {sensitivity:g} cannot be asked for; use 0 to 1")
-    falling = np.sort(score[case.astype(bool)])[::-1]
-    wanted = int(np.ceil(sensitivity * len(falling) - 1e-9))
-    return float(falling[wanted - 1])
-
-
-def require_both(case: np.ndarray) -> None:
-    """Raise UserInputError unless both outcomes occur."""
-    cases = int(np.sum(case))
-    if not 0 < cases < len(case):
-        raise UserInputError(
-            f"a threshold cannot be chosen on {cases} cases and {len(case) - cases} controls: "
-            "both outcomes must occur in the inner part; give it more patients"
-        )
 
 
 def rates(
