@@ -25,7 +25,7 @@ from survfuse.reporting.images import TILE_BYTES
 from survfuse.reporting.inputs import read_report_data
 from survfuse.reporting.patient_page import patient_context, read_page_model
 from survfuse.reporting.render import TEMPLATES, render
-from survfuse.reporting.stage import write_cohort_report, write_patient_report, write_reports
+from survfuse.reporting.stage import write_reports
 from survfuse.reporting.wording import lint, reason_in_words
 
 PATIENTS = ("P001", "P003", "P004", "P005")
@@ -147,11 +147,12 @@ def contrast(one, other):
 
 
 def test_writing_twice_gives_the_same_bytes(fixture, pages, tmp_path):
-    write_cohort_report(fixture.config, fixture.inputs, tmp_path / "a.html")
-    write_cohort_report(fixture.config, fixture.inputs, tmp_path / "b.html")
-    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
-    write_patient_report(fixture.config, fixture.inputs, "P001", tmp_path / "p.html")
-    again = (tmp_path / "p.html").read_text("utf-8")
+    for folder in ("a", "b"):
+        write_reports(fixture.config, fixture.config.output, tmp_path / folder)
+    first, second = (tmp_path / folder / "index.html" for folder in ("a", "b"))
+    assert first.read_bytes() == second.read_bytes()
+    write_reports(fixture.config, fixture.config.output, tmp_path / "c", ["P001"])
+    again = (tmp_path / "c" / "patients" / "P001.html").read_text("utf-8")
     # The stage wrote the same page with another list of patients: only the hash may differ.
     assert re.sub(r"Configuration <span[^>]*>\w+", "", again) == re.sub(
         r"Configuration <span[^>]*>\w+", "", pages["P001"]
@@ -612,7 +613,7 @@ def test_everything_from_files_is_escaped(fixture, data):
 )
 def test_ids_that_are_not_of_the_cohort_are_refused(fixture, tmp_path, patient_id):
     with pytest.raises(UserInputError, match=r"report\.patients"):
-        write_patient_report(fixture.config, fixture.inputs, patient_id, tmp_path / "x.html")
+        write_reports(fixture.config, fixture.config.output, tmp_path, [patient_id])
     with pytest.raises(UserInputError, match=r"report\.patients"):
         write_reports(fixture.config, fixture.config.output, tmp_path, ["P001", patient_id])
     assert list(Path(tmp_path).rglob("*")) == []

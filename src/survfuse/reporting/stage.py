@@ -11,7 +11,7 @@ from survfuse.reporting.cohort_page import cohort_context, page_ids
 from survfuse.reporting.diagnosis_inputs import read_diagnosis_data
 from survfuse.reporting.diagnosis_page import diagnosis_context
 from survfuse.reporting.diagnosis_patient import diagnosis_patient_context, read_class_model
-from survfuse.reporting.inputs import ReportData, ReportInputs, RunData, read_report_data
+from survfuse.reporting.inputs import ReportInputs, RunData, read_report_data
 from survfuse.reporting.patient_page import check_patient, patient_context, read_page_model
 from survfuse.reporting.provenance import check_same_splits
 from survfuse.reporting.render import write_page
@@ -25,14 +25,16 @@ def write_reports(
     """Write `out`/index.html and `out`/patients/{patient_id}.html from a results directory.
 
     With `patients` only their pages are written, otherwise the cohort report and the pages of
-    `config.report.patients`. Raises UserInputError as the two functions below, and for an unknown
-    patient before anything is written.
+    `config.report.patients`. Raises UserInputError if files are absent, unreadable or do not
+    belong together, for an unknown patient before anything is written, and if the model of the
+    pages has no prediction for a patient.
     """
     inputs = ReportInputs.under(results)
     if config.cohort.diagnosis is not None:
         write_diagnosis_reports(config, inputs, out, patients)
         return
-    data = read_matching(config, inputs)
+    data = read_report_data(inputs)
+    check_same_splits(config, data)
     chosen = chosen_patients(config, data, patients)
     if patients is None:
         write_page("cohort.html.j2", cohort_context(config, data), out / "index.html")
@@ -68,32 +70,3 @@ def chosen_patients(config: Config, data: RunData, patients: Sequence[str] | Non
     for patient_id in chosen:
         check_patient(data, patient_id)
     return chosen
-
-
-def write_cohort_report(config: Config, inputs: ReportInputs, out: Path) -> None:
-    """Write the cohort report as one self-contained HTML file.
-
-    Raises UserInputError if a file is absent or unreadable, or if splits, fitted models and
-    evaluation do not belong together.
-    """
-    data = read_matching(config, inputs)
-    write_page("cohort.html.j2", cohort_context(config, data), out)
-
-
-def write_patient_report(config: Config, inputs: ReportInputs, patient_id: str, out: Path) -> None:
-    """Write the page of one patient as one self-contained HTML file.
-
-    Raises UserInputError if the patient is not in the cohort, if the model of the page has no
-    prediction for them, or if files are absent or do not belong together.
-    """
-    data = read_matching(config, inputs)
-    check_patient(data, patient_id)
-    model = read_page_model(config, data)
-    write_page("patient.html.j2", patient_context(config, data, model, patient_id), out)
-
-
-def read_matching(config: Config, inputs: ReportInputs) -> ReportData:
-    """Read the files of a run and check that they belong together."""
-    data = read_report_data(inputs)
-    check_same_splits(config, data)
-    return data
