@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from fusion_batches import SHAPES, WIDTHS, make_batch, make_outcome, rows_of
 from survfuse.errors import UserInputError
-from survfuse.fusion.dispro import DisPro, label
+from survfuse.fusion.dispro import DisPro
 from survfuse.fusion.dispro_branch import Branch, TileBranch
+from survfuse.fusion.dispro_label import label
 from survfuse.fusion.dispro_prompts import Prototypes
 from survfuse.fusion.dispro_scoring import evidence, fate_loss, label_free, similarity, top_mean
 from survfuse.fusion.encoder_layer import EncoderLayer

@@ -37,9 +37,6 @@ class Grid:
         return np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
 
 
-FINE_GRID = Grid((96, 128, 96), 1.65)
-
-
 @dataclass(frozen=True)
 class Position:
     """How a head lies in the scanner: turns about x, y, z in degrees, then a shift in mm."""

@@ -20,13 +20,11 @@ from torch.nn.functional import gelu, normalize, pad
 from survfuse.fusion.attention_shares import mean_shares
 from survfuse.fusion.bert import CHECKSUM, load_bert, require_same_weights
 from survfuse.fusion.dispro_branch import Branch, GroupBranch, TileBranch
-from survfuse.fusion.dispro_label import PROTOTYPES, label
+from survfuse.fusion.dispro_label import PROTOTYPES
 from survfuse.fusion.dispro_prompts import MODALITIES, Prompts, Prototypes
 from survfuse.fusion.dispro_scoring import fate_loss, label_free, similarity, top_mean
 from survfuse.fusion.encoder_layer import EncoderLayer
 from survfuse.fusion.interface import Batch, FusionModel, Outcome, Output, Shapes
-
-__all__ = ["DisPro", "label"]
 
 HEAD_HIDDEN = 512
 FUSION_DROPOUT = 0.1

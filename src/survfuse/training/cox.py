@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +9,6 @@ import pandas as pd
 
 from survfuse.errors import UserInputError
 from survfuse.training.clinical import ClinicalEncoder
-
-log = logging.getLogger(__name__)
 
 PENALISER = 0.1  # fixed in advance, so that the baseline needs no inner selection
 
