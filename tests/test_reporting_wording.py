@@ -46,6 +46,11 @@ def test_counts_and_lists_in_words():
     assert wording.months(1.0) == "1 month"
 
 
+def test_abbreviations_stay_capitals_within_a_sentence():
+    assert wording.within_sentence("Clinical values") == "clinical values"
+    assert wording.within_sentence("MRI") == "MRI"
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from survfuse.reporting.findings import Axis, axis_over, row_of
-from survfuse.reporting.wording import decimal, plural
+from survfuse.reporting.wording import decimal, plural, within_sentence
 
 NAMES = {
     "slides": "Slides",
@@ -85,15 +85,10 @@ def contribution_rows(contribution: Mapping[str, dict[str, Any]]) -> list[Contri
     return sorted(rows, key=lambda row: -(row.drop["value"] or 0.0))
 
 
-def in_words(row: ContributionRow) -> str:
-    """The name of a modality within a sentence; MRI and PET stay as they are."""
-    return row.name if row.name.isupper() else row.name.lower()
-
-
 def contribution_sentences(rows: Sequence[ContributionRow], label: str) -> list[str]:
     """What the drops show of a model; only what their intervals allow to be said."""
-    named = {in_words(row) for row in rows if row.shown}
-    others = [in_words(row) for row in rows if not row.shown]
+    named = {within_sentence(row.name) for row in rows if row.shown}
+    others = [within_sentence(row.name) for row in rows if not row.shown]
     found = [f"{label} relies on the {name} to rank patients." for name in sorted(named)]
     return found + [f"{label} is not shown to rely on the {name}." for name in others]
 

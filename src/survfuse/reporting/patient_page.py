@@ -97,6 +97,7 @@ def patient_context(
     chips = input_chips(config, data, model, patient_id, f"r{repeat}f{number}")
     group = patient_group(data, model, patient_id)
     reference = findings.row_of(evaluation, evaluation["reference"])
+    used = [chip for chip in chips if chip.used]
     moved = patient_explanation.explain(model.explanations, patient_id)
     summary = evaluation.get("explained", {}).get(model.name, {})
     return {
@@ -113,8 +114,8 @@ def patient_context(
         "folds": prediction.folds,
         "members": config.training.members,
         "chips": chips,
-        "lacking": [in_words(chip) for chip in chips if chip.used and chip.state != "present"],
-        "left": [in_words(chip) for chip in chips if chip.used and chip.state == "present"],
+        "lacking": [wording.within_sentence(c.name) for c in used if c.state != "present"],
+        "left": [wording.within_sentence(c.name) for c in used if c.state == "present"],
         "horizons": horizons,
         "beyond_tau": evaluation["horizons_months"][-1] > evaluation["tau_months"],
         "headline": headline,
@@ -177,11 +178,6 @@ def input_chips(
             for image in (IMAGES if data.volumes else ())
         ),
     ]
-
-
-def in_words(chip: Chip) -> str:
-    """The name of a modality within a sentence; MRI and PET stay as they are."""
-    return chip.name if chip.name.isupper() else chip.name.lower()
 
 
 def slide_chip(data: ReportData, patient_id: str, used: bool) -> Chip:

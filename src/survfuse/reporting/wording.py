@@ -53,6 +53,11 @@ def capitalize_first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def within_sentence(name: str) -> str:
+    """The name of a modality within a sentence; MRI and PET stay as they are."""
+    return name if name.isupper() else name.lower()
+
+
 def without_paths(text: str) -> str:
     """Text in which absolute paths are shortened to "(file)": folder names may identify people."""
     return re.sub(r"(?<![\w<])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":;,]+){2,}", "(file)", text)
