@@ -18,10 +18,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from survfuse.errors import UserInputError
 from survfuse.evaluation.diagnosis import SUM_TOLERANCE
-from survfuse.evaluation.predictions import KEYS, refuse, refuse_columns
-from survfuse.evaluation.study import read_table, refuse_twice, to_numbers
+from survfuse.evaluation.predictions import (
+    KEYS,
+    read_numbers,
+    refuse,
+    refuse_columns,
+    refuse_empty,
+)
+from survfuse.evaluation.study import refuse_twice
 from survfuse.files import atomic_path
 from survfuse.kinds import MODALITIES
 
@@ -30,6 +35,7 @@ RANGE = re.compile(r"^p_(low|high)_(0|[1-9]\d*)$")
 WITHOUT = "without "
 COLUMNS = [*KEYS, "synthesised", "threshold"]
 PATTERN_COLUMNS = [*KEYS, "pattern", "synthesised"]
+COMPLETE: dict[str, type] = {"repeat": int, "fold": int, "synthesised": int}
 # A range over members holds their mean; rounding may lift it by this much.
 ROUNDING = 1e-6
 
@@ -47,9 +53,7 @@ def read_class_predictions(path: str | Path) -> pd.DataFrame:
     Raises UserInputError naming file, row and remedy: see `check_class_predictions`.
     """
     path = Path(path)
-    frame = read_table(path, {"repeat": int, "fold": int, "synthesised": int})
-    for column in frame.columns.difference([*KEYS, "synthesised"], sort=False):
-        frame[column] = to_numbers(frame[column], path)
+    frame = read_numbers(path, COMPLETE)
     check_class_predictions(frame, path)
     return frame
 
@@ -94,9 +98,7 @@ def write_class_patterns(path: str | Path, frame: pd.DataFrame | None) -> None:
 def read_class_patterns(path: str | Path) -> pd.DataFrame:
     """Read and check one model's table of patterns, which may be without rows."""
     path = Path(path)
-    frame = read_table(path, {"repeat": int, "fold": int, "synthesised": int})
-    for column in frame.columns.difference([*PATTERN_COLUMNS], sort=False):
-        frame[column] = to_numbers(frame[column], path)
+    frame = read_numbers(path, COMPLETE, ["pattern"])
     check_class_patterns(frame, path)
     return frame
 
@@ -132,12 +134,6 @@ def check_common(frame: pd.DataFrame, required: list[str], optional: list[str], 
     refuse(outside, frame, path, "a probability is missing or lies outside 0 to 1")
     apart = np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE
     refuse(apart, frame, path, "the probabilities do not sum to 1")
-
-
-def refuse_empty(frame: pd.DataFrame, path: Path) -> None:
-    """Raise UserInputError for a table without rows."""
-    if not len(frame):
-        raise UserInputError(f"{path}: the table has no rows; predict again")
 
 
 def class_columns(frame: pd.DataFrame) -> list[str]:

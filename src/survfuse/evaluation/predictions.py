@@ -31,10 +31,20 @@ def read_predictions(path: str | Path) -> pd.DataFrame:
     Raises UserInputError naming file, row and remedy: see `check_predictions`.
     """
     path = Path(path)
-    frame = read_table(path, {"repeat": int, "fold": int, "risk": float})
-    for column in frame.columns.difference([*KEYS, "risk"], sort=False):
-        frame[column] = to_numbers(frame[column], path)
+    frame = read_numbers(path, {"repeat": int, "fold": int, "risk": float})
     check_predictions(frame, path)
+    return frame
+
+
+def read_numbers(path: Path, complete: dict[str, type], text: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table with the column patient_id and numbers alone, the columns of `text` excepted.
+
+    The columns of `complete` have no empty cell; in all others one becomes NaN. Raises
+    UserInputError as `read_table` and `to_numbers` do.
+    """
+    frame = read_table(path, complete)
+    for column in frame.columns.difference(["patient_id", *complete, *text], sort=False):
+        frame[column] = to_numbers(frame[column], path)
     return frame
 
 
@@ -53,8 +63,7 @@ def check_predictions(frame: pd.DataFrame, path: Path) -> None:
     """
     others = [name for name in frame.columns if PROBABILITY.match(name)]
     refuse_columns(frame, [*KEYS, "risk"], others, path)
-    if not len(frame):
-        raise UserInputError(f"{path}: the table has no rows; predict again")
+    refuse_empty(frame, path)
     refuse_twice(frame, ["patient_id", "repeat"], path)
     refuse(
         ~np.isfinite(frame["risk"].to_numpy(dtype=float)),
@@ -69,6 +78,12 @@ def check_predictions(frame: pd.DataFrame, path: Path) -> None:
     curves = frame[survival_columns(frame)].ffill(axis=1).to_numpy(dtype=float)
     rises = np.asarray((np.diff(curves, axis=1) > ROUNDING).any(axis=1))
     refuse(rises, frame, path, "the survival probability rises with time")
+
+
+def refuse_empty(frame: pd.DataFrame, path: Path) -> None:
+    """Raise UserInputError for a table without rows."""
+    if not len(frame):
+        raise UserInputError(f"{path}: the table has no rows; predict again")
 
 
 def refuse_columns(
