@@ -13,25 +13,17 @@ from survfuse.config import EvaluationConfig, ModelConfig
 from survfuse.errors import UserInputError
 from survfuse.evaluation.diagnosis import Diagnosis
 from survfuse.evaluation.labelled import LabelledStudy, read_diagnoses, read_shown
-from survfuse.evaluation.rows import ORDER, role_of
-from survfuse.evaluation.study import read_table, refuse_twice
+from survfuse.evaluation.rows import ORDER, Heading, require_names, role_of
 from survfuse.kinds import label_of, reads_of
 
 
 @dataclass(frozen=True)
-class ClassRow:
+class ClassRow(Heading):
     """A leaderboard row before it is scored: one Diagnosis per repeat."""
 
     config: ModelConfig
-    label: str
-    role: str
-    modalities: list[str]
     repeats: list[Diagnosis]
     shown: Mapping[str, Diagnosis] = field(default_factory=dict)  # by pattern, first repeat
-
-    @property
-    def model(self) -> str:
-        return self.config.name
 
     @property
     def first(self) -> Diagnosis:
@@ -51,15 +43,6 @@ class ClassRow:
         numbers = [folds * r + repeat.fold for r, repeat in enumerate(self.repeats)]
         columns = ("patient", "label", "probability", "synthesised")
         return Diagnosis(fold=np.concatenate(numbers), **{name: joined(name) for name in columns})
-
-    def heading(self) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "kind": self.config.kind,
-            "label": self.label,
-            "role": self.role,
-            "modalities": self.modalities,
-        }
 
 
 def class_role(model: ModelConfig, models: Sequence[ModelConfig], reference: str) -> str:
@@ -84,14 +67,7 @@ def require_class_rows(models: Sequence[ModelConfig], config: EvaluationConfig) 
             "models: the leaderboard of a diagnosis needs a row that reads the clinical table "
             "alone; add {name: logistic, kind: logistic}"
         )
-    names = [model.name for model in models]
-    if config.reference not in names:
-        raise UserInputError(
-            f"evaluation.reference: there is no row {config.reference!r}; name one of "
-            f"{', '.join(names)}"
-        )
-    if "oracle" in names:
-        raise UserInputError("models: the name 'oracle' is taken by the simulated truth; rename it")
+    require_names(models, config.reference)
 
 
 def read_class_row(
@@ -106,25 +82,15 @@ def read_class_row(
     if not path.is_file():
         raise UserInputError(f"{path}: there are no predictions of this row; run predict first")
     return ClassRow(
-        config=model,
+        model=model.name,
+        kind=model.kind,
         label=label_of(model),
         role=class_role(model, models, reference),
         modalities=list(reads_of(model, models)),
+        config=model,
         repeats=read_diagnoses(path, study),
         shown=read_shown(patterns, study) if patterns.is_file() else {},
     )
-
-
-def read_true_risk(truth: Path, study: LabelledStudy) -> np.ndarray:
-    """The log-hazards (n,) that a cohort was simulated with: the best that a model could know."""
-    table = read_table(truth, {"log_hazard": float})
-    refuse_twice(table, ["patient_id"], truth)
-    known = table.set_index("patient_id")["log_hazard"]
-    if absent := [patient for patient in study.patient_ids if patient not in known.index]:
-        raise UserInputError(
-            f"{truth}: patient {absent[0]} of the cohort is not listed; simulate the cohort again"
-        )
-    return known.loc[list(study.patient_ids)].to_numpy(dtype=float)
 
 
 def class_place(scored: Mapping[str, Any]) -> tuple[int, float, str]:

@@ -18,6 +18,7 @@ from survfuse.evaluation.intervals import Estimate
 from survfuse.evaluation.labelled import LabelledStudy
 from survfuse.evaluation.metrics import NotEstimableError
 from survfuse.evaluation.roc import roc_curve
+from survfuse.evaluation.rows import ORACLE
 
 # An AUROC of a handful of pairs is 0 or 1 by chance.
 LEAST_PAIRS = 20
@@ -119,11 +120,7 @@ def score_truth(risk: np.ndarray, row: ClassRow, confidence: float) -> dict[str,
     repeated = np.tile(risk, len(row.repeats))[row.every.label >= 0]
     found = delong(repeated, known.label == 1, confidence, known.clusters(), known.fold).as_json()
     return {
-        "model": "oracle",
-        "kind": "oracle",
-        "label": "Oracle (true log-hazard)",
-        "role": "oracle",
-        "modalities": [],
+        **ORACLE.heading(),
         "n": len(row.first.known()),
         "synthesised": 0,
         "auroc": found,

@@ -16,7 +16,6 @@ from survfuse.evaluation.class_rows import (
     ClassRow,
     class_place,
     read_class_row,
-    read_true_risk,
     require_class_rows,
 )
 from survfuse.evaluation.class_scores import score_availability, score_row, score_truth
@@ -24,7 +23,7 @@ from survfuse.evaluation.diagnosis import compare_diagnoses
 from survfuse.evaluation.diagnosis_statements import statements
 from survfuse.evaluation.labelled import LabelledStudy, read_labelled
 from survfuse.evaluation.missing_pet import compare_policies
-from survfuse.evaluation.rows import COMBINING
+from survfuse.evaluation.rows import COMBINING, read_true_risk
 from survfuse.evaluation.synthesis_measures import collect_synthesis
 from survfuse.files import read_json, sha256_file, write_json
 

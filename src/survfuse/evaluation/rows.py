@@ -14,7 +14,7 @@ from survfuse.errors import UserInputError
 from survfuse.evaluation.patterns import read_patterns
 from survfuse.evaluation.predictions import match_study, read_predictions
 from survfuse.evaluation.scores import ModelPredictions, from_table
-from survfuse.evaluation.study import Study, read_table, refuse_twice
+from survfuse.evaluation.study import Divided, Study, read_table, refuse_twice
 from survfuse.kinds import kind_of, label_of, reads_of
 
 ORDER = {"site": 0, "clinical": 1, "control": 3, "oracle": 4}  # all other roles: 2
@@ -23,18 +23,17 @@ COMBINING = ("fusion", "late", "classical")
 
 
 @dataclass(frozen=True)
-class Row:
-    """A leaderboard row before it is scored."""
+class Heading:
+    """What a row of any leaderboard is called, and what it is there for."""
 
     model: str
     kind: str
     label: str
     role: str
     modalities: list[str]
-    predicted: ModelPredictions
-    patterns: Mapping[str, np.ndarray] = field(default_factory=dict)  # risks, one modality shown
 
     def heading(self) -> dict[str, Any]:
+        """These as evaluation.json holds them, whatever else the row has."""
         return {
             "model": self.model,
             "kind": self.kind,
@@ -42,6 +41,17 @@ class Row:
             "role": self.role,
             "modalities": self.modalities,
         }
+
+
+ORACLE = Heading("oracle", "oracle", "Oracle (true log-hazard)", "oracle", [])
+
+
+@dataclass(frozen=True)
+class Row(Heading):
+    """A leaderboard row before it is scored."""
+
+    predicted: ModelPredictions
+    patterns: Mapping[str, np.ndarray] = field(default_factory=dict)  # risks, one modality shown
 
 
 def require_rows(
@@ -59,16 +69,22 @@ def require_rows(
             "models: the leaderboard needs a control trained on permuted outcomes; add a row such "
             "as {name: cmta_permuted, kind: cmta, permute_outcomes: true}"
         )
-    names = [model.name for model in models]
-    if config.reference not in names:
-        raise UserInputError(
-            f"evaluation.reference: there is no row {config.reference!r}; name one of "
-            f"{', '.join(names)}"
-        )
-    if absent := [name for name in names if name not in paths]:
+    require_names(models, config.reference)
+    if absent := [model.name for model in models if model.name not in paths]:
         raise UserInputError(f"models.{absent[0]}: there are no predictions; run predict first")
-    if "oracle" in names:
-        raise UserInputError("models: the name 'oracle' is taken by the simulated truth; rename it")
+
+
+def require_names(models: Sequence[ModelConfig], reference: str) -> None:
+    """Raise UserInputError if no row is the reference, or one bears the name of the oracle."""
+    names = [model.name for model in models]
+    if reference not in names:
+        raise UserInputError(
+            f"evaluation.reference: there is no row {reference!r}; name one of {', '.join(names)}"
+        )
+    if ORACLE.model in names:
+        raise UserInputError(
+            f"models: the name {ORACLE.model!r} is taken by the simulated truth; rename it"
+        )
 
 
 def role_of(model: ModelConfig, models: Sequence[ModelConfig]) -> str:
@@ -109,7 +125,16 @@ def read_row(
 
 
 def oracle_row(truth: Path, study: Study) -> Row:
-    """The best that any model could do: the log-hazards that the cohort was simulated with."""
+    """The best that any model could do, the same in every repeat."""
+    risk = np.tile(read_true_risk(truth, study), (study.n_repeats, 1))
+    return Row(**ORACLE.heading(), predicted=ModelPredictions(risk, {}))
+
+
+def read_true_risk(truth: Path, study: Divided) -> np.ndarray:
+    """The log-hazards (n,) that a cohort was simulated with, in the order of the study.
+
+    Raises UserInputError if a patient is listed twice or not at all.
+    """
     table = read_table(truth, {"log_hazard": float})
     refuse_twice(table, ["patient_id"], truth)
     known = table.set_index("patient_id")["log_hazard"]
@@ -117,9 +142,7 @@ def oracle_row(truth: Path, study: Study) -> Row:
         raise UserInputError(
             f"{truth}: patient {absent[0]} of the cohort is not listed; simulate the cohort again"
         )
-    risk = np.tile(known.loc[list(study.patient_ids)].to_numpy(), (study.n_repeats, 1))
-    label = "Oracle (true log-hazard)"
-    return Row("oracle", "oracle", label, "oracle", [], ModelPredictions(risk, {}))
+    return known.loc[list(study.patient_ids)].to_numpy(dtype=float)
 
 
 def place(row: Row, scored: dict[str, Any]) -> tuple[int, float, str]:
