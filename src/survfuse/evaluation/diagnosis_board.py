@@ -23,7 +23,7 @@ from survfuse.evaluation.diagnosis import compare_diagnoses
 from survfuse.evaluation.diagnosis_statements import statements
 from survfuse.evaluation.labelled import LabelledStudy, read_labelled
 from survfuse.evaluation.missing_pet import compare_policies
-from survfuse.evaluation.rows import COMBINING, read_true_risk
+from survfuse.evaluation.rows import read_true_risk, rivals
 from survfuse.evaluation.synthesis_measures import collect_synthesis
 from survfuse.files import read_json, sha256_file, write_json
 
@@ -111,23 +111,13 @@ def counts(study: LabelledStudy, present: dict[str, np.ndarray]) -> dict[str, An
 def compare_rows(
     rows: Sequence[ClassRow], order: Sequence[str], reference: str, confidence: float
 ) -> list[dict[str, Any]]:
-    """Every model against the reference, and against what it has to be better than.
-
-    A model of several modalities has to beat the site and the best single modality; a fusion also
-    the best classical model. `order`: names of the rows, the best first.
-    """
+    """Every model against its rivals. `order`: names of the rows, the best first."""
     ranked = sorted(rows, key=lambda row: order.index(row.model))
     by_name = {row.model: row for row in rows}
     best = {row.role: row.model for row in reversed(ranked)}
     found = []
     for row in ranked:
-        against = [reference]
-        if row.role in COMBINING:
-            rivals = ["site", "unimodal"] + ["classical"] * (row.role != "classical")
-            against += [best[role] for role in rivals if role in best]
-        for other in dict.fromkeys(against):
-            if other == row.model:
-                continue
+        for other in rivals(row, best, reference):
             compared = compare_diagnoses(row.every, by_name[other].every, confidence)
             difference = compared["auroc"]
             found.append(

@@ -18,12 +18,12 @@ from survfuse.evaluation.patterns import score_patterns
 from survfuse.evaluation.protocol import TAU_RULE, TAU_SET, Protocol, prepare
 from survfuse.evaluation.risk_groups import risk_groups
 from survfuse.evaluation.rows import (
-    COMBINING,
     Row,
     oracle_row,
     place,
     read_row,
     require_rows,
+    rivals,
 )
 from survfuse.evaluation.scores import harrell_scores, score_model
 from survfuse.evaluation.statements import (
@@ -127,21 +127,11 @@ def score_row(row: Row, protocol: Protocol) -> dict[str, Any]:
 def compare_rows(
     rows: Sequence[Row], by_fold: Mapping[str, FoldScores], reference: str, protocol: Protocol
 ) -> list[dict[str, Any]]:
-    """Every model against the reference, and against what it has to be better than.
-
-    A model of several modalities has to beat the site and the best single modality; a fusion also
-    the best classical model. `rows` are sorted, the best first.
-    """
-    first = {row.role: row.model for row in reversed(rows)}
+    """Every model against its rivals. `rows` are sorted, the best first."""
+    best = {row.role: row.model for row in reversed(rows)}
     comparisons = []
     for row in rows:
-        against = [reference] if row.role != "oracle" else []
-        if row.role in COMBINING:
-            rivals = ["site", "unimodal"] + ["classical"] * (row.role != "classical")
-            against += [first[role] for role in rivals if role in first]
-        for other in dict.fromkeys(against):
-            if other == row.model:
-                continue
+        for other in rivals(row, best, reference):
             difference = paired_difference(
                 by_fold[row.model], by_fold[other], protocol.study.test_share, protocol.confidence
             ).as_json()

@@ -103,6 +103,19 @@ def role_of(model: ModelConfig, models: Sequence[ModelConfig]) -> str:
     return "fusion" if family == "network" else "classical"
 
 
+def rivals(row: Heading, best: Mapping[str, str], reference: str) -> list[str]:
+    """The rows a model is compared with: the reference, and what it has to be better than.
+
+    A model of several modalities has to beat the site and the best single modality; a fusion also
+    the best classical model. `best`: the name of the best row of each role.
+    """
+    against = [reference] if row.role != ORACLE.role else []
+    if row.role in COMBINING:
+        roles = ["site", "unimodal"] + ["classical"] * (row.role != "classical")
+        against += [best[role] for role in roles if role in best]
+    return [name for name in dict.fromkeys(against) if name != row.model]
+
+
 def read_row(
     model: ModelConfig,
     models: Sequence[ModelConfig],
