@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from survfuse.files import atomic_path
+from survfuse.training.checkpoint import moments, read_stored, restore_moments, under
 
 Optimisers = Sequence[torch.optim.Optimizer]
 
@@ -25,25 +25,12 @@ class State:
     tensors: dict[str, Tensor]
     course: dict[str, Any]
 
-    def under(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors under a prefix, with the prefix removed."""
-        return {
-            name.removeprefix(prefix): value
-            for name, value in self.tensors.items()
-            if name.startswith(prefix)
-        }
-
     def restore(self, model: nn.Module, optimisers: Optimisers) -> dict[str, Tensor]:
         """Put weights and moments back; returns the best weights so far."""
-        model.load_state_dict(self.under("model."))
+        model.load_state_dict(under(self.tensors, "model."))
         for number, optimiser in enumerate(optimisers):
-            described = optimiser.state_dict()
-            described["state"] = {}
-            for name, value in self.under(f"optimiser{number}.").items():
-                index, field = name.split(".", 1)
-                described["state"].setdefault(int(index), {})[field] = value
-            optimiser.load_state_dict(described)
-        return self.under("best.")
+            restore_moments(optimiser, under(self.tensors, f"optimiser{number}."))
+        return under(self.tensors, "best.")
 
 
 def write_state(
@@ -58,10 +45,8 @@ def write_state(
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in best.items()}
     for number, optimiser in enumerate(optimisers):
-        for index, state in optimiser.state_dict()["state"].items():
-            tensors |= {
-                f"optimiser{number}.{index}.{field}": value for field, value in state.items()
-            }
+        remembered = moments(optimiser)
+        tensors |= {f"optimiser{number}.{name}": value for name, value in remembered.items()}
     detached = {name: value.detach().cpu().clone() for name, value in tensors.items()}
     contiguous = {name: value.contiguous() for name, value in detached.items()}
     with atomic_path(path) as temporary:
@@ -70,13 +55,8 @@ def write_state(
 
 def read_state(path: Path, key: str) -> State | None:
     """The state of an interrupted fit, or None if there is none for this key."""
-    try:
-        with safe_open(path, framework="pt") as stored:
-            metadata = stored.metadata()
-            if metadata.get("key") != key:
-                return None
-            names = stored.keys()
-            tensors = {name: stored.get_tensor(name) for name in names}
-    except (FileNotFoundError, SafetensorError):
+    stored = read_stored(path, key)
+    if stored is None:
         return None
+    tensors, metadata = stored
     return State(tensors, json.loads(metadata["course"]))

@@ -40,11 +40,7 @@ class FittedModel:
 
     def member(self, prefix: str) -> dict[str, Tensor]:
         """The tensors under a prefix, with the prefix removed."""
-        return {
-            name.removeprefix(prefix): value
-            for name, value in self.tensors.items()
-            if name.startswith(prefix)
-        }
+        return under(self.tensors, prefix)
 
 
 def write_fitted(
@@ -79,6 +75,15 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file."""
     with safe_open(path, framework="pt") as stored:
         return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 not a dict
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, with the prefix removed."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def software() -> dict[str, str]:
@@ -119,13 +124,8 @@ class ResumeState:
     progress: dict[str, Any]
 
     def restore_optimiser(self, optimiser: torch.optim.Optimizer) -> None:
-        """Put the moments back; the hyper-parameters come from the configuration."""
-        described = optimiser.state_dict()
-        described["state"] = {}
-        for name, value in self.optimiser.items():
-            index, field = name.split(".", 1)
-            described["state"].setdefault(int(index), {})[field] = value
-        optimiser.load_state_dict(described)
+        """Put the moments back."""
+        restore_moments(optimiser, self.optimiser)
 
 
 def write_resume(
@@ -139,8 +139,7 @@ def write_resume(
     """Write the state of a running fit, atomically."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"best.{name}": value for name, value in best.items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{field}": value for field, value in state.items()}
+    tensors |= {f"optimiser.{name}": value for name, value in moments(optimiser).items()}
     detached = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_path(path) as temporary:
         save_file(detached, temporary, {"key": key, "progress": json.dumps(progress)})
@@ -148,22 +147,38 @@ def write_resume(
 
 def read_resume(path: Path, key: str) -> ResumeState | None:
     """The state of an interrupted fit, or None if there is none for this key."""
+    stored = read_stored(path, key)
+    if stored is None:
+        return None
+    tensors, metadata = stored
+    model, best, optimiser = (under(tensors, f"{part}.") for part in ("model", "best", "optimiser"))
+    return ResumeState(model, best, optimiser, json.loads(metadata["progress"]))
+
+
+def read_stored(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """Tensors and metadata of an unfinished fit; None without a readable file of this key."""
     try:
         with safe_open(path, framework="pt") as stored:
-            metadata = stored.metadata()
+            metadata = stored.metadata() or {}
+        return (read_tensors(path), metadata) if metadata.get("key") == key else None
     except (FileNotFoundError, SafetensorError):
         return None
-    if metadata.get("key") != key:
-        return None
-    tensors = read_tensors(path)
 
-    def under(prefix: str) -> dict[str, Tensor]:
-        return {
-            name.removeprefix(prefix): value
-            for name, value in tensors.items()
-            if name.startswith(prefix)
-        }
 
-    return ResumeState(
-        under("model."), under("best."), under("optimiser."), json.loads(metadata["progress"])
-    )
+def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimiser remembers of each parameter, as `{parameter}.{field}`."""
+    return {
+        f"{index}.{field}": value
+        for index, state in optimiser.state_dict()["state"].items()
+        for field, value in state.items()
+    }
+
+
+def restore_moments(optimiser: torch.optim.Optimizer, stored: Mapping[str, Tensor]) -> None:
+    """Put `moments` back; the hyper-parameters come from the configuration."""
+    described = optimiser.state_dict()
+    described["state"] = {}
+    for name, value in stored.items():
+        index, field = name.split(".", 1)
+        described["state"].setdefault(int(index), {})[field] = value
+    optimiser.load_state_dict(described)
