@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +26,11 @@ from survfuse.imaging.store import (
 from survfuse.imaging.synthetic import synthetic_paths
 from survfuse.manifest import OK, QUARANTINED
 from survfuse.synthesis import fit, stage
-from survfuse.synthesis.fit import Course, Resume, fit_generator
+from survfuse.synthesis.fit import Course, fit_generator
 from survfuse.synthesis.make import make_volume
 from survfuse.synthesis.pairs import Pairs, patch_corner, read_fold
 from survfuse.training.checkpoint import ids_hash
+from survfuse.training.resume import Resume
 from synthesis_fixture import clinic, fold
 
 CPU = torch.device("cpu")
@@ -262,8 +263,8 @@ def test_an_interrupted_fit_continues_exactly(
     assert again == course
     assert equal(resumed, whole)
     # A state of other settings or data is not continued.
-    assert fit.read_state(resume.path, "key") is not None
-    assert fit.read_state(resume.path, "another") is None
+    assert resume.read() is not None
+    assert replace(resume, key="another").read() is None
 
 
 def test_the_best_epoch_is_that_of_the_inner_pairs() -> None:

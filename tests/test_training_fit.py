@@ -17,10 +17,11 @@ from survfuse.training.batches import epoch_batches, within_budget
 from survfuse.training.checkpoint import FittedModel
 from survfuse.training.engine import start_engine
 from survfuse.training.ensemble import Ensemble
-from survfuse.training.fit import Resume, Task, fit_member, predict_logits
+from survfuse.training.fit import Task, fit_member, predict_logits
 from survfuse.training.missingness import fit_hiding
 from survfuse.training.outcomes import Outcomes, cox_outcomes, discrete_outcomes
 from survfuse.training.progress import Epoch, Progress
+from survfuse.training.resume import Resume
 from survfuse.training.tokens import Scalers, TokenSource, fit_scalers, token_source
 from training_fixture import cohort
 

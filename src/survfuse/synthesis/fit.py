@@ -7,7 +7,6 @@ import math
 import time
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,13 +15,11 @@ from torch import Tensor
 from survfuse.config_synthesis import SynthesisConfig
 from survfuse.errors import RetryableError
 from survfuse.synthesis.build import build_generator, learning_rate_of
-from survfuse.synthesis.checkpoint import read_state, write_state
 from survfuse.synthesis.generator import Generator
 from survfuse.synthesis.pairs import Pairs
+from survfuse.training.resume import Resume, copied
 
 log = logging.getLogger(__name__)
-
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 @dataclass(frozen=True)
@@ -47,15 +44,6 @@ class Course:
             best_epoch=best,
             finished=late or len(history) >= settings.epochs,
         )
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Where to continue from. A file whose key differs (other settings or data) is ignored."""
-
-    path: Path
-    key: str
-    seconds_between: float = SECONDS_BETWEEN_CHECKPOINTS
 
 
 @dataclass(frozen=True)
@@ -89,10 +77,11 @@ def fit_generator(
     )
     optimisers = generator.optimisers(learning_rate_of(settings))
     course, best = Course(), copied(generator)
-    stored = read_state(resume.path, resume.key) if resume else None
+    stored = resume.read() if resume else None
     if stored:
-        best = stored.restore(generator, optimisers)
-        course = Course(**stored.course | {"history": tuple(stored.course["history"])})
+        stored.restore(generator, optimisers)
+        best = stored.best
+        course = Course(**stored.progress | {"history": tuple(stored.progress["history"])})
         log.info("resuming after epoch %d", len(course.history))
     saved_at = time.monotonic()
     while not course.finished:
@@ -114,7 +103,7 @@ def fit_generator(
         )
         due = resume and time.monotonic() - saved_at >= resume.seconds_between
         if resume and (due or course.finished):
-            write_state(resume.path, resume.key, generator, best, optimisers, asdict(course))
+            resume.write(generator, best, optimisers, asdict(course))
             saved_at = time.monotonic()
     generator.load_state_dict(best)
     generator.half_precision = False
@@ -166,8 +155,3 @@ def run_epoch(
 def falling(progress: float) -> float:
     """A half cosine from 1 at the start to 0 at the end."""
     return (1 + math.cos(math.pi * progress)) / 2
-
-
-def copied(generator: Generator) -> dict[str, Tensor]:
-    """A detached copy of the weights on the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in generator.state_dict().items()}

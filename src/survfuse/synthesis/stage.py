@@ -25,13 +25,14 @@ from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, sha256_file, sha256_json, write_json
 from survfuse.imaging.store import read_tensor, write_tensor
 from survfuse.imaging.synthetic import write_synthetic
-from survfuse.synthesis.fit import Fitted, Resume, fit_generator
+from survfuse.synthesis.fit import Fitted, fit_generator
 from survfuse.synthesis.make import controls_of, make_volume, mean_volume
 from survfuse.synthesis.measures import measures, summary
 from survfuse.synthesis.pairs import FoldImages, Pairs, read_fold, read_volume
 from survfuse.training.checkpoint import ids_hash, software
 from survfuse.training.engine import choose_device, keep_freed_memory
 from survfuse.training.part import fold_of
+from survfuse.training.resume import Resume
 
 log = logging.getLogger(__name__)
 

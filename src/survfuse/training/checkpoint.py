@@ -6,7 +6,6 @@ an undeclared scratch directory, because the workflow deletes the declared outpu
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 import survfuse
 from survfuse.errors import UserInputError
@@ -112,73 +111,3 @@ def git_commit() -> str | None:
 def ids_hash(patient_ids: Sequence[str]) -> str:
     """Hash of a set of patients, which says what a fitted object has seen."""
     return sha256_json(sorted(patient_ids))
-
-
-@dataclass(frozen=True)
-class ResumeState:
-    """What is needed to continue an interrupted fit exactly."""
-
-    model: dict[str, Tensor]
-    best: dict[str, Tensor]
-    optimiser: dict[str, Tensor]
-    progress: dict[str, Any]
-
-    def restore_optimiser(self, optimiser: torch.optim.Optimizer) -> None:
-        """Put the moments back."""
-        restore_moments(optimiser, self.optimiser)
-
-
-def write_resume(
-    path: Path,
-    key: str,
-    model: nn.Module,
-    best: Mapping[str, Tensor],
-    optimiser: torch.optim.Optimizer,
-    progress: Mapping[str, Any],
-) -> None:
-    """Write the state of a running fit, atomically."""
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in best.items()}
-    tensors |= {f"optimiser.{name}": value for name, value in moments(optimiser).items()}
-    detached = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    with atomic_path(path) as temporary:
-        save_file(detached, temporary, {"key": key, "progress": json.dumps(progress)})
-
-
-def read_resume(path: Path, key: str) -> ResumeState | None:
-    """The state of an interrupted fit, or None if there is none for this key."""
-    stored = read_stored(path, key)
-    if stored is None:
-        return None
-    tensors, metadata = stored
-    model, best, optimiser = (under(tensors, f"{part}.") for part in ("model", "best", "optimiser"))
-    return ResumeState(model, best, optimiser, json.loads(metadata["progress"]))
-
-
-def read_stored(path: Path, key: str) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-    """Tensors and metadata of an unfinished fit; None without a readable file of this key."""
-    try:
-        with safe_open(path, framework="pt") as stored:
-            metadata = stored.metadata() or {}
-        return (read_tensors(path), metadata) if metadata.get("key") == key else None
-    except (FileNotFoundError, SafetensorError):
-        return None
-
-
-def moments(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimiser remembers of each parameter, as `{parameter}.{field}`."""
-    return {
-        f"{index}.{field}": value
-        for index, state in optimiser.state_dict()["state"].items()
-        for field, value in state.items()
-    }
-
-
-def restore_moments(optimiser: torch.optim.Optimizer, stored: Mapping[str, Tensor]) -> None:
-    """Put `moments` back; the hyper-parameters come from the configuration."""
-    described = optimiser.state_dict()
-    described["state"] = {}
-    for name, value in stored.items():
-        index, field = name.split(".", 1)
-        described["state"].setdefault(int(index), {})[field] = value
-    optimiser.load_state_dict(described)

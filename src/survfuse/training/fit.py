@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,15 +16,13 @@ from survfuse.config_training import TrainingConfig
 from survfuse.errors import RetryableError
 from survfuse.fusion.interface import FusionModel
 from survfuse.training.batches import epoch_batches, within_budget
-from survfuse.training.checkpoint import ResumeState, read_resume, write_resume
 from survfuse.training.missingness import Hiding
 from survfuse.training.outcomes import Labels, Outcomes
 from survfuse.training.progress import Epoch, Progress
+from survfuse.training.resume import Resume, State, copied
 from survfuse.training.tokens import TokenSource
 
 log = logging.getLogger(__name__)
-
-SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
 
 @dataclass(frozen=True)
@@ -39,19 +36,6 @@ class Task:
     inner_rows: tuple[int, ...]  # empty where the number of epochs is fixed
     settings: TrainingConfig
     seed: int
-
-
-@dataclass(frozen=True)
-class Resume:
-    """Where to continue from. A file whose key differs (other settings or data) is ignored."""
-
-    path: Path
-    key: str
-    seconds_between: float = SECONDS_BETWEEN_CHECKPOINTS
-
-    def read(self) -> ResumeState | None:
-        """The stored state, if there is one for this key."""
-        return read_resume(self.path, self.key)
 
 
 class Step(nn.Module):
@@ -107,7 +91,7 @@ def run_stage(
     task: Task,
     fabric: Fabric,
     resume: Resume | None,
-    stored: ResumeState | None,
+    stored: State | None,
     best: dict[str, Tensor],
     progress: Progress,
 ) -> tuple[dict[str, Tensor], Progress]:
@@ -118,8 +102,7 @@ def run_stage(
         trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     if stored is not None:
-        model.load_state_dict(stored.model)
-        stored.restore_optimiser(optimiser)
+        stored.restore(model, [optimiser])
         log.info("resuming after epoch %d", len(progress.history))
     step, wrapped = fabric.setup(Step(model, task), optimiser)
     saved_at = time.monotonic()
@@ -137,7 +120,7 @@ def run_stage(
         log.info("%s", described(epoch, progress, settings))
         due = resume is not None and time.monotonic() - saved_at >= resume.seconds_between
         if resume is not None and (due or progress.finished) and fabric.is_global_zero:
-            write_resume(resume.path, resume.key, model, best, optimiser, progress.to_json())
+            resume.write(model, best, [optimiser], progress.to_json())
             saved_at = time.monotonic()
     return best, progress
 
@@ -214,11 +197,6 @@ def predict_logits(
         chosen = [rows[position] for position in positions]
         pieces.append(model(source.batch(chosen).to(device)).logits.float().cpu())
     return torch.cat(pieces)[np.argsort(by_size)]
-
-
-def copied(model: nn.Module) -> dict[str, Tensor]:
-    """A detached copy of the weights on the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
 def hash_seed(*numbers: int) -> int:

@@ -26,7 +26,7 @@ from survfuse.training.checkpoint import ids_hash
 from survfuse.training.cox import breslow
 from survfuse.training.engine import start_engine
 from survfuse.training.ensemble import loaded, reads_synthesised
-from survfuse.training.fit import Resume, Task, fit_member, hash_seed, predict_logits
+from survfuse.training.fit import Task, fit_member, hash_seed, predict_logits
 from survfuse.training.inputs import CohortInputs
 from survfuse.training.missingness import fit_hiding
 from survfuse.training.outcomes import (
@@ -37,6 +37,7 @@ from survfuse.training.outcomes import (
     discrete_outcomes,
 )
 from survfuse.training.part import TrainingPart
+from survfuse.training.resume import Resume
 from survfuse.training.tokens import fit_scalers, token_source
 from survfuse.training.tuning import tuned
 

@@ -11,7 +11,8 @@ from lightning_fabric import Fabric
 
 from survfuse.files import sha256_json
 from survfuse.fusion.registry import options_of
-from survfuse.training.fit import Resume, fit_member, hash_seed
+from survfuse.training.fit import fit_member, hash_seed
+from survfuse.training.resume import Resume
 
 if TYPE_CHECKING:
     from survfuse.training.neural import Prepared
