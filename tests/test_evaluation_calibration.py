@@ -9,7 +9,8 @@ from survfuse.evaluation.calibration import (
     calibration_slope,
     observed_expected,
 )
-from survfuse.evaluation.metrics import HorizonError, NotEstimableError
+from survfuse.evaluation.intervals import NotEstimableError
+from survfuse.evaluation.metrics import HorizonError
 from survfuse.evaluation.study import Outcome
 
 REFERENCE = load_reference()

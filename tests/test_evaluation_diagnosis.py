@@ -35,7 +35,7 @@ from survfuse.evaluation.diagnosis import (
     compare_diagnoses,
     evaluate_diagnosis,
 )
-from survfuse.evaluation.metrics import NotEstimableError
+from survfuse.evaluation.intervals import NotEstimableError
 from survfuse.evaluation.probabilities import (
     brier,
     calibration_intercept,

@@ -13,12 +13,8 @@ from survfuse.config import EvaluationConfig
 from survfuse.errors import UserInputError
 from survfuse.evaluation.intervals import corrected_t
 from survfuse.evaluation.metrics import comparable_pairs
-from survfuse.evaluation.patterns import (
-    COLUMNS,
-    read_patterns,
-    score_patterns,
-    write_patterns,
-)
+from survfuse.evaluation.pattern_scores import score_patterns
+from survfuse.evaluation.patterns import COLUMNS, read_patterns, write_patterns
 from survfuse.evaluation.protocol import Protocol, prepare
 from survfuse.evaluation.scores import ModelPredictions
 from survfuse.evaluation.study import Study

@@ -247,6 +247,16 @@ def test_help_imports_nothing_heavy() -> None:
     assert not {"torch", "numpy", "pandas", "pydantic", "matplotlib", "timm"} & set(loaded)
 
 
+def test_training_loads_no_library_of_metrics() -> None:
+    """Every job of a run would pay for it."""
+    code = (
+        "import sys; import survfuse.training.stage, survfuse.training.neural; "
+        "print(sorted({'sksurv', 'sklearn', 'scipy.stats', 'lifelines'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 @pytest.mark.slow
 def test_the_run_is_complete(finished: Path) -> None:
     results = finished / "results"

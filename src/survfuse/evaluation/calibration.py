@@ -14,9 +14,9 @@ import pandas as pd
 from lifelines import CoxPHFitter
 from lifelines.exceptions import ConvergenceError, ConvergenceWarning
 
-from survfuse.evaluation.intervals import Estimate, percentile_interval
+from survfuse.evaluation.intervals import Estimate, NotEstimableError, percentile_interval
 from survfuse.evaluation.kaplan_meier import observed_risk, survival_at
-from survfuse.evaluation.metrics import NotEstimableError, require_follow_up
+from survfuse.evaluation.metrics import require_follow_up
 from survfuse.evaluation.study import Outcome
 
 PATIENTS_PER_BIN = 20

@@ -14,9 +14,8 @@ from survfuse.evaluation.diagnosis import (
     discrimination,
     evaluate_diagnosis,
 )
-from survfuse.evaluation.intervals import Estimate
+from survfuse.evaluation.intervals import Estimate, NotEstimableError
 from survfuse.evaluation.labelled import LabelledStudy
-from survfuse.evaluation.metrics import NotEstimableError
 from survfuse.evaluation.roc import roc_curve
 from survfuse.evaluation.rows import ORACLE
 

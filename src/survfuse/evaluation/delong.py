@@ -1,10 +1,11 @@
-"""AUROC with DeLong's variance by ranks: single, paired, within folds, and for repeated visits.
+"""AUROC with DeLong's variance by sorting: single, paired, within folds, and for repeated visits.
 
 Everything is built on one number per row, its influence on the AUROC, scaled so that the sum of
 squares of influences is DeLong's variance and the sum of products of two scores' influences their
-covariance (DeLong et al., Biometrics 1988;44:837; ranks as in Sun and Xu, IEEE Signal Process Lett
-2014;21:1389, which costs n log n and no matrix of pairs). Rows of one patient are summed before
-squaring, which gives Obuchowski's variance for clustered data (Biometrics 1997;53:567).
+covariance (DeLong et al., Biometrics 1988;44:837; counted in sorted scores, as Sun and Xu, IEEE
+Signal Process Lett 2014;21:1389, which costs n log n and no matrix of pairs). Rows of one patient
+are summed before squaring, which gives Obuchowski's variance for clustered data (Biometrics
+1997;53:567).
 
 The interval is DeLong's plain one, as other tools print it. It is a little too narrow: in
 simulations at an AUROC of 0.76 its 95 % held the truth for 93.4 % of cohorts of 60 patients, 93.7 %
@@ -17,10 +18,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import rankdata
 
-from survfuse.evaluation.intervals import Estimate
-from survfuse.evaluation.metrics import NotEstimableError
+from survfuse.evaluation.intervals import Estimate, NotEstimableError
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,14 @@ def placements(score: np.ndarray, case: np.ndarray) -> tuple[np.ndarray, np.ndar
     `score` (n,) and `case` (n,) bool. The mean of either is the AUROC.
     """
     cases, controls = score[case], score[~case]
-    everybody = rankdata(np.concatenate([cases, controls]))
-    below = (everybody[: len(cases)] - rankdata(cases)) / len(controls)
-    above = 1 - (everybody[len(cases) :] - rankdata(controls)) / len(cases)
-    return below, above
+    return standing(cases, controls) / len(controls), 1 - standing(controls, cases) / len(cases)
+
+
+def standing(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How many of the others lie below each value; ties count half."""
+    ordered = np.sort(others)
+    below, not_above = (np.searchsorted(ordered, values, side) for side in ("left", "right"))
+    return (below + not_above) / 2
 
 
 def auroc_influence(

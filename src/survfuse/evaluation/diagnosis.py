@@ -26,8 +26,7 @@ from survfuse.evaluation.delong import (
     paired_delong,
     unpaired_delong,
 )
-from survfuse.evaluation.intervals import Estimate
-from survfuse.evaluation.metrics import NotEstimableError
+from survfuse.evaluation.intervals import Estimate, NotEstimableError
 from survfuse.evaluation.probabilities import (
     brier,
     calibration_intercept,

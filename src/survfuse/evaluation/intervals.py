@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
+from survfuse.errors import SurvfuseError
 from survfuse.evaluation.study import Study
 
 CORRECTED_T = "corrected resampled t (Nadeau-Bengio)"
 # A resample without any case, control or follow-up has no value. Up to this share is left out.
 LARGEST_UNDEFINED_SHARE = 0.1
+
+
+class NotEstimableError(SurvfuseError):
+    """The data cannot answer the question; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def corrected_t(
     if len(values) < 2:
         return Estimate(mean, reason="only one fold could be scored, so there is no interval")
     variance = float(w @ (values - mean) ** 2) / (1 - float(w @ w))
-    margin = float(student_t.ppf(0.5 + confidence / 2, len(values) - 1)) * np.sqrt(
+    margin = float(stdtrit(len(values) - 1, 0.5 + confidence / 2)) * np.sqrt(
         (float(w @ w) + test_share) * variance
     )
     low, high = np.clip([mean - margin, mean + margin], *bounds)

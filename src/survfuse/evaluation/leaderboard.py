@@ -14,7 +14,7 @@ from survfuse.evaluation.explained import summarise
 from survfuse.evaluation.explanations import read_explanations
 from survfuse.evaluation.intervals import CORRECTED_T
 from survfuse.evaluation.kaplan_meier import curve
-from survfuse.evaluation.patterns import score_patterns
+from survfuse.evaluation.pattern_scores import score_patterns
 from survfuse.evaluation.protocol import TAU_RULE, TAU_SET, Protocol, prepare
 from survfuse.evaluation.risk_groups import risk_groups
 from survfuse.evaluation.rows import (

@@ -16,7 +16,8 @@ from sksurv.metrics import concordance_index_censored, concordance_index_ipcw
 from sksurv.nonparametric import CensoringDistributionEstimator
 from sksurv.util import Surv
 
-from survfuse.errors import SurvfuseError, UserInputError
+from survfuse.errors import UserInputError
+from survfuse.evaluation.intervals import NotEstimableError
 from survfuse.evaluation.study import Outcome
 
 HARRELL = (
@@ -28,10 +29,6 @@ UNO = (
     "training part, events before tau; computed within folds, averaged by the number of comparable "
     "pairs"
 )
-
-
-class NotEstimableError(SurvfuseError):
-    """The data cannot answer the question; the message says why."""
 
 
 class HorizonError(NotEstimableError):

@@ -14,8 +14,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from survfuse.errors import UserInputError
-from survfuse.evaluation.intervals import Estimate
-from survfuse.evaluation.metrics import NotEstimableError
+from survfuse.evaluation.intervals import Estimate, NotEstimableError
 from survfuse.evaluation.proportions import proportion
 
 ROWS_PER_BIN = 20
