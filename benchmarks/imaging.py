@@ -1,16 +1,16 @@
 """The imaging arm: cost of preparing a volume, worth and cost of synthesis, cost of the networks.
 
     python benchmarks/imaging.py [--part prepare ...] [--json FILE] [--generator unet]
-        [--t1 FILE --template FILE]
+        [--target pet] [--t1 FILE --template FILE]
 
 prepare: CPU seconds for one T1 of 256 x 256 x 180 voxels with everything switched on (N4, brain
 mask, affine registration to a template, resampling, scaling, pictures, files), one thread, and the
 peak of memory. Without --t1 and --template it takes simulated heads; a real T1 is brought to 256 x
 256 x 180 voxels of its own field of view first.
 
-synthesis: PET made from MRI on a simulated memory clinic of 60 patients, one split (40 train, 8
-inner, 12 test), by the default generator; the error within the brain over that of the training
-mean. Other generators: --generator.
+synthesis: PET made from MRI (--target mri: the other way) on a simulated memory clinic of 60
+patients, one split (40 train, 8 inner, 12 test), by the default generator; the error within the
+brain over that of the training mean. Other generators: --generator.
 
 synth_step: CPU seconds of a full training step of the chosen generator at its default size, at
 1 x 96 x 128 x 96 voxels (of vqgan: generator, discriminator and both optimisers), one thread.
@@ -95,7 +95,7 @@ def prepare(t1: Path | None, template: Path | None) -> dict[str, float]:
     }
 
 
-def synthesis(settings: SynthesisConfig) -> dict[str, float]:
+def synthesis(settings: SynthesisConfig, target: str) -> dict[str, float]:
     """Worth of a generator and of the controls on the simulated clinic, seed 1."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -103,7 +103,7 @@ def synthesis(settings: SynthesisConfig) -> dict[str, float]:
         directory = fold(folder / "splits", ids[:40], ids[40:48], ids[48:])
         images = read_fold(directory, manifest, None)
         parts = (images.train, images.inner, images.test)
-        train, inner, test = (images.of(part, "pet") for part in parts)
+        train, inner, test = (images.of(part, target) for part in parts)
         began = time.process_time()
         fitted = fit_generator(train, inner, settings, 0, torch.device("cpu"))
         taken, mean = time.process_time() - began, mean_volume(train)
@@ -157,13 +157,14 @@ def main() -> None:
     parser.add_argument("--t1", type=Path, help="a real T1")
     parser.add_argument("--template", type=Path, help="a real template")
     parser.add_argument("--generator", choices=["unet", "vqgan", "flow"], default="unet")
+    parser.add_argument("--target", choices=["pet", "mri"], default="pet", help="what is made")
     given = parser.parse_args()
     figures: dict[str, float] = {}
     if "prepare" in (given.part or PARTS):
         figures |= prepare(given.t1, given.template)
     settings = SynthesisConfig(generator=given.generator)
     if "synthesis" in (given.part or PARTS):
-        figures |= synthesis(settings)
+        figures |= synthesis(settings, given.target)
     if "synth_step" in (given.part or PARTS):
         figures |= synth_step(settings)
     if "models" in (given.part or PARTS):
