@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from survfuse.fusion.interface import Batch, Outcome, Shapes
+
+Model = TypeVar("Model", bound=nn.Module)
 
 SLIDES_DIM = 24
 CLINICAL_DIM = 5
@@ -91,3 +94,13 @@ def rows_of(batch: Batch, rows: Sequence[int]) -> Batch:
         coords=part(dict(batch.coords)),
         outcome=None,
     )
+
+
+def awake(model: Model) -> Model:
+    """The model with small random numbers for what starts at zero, so that all of it speaks."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and not parameter.any():
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import fusion_batches
-from fusion_batches import SHAPES, WIDTHS, WITH_VOLUMES, make_outcome, rows_of
+from fusion_batches import SHAPES, WIDTHS, WITH_VOLUMES, awake, make_outcome, rows_of
 from survfuse.fusion.interface import Batch, Output, Shapes
 from survfuse.fusion.registry import MODELS, build
 
@@ -27,12 +27,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def model(kind: str) -> nn.Module:
-    """The model as it is after its last stage has begun."""
+    """The model as it is after its last stage has begun, without layers that are still zero."""
     torch.manual_seed(0)
     built = build(kind, SHAPES)
     for stage in built.stages:
         built.begin(stage)
-    return built.eval()
+    return awake(built).eval()
 
 
 def tensors(output: Output) -> dict[str, Tensor]:

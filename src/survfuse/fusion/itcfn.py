@@ -16,6 +16,7 @@ from torch.nn.functional import gelu
 from survfuse.fusion.co_attention import ChannelAggregation, CoAttention
 from survfuse.fusion.diagnosis import Diagnosis
 from survfuse.fusion.encoder_layer import EncoderLayer
+from survfuse.fusion.from_zero import DEEP_INPUTS, FEW_INPUTS, FromZero
 from survfuse.fusion.interface import Batch, FusionModel, Outcome, Output, Shapes
 from survfuse.fusion.kan import CurveTokens
 from survfuse.fusion.shades import BACKGROUND, LocalShades
@@ -70,7 +71,6 @@ class ITCFN(FusionModel):
         )
         first = self.encoders[0]
         assert isinstance(first, VolumeEncoder)
-        self.grid = first.grid
         self.project = nn.Linear(first.channels, width)
         self.position = nn.Parameter(0.02 * torch.randn(first.tokens, width))
         self.covariates = shapes.clinical_dim or 1  # one that nothing is ever read of
@@ -82,12 +82,11 @@ class ITCFN(FusionModel):
         self.fuse = CoAttention(MODALITIES, width, heads)
         self.aggregate = ChannelAggregation(width)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(3 * width, shapes.n_bins)
-        places = (2 * self.grid[0], 2 * self.grid[1], 2 * self.grid[2])
+        self.head = FromZero(3 * width, shapes.n_bins, DEEP_INPUTS)
         self.single = nn.ModuleDict(
-            {name: LocalShades(self.shape, places, shapes.n_bins) for name in IMAGES}
+            {name: LocalShades(self.shape, shapes.n_bins) for name in IMAGES}
         )
-        self.single["clinical"] = nn.Linear(self.covariates, shapes.n_bins)
+        self.single["clinical"] = FromZero(self.covariates, shapes.n_bins, FEW_INPUTS)
         self.synthetic_trust = nn.ParameterDict(
             {name: nn.Parameter(torch.ones(())) for name in IMAGES}
         )

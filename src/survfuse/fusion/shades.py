@@ -7,15 +7,18 @@ place measure how much of each is there.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool3d
+
+from survfuse.fusion.from_zero import FromZero
 
 BACKGROUND = -1.0  # of prepared volumes
 SHADES = 5
 STEP = (1 - BACKGROUND) / SHADES
-# Gain over all places: each weighs less where there are more of them, so that a step of the
-# optimiser changes the sum by as much; its size suits the learning rate of deep networks.
+# Gain of FromZero over all places: each weighs less where there are more of them, so that a step of
+# the optimiser changes the sum by as much; its size suits the learning rate of deep networks.
 GAIN = 1500.0
+PLACES = (8, 10, 8)  # right, front, top: about 20 mm of a head, whatever the voxels
 
 
 def shades(volumes: Tensor) -> Tensor:
@@ -27,22 +30,25 @@ def shades(volumes: Tensor) -> Tensor:
     return (1 - (volumes - centres.view(1, -1, 1, 1, 1)).abs() / STEP).clamp(min=0)
 
 
-class LocalShades(nn.Module):
+class LocalShades(FromZero):
     """A weighted sum of the mean shades in every place: (S, V) volumes -> (S, outputs).
 
-    grid: number of places along each axis. Weights start at zero.
+    grid: number of places along each axis. A place and its mirror image, left and right, share
+    their weights: disease chooses no side, and half the weights overfit less.
     """
 
     def __init__(
-        self, shape: tuple[int, int, int], grid: tuple[int, int, int], outputs: int
+        self,
+        shape: tuple[int, int, int],
+        outputs: int,
+        grid: tuple[int, int, int] = PLACES,
     ) -> None:
-        super().__init__()
-        self.shape, self.grid = shape, grid
-        places = grid[0] * grid[1] * grid[2]
-        self.gain = GAIN / places
-        self.weight = nn.Parameter(torch.zeros(outputs, SHADES * places))
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        one_side = -(-grid[0] // 2)
+        places = one_side * grid[1] * grid[2]
+        super().__init__(SHADES * places, outputs, GAIN / places)
+        self.shape, self.grid, self.one_side = shape, grid, one_side
 
     def forward(self, volumes: Tensor) -> Tensor:
         local = adaptive_avg_pool3d(shades(volumes.view(-1, 1, *self.shape)), self.grid)
-        return self.gain * local.flatten(1) @ self.weight.mT + self.bias
+        both = (local + local.flip(2)) / 2
+        return super().forward(both[:, :, : self.one_side].flatten(1))
