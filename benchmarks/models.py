@@ -208,7 +208,7 @@ def main() -> None:
         help="of cost and bert; auto: bf16 where the processor multiplies it (AVX512-BF16)",
     )
     parser.add_argument("--patients", type=int, default=400, help="of the ranking of all models")
-    parser.add_argument("--seeds", type=int, default=20, help="cohorts of the null")
+    parser.add_argument("--seeds", type=int, default=60, help="cohorts of the null")
     given = parser.parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()  # as training does
