@@ -28,6 +28,7 @@ from simulated_cohort import KINDS, simulated
 
 from survfuse.fusion.interface import Batch, FusionModel, Outcome, Shapes
 from survfuse.fusion.registry import MODELS, build
+from survfuse.slides.torchvision_shim import declare_missing_operators
 from survfuse.training.engine import keep_freed_memory
 
 SIX_FAMILIES = (94, 334, 521, 468, 1496, 479)  # of TCGA-BLCA
@@ -123,6 +124,7 @@ def cost(repetitions: int, half: bool) -> dict[str, float]:
 
 def bert(repetitions: int, half: bool) -> dict[str, float]:
     """Stage 2 of DisPro with a language model of the shapes of BERT-base and random weights."""
+    declare_missing_operators()  # transformers imports torchvision
     from transformers import BertConfig, BertModel
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "survival", "death", "censored"]
