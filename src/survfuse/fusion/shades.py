@@ -34,7 +34,7 @@ class LocalShades(FromZero):
     """A weighted sum of the mean shades in every place: (S, V) volumes -> (S, outputs).
 
     grid: number of places along each axis. A place and its mirror image, left and right, share
-    their weights: disease chooses no side, and half the weights overfit less.
+    their weights: most dementias take both sides, and half the weights overfit less.
     """
 
     def __init__(

@@ -88,15 +88,15 @@ def read_nifti(path: Path) -> Volume:
 def nifti_affine(image: Any) -> NDArray[np.float64]:
     """Voxel index to RAS mm: the sform if there is one, else the qform.
 
-    Raises NoOrientation if the header has neither, because left and right are then unknown.
+    Raises NoOrientation if neither can be used, because left and right are then unknown.
     """
     header = image.header
     sform, qform = forms(header)
     affine = qform if sform is None else sform
     if affine is None:
         raise NoOrientation(
-            "the header has neither sform nor qform, so left and right are unknown; export the "
-            "volume again from its DICOM series"
+            "the header has neither an sform nor a qform that can be used, so left and right are "
+            "unknown; export the volume again from its DICOM series"
         )
     try:
         scale = UNIT_MM.get(header.get_xyzt_units()[0], 1.0)
