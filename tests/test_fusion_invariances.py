@@ -195,6 +195,20 @@ def test_degenerate_patients_give_finite_losses_and_gradients(
         assert max(gradient.abs().max().item() for gradient in gradients) > 0.01
 
 
+def test_half_precision_trains_and_says_nearly_the_same(model: nn.Module) -> None:
+    batch = replace(make_batch(SIZES, absent=ABSENT), outcome=make_outcome(len(SIZES)))
+    exact = model(batch).logits
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(batch)
+    torch.testing.assert_close(output.logits.float(), exact, atol=0.1, rtol=0)
+    outcome = batch.outcome
+    assert outcome is not None
+    (outcome.loss(output.logits.float()) + sum(output.losses.values())).backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
 def test_patients_without_anything_share_one_prediction(model: nn.Module) -> None:
     nothing = [(row, modality) for row in (0, 2) for modality in WITH_VOLUMES]
     logits = model(make_batch([4, 5, 6], absent=nothing)).logits

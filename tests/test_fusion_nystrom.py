@@ -58,6 +58,15 @@ def test_pseudo_inverse_of_a_patient_ignores_the_rest_of_the_batch() -> None:
     torch.testing.assert_close(together[:1], iterative_pinv(a[:1]), atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("tokens", [40, 1100])  # 1100: more scores than SMALL_TABLE
+def test_half_precision_attends_as_double_precision_does(tokens: int) -> None:
+    q, k, v = heads(2, 2, tokens, 16)
+    exact = naive_attention(q[1:], k[1:, :, :-3], v[1:, :, :-3])
+    mask = prefix_mask(tokens, tokens - 3)
+    found = exact_attention(q.bfloat16(), k.bfloat16(), v.bfloat16(), mask)[1:]
+    torch.testing.assert_close(found.double(), exact, atol=0.03, rtol=0)
+
+
 def test_landmarks_equal_to_tokens_give_exact_attention() -> None:
     q, k, v = heads(1, 2, 12, 4)
     exact = naive_attention(q, k, v)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
+SMALL_TABLE = 2**20  # scores of one head that fit into the caches
+
 from survfuse.fusion.quick_dropout import QuickDropout
 
 
@@ -107,6 +109,12 @@ class NystromAttention(SelfAttention):
 def exact_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """softmax(q k^T / sqrt(d)) v for (B, heads, n, d), keys limited to mask (B, n)."""
     keys = None if mask is None else mask[:, None, None, :]
+    if q.dtype == torch.bfloat16 and q.is_cpu and q.shape[-2] * k.shape[-2] <= SMALL_TABLE:
+        # Matrix products gain from bf16 on a CPU, the fused kernel does not.
+        scores = (q * q.shape[-1] ** -0.5) @ k.mT
+        if keys is not None:
+            scores = scores.masked_fill(~keys, -torch.inf)
+        return scores.softmax(dim=-1) @ v
     return scaled_dot_product_attention(q, k, v, attn_mask=keys)
 
 
