@@ -178,9 +178,8 @@ def out_of_fold(
         part = part.permuted(cohort.settings.seed) if model.permute_outcomes else part
         prepared = prepare(config, model, part, cohort.inputs.without(withheld or {}))
         with TemporaryDirectory() as scratch:
-            tensors, described = fit_neural(prepared, Path(scratch), "", CPU)
-        stored = {name: torch.as_tensor(value) for name, value in tensors.items()}
-        fitted = FittedModel(model.kind, stored, described)
+            arrays, described = fit_neural(prepared, Path(scratch), "", CPU)
+        fitted = FittedModel(model.kind, arrays, described)
         tested = cohort.tested(fold)
         rows = [row_of[patient] for patient in tested]
         event, time = cohort.truth.event[rows], cohort.truth.time_months[rows]

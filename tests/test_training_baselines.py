@@ -134,10 +134,7 @@ def part(risk: list[float], level: float) -> Prediction:
 def test_late_fusion_by_hand() -> None:
     training = {"a": part([0, 1, 2, 3], 0.5), "b": part([10, 20, 30, 40], 0.5)}
     arrays, described = fit_late_fusion(training)
-    import torch
-
-    tensors = {name: torch.as_tensor(value) for name, value in arrays.items()}
-    fitted = FittedModel("late_fusion", tensors, described)
+    fitted = FittedModel("late_fusion", arrays, described)
     test = {"a": part([9.0, 0.5, 0.5], 0.8), "b": part([5.0, 25.0, 25.0], 0.4)}
     available = np.array([[True, True], [True, True], [True, False]])
     fused = predict_late_fusion(fitted, test, available)

@@ -175,7 +175,7 @@ def test_features_survive_storage(tmp_path: Path) -> None:
     ids = inputs.clinical.index.tolist()
     fitted = fit_pooled(inputs, ids, ("clinical", "omics", "slides"), config().omics, AGE)
     read = stored("coxnet", fitted.arrays(), fitted.to_json(), tmp_path)
-    again = PooledFeatures.from_stored(read.arrays(), read.fit)
+    again = PooledFeatures.from_stored(read.arrays, read.fit)
     np.testing.assert_array_equal(again.transform(inputs, ids), fitted.transform(inputs, ids))
 
 

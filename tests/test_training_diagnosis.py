@@ -19,8 +19,9 @@ from survfuse.training.outcomes import class_outcomes
 from survfuse.training.part import TrainingPart
 from survfuse.training.predict import SECTIONS, Fitted
 from survfuse.training.prediction import ClassPrediction
+from survfuse.training.scalers import fit_scalers
 from survfuse.training.stage import check_models
-from survfuse.training.tokens import fit_scalers, token_source
+from survfuse.training.tokens import token_source
 from survfuse.training.volumes import measure_names, measures, read_voxels
 from volume_fixture import AFFINE, SHAPE, clinic, part_of
 

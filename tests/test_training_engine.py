@@ -71,8 +71,8 @@ def fitted(config: Config, home: Path) -> tuple[FittedModel, float]:
 def test_partial_likelihood_predicts_survival_through_breslow(tmp_path: Path) -> None:
     stored, c = fitted(configuration("snn", loss="cox", epochs=20), tmp_path)
     assert stored.fit["loss"] == "cox"
-    assert stored.tensors["member0.head.weight"].shape[0] == 1
-    assert "edges_months" not in stored.tensors
+    assert stored.arrays["member0.head.weight"].shape[0] == 1
+    assert "edges_months" not in stored.arrays
     assert c > 0.6
 
 
@@ -126,9 +126,8 @@ def test_a_fold_whose_training_patients_all_lack_genes_still_trains(tmp_path: Pa
     part = TrainingPart(0, 0, ids[:50], role, time[:50], event[:50])
     less = inputs.without({"omics": ids[:50].tolist()})
     model = config.models[1]
-    tensors, described = fit_neural(prepare(config, model, part, less), tmp_path, "key", CPU)
-    stored = {name: torch.as_tensor(value) for name, value in tensors.items()}
-    fold = FittedModel(model.kind, stored, described)
+    arrays, described = fit_neural(prepare(config, model, part, less), tmp_path, "key", CPU)
+    fold = FittedModel(model.kind, arrays, described)
     tested = ids[50:55].tolist()
     risks = [
         predict_neural(ensemble(fold, model, seen, tested, config.training, CPU), GRID).risk
@@ -144,8 +143,8 @@ def test_two_processes_train_the_same_network_as_one(tmp_path: Path) -> None:
     settings = {"epochs": 2, "modality_dropout": 0.0}
     one, _ = fitted(configuration("snn", options, **settings), tmp_path / "one")
     two, _ = fitted(configuration("snn", options, devices=2, **settings), tmp_path / "two")
-    for name, value in one.tensors.items():
-        torch.testing.assert_close(value, two.tensors[name], atol=1e-5, rtol=0, msg=name)
+    for name, value in one.arrays.items():
+        np.testing.assert_allclose(value, two.arrays[name], atol=1e-5, rtol=0, err_msg=name)
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

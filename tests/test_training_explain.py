@@ -25,7 +25,8 @@ from survfuse.training.explain import (
     same_sign,
     with_modality,
 )
-from survfuse.training.tokens import fit_scalers, token_source
+from survfuse.training.scalers import fit_scalers
+from survfuse.training.tokens import token_source
 from training_fixture import cohort
 
 SIZES = [3, 8, 5, 6, 4, 7]

@@ -22,7 +22,8 @@ from survfuse.training.missingness import fit_hiding
 from survfuse.training.outcomes import Outcomes, cox_outcomes, discrete_outcomes
 from survfuse.training.progress import Epoch, Progress
 from survfuse.training.resume import Resume
-from survfuse.training.tokens import Scalers, TokenSource, fit_scalers, token_source
+from survfuse.training.scalers import Scalers, fit_scalers
+from survfuse.training.tokens import TokenSource, token_source
 from training_fixture import cohort
 
 SETTINGS = TrainingConfig(epochs=4, patience=4, batch_size=8, learning_rate=1e-3)
@@ -239,7 +240,7 @@ def test_weights_of_a_network_with_other_parts_are_refused() -> None:
     weights = build("cmta", shapes, options).state_dict()
     model = ModelConfig(name="m", kind="cmta", options=options)
     for change in ({}, {"null_slides": weights["null_slides"][:3]}):
-        stored = {f"member0.{name}": value for name, value in (weights | change).items()}
+        stored = {f"member0.{name}": value.numpy() for name, value in (weights | change).items()}
         fitted = FittedModel("cmta", stored, {"shapes": asdict(shapes)})
         team = Ensemble(fitted, model, source, SETTINGS, CPU)
         if not change:

@@ -15,7 +15,8 @@ from survfuse.errors import UserInputError
 from survfuse.fusion.interface import Batch, Output
 from survfuse.training.inputs import CohortInputs
 from survfuse.training.saliency import map_volumes, maps_of, mean_volume, on_a_page, over_blocks
-from survfuse.training.tokens import TokenSource, fit_scalers, token_source
+from survfuse.training.scalers import fit_scalers
+from survfuse.training.tokens import TokenSource, token_source
 from survfuse.training.volumes import read_voxels
 from test_training_diagnosis import config
 from volume_fixture import SHAPE, clinic

@@ -257,6 +257,16 @@ def test_training_loads_no_library_of_metrics() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_rows_that_are_no_networks_start_without_torch() -> None:
+    """Importing it takes longer than fitting a Cox model."""
+    code = (
+        "import sys, survfuse.training.stage, survfuse.training.classical\n"
+        "import survfuse.training.predict, survfuse.training.diagnose_stage\n"
+        "sys.exit(bool({'torch', 'cv2'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 @pytest.mark.slow
 def test_the_run_is_complete(finished: Path) -> None:
     results = finished / "results"

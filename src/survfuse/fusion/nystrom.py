@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-SMALL_TABLE = 2**20  # scores of one head that fit into the caches
-
 from survfuse.fusion.quick_dropout import QuickDropout
+
+SMALL_TABLE = 2**20  # scores of one head that fit into the caches
 
 
 class SelfAttention(nn.Module):

@@ -8,12 +8,13 @@ not adding up a rounded side, keeps a large slide from drifting.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from survfuse.slides.tissue import Mask
+if TYPE_CHECKING:
+    from survfuse.slides.tissue import Mask
 
 
 @dataclass(frozen=True)

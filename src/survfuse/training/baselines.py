@@ -68,7 +68,7 @@ def predict_cox_row(
 ) -> Prediction:
     """Predict with a stored Cox row."""
     encoder = ClinicalEncoder.from_json(fitted.fit["encoder"])
-    cox = CoxModel(**fitted.arrays())
+    cox = CoxModel(**fitted.arrays)
     x = encoder.transform(clinical.loc[list(patient_ids)])
     return Prediction(tuple(patient_ids), cox.risk(x), cox.survival(x, grid_months)[None])
 
@@ -104,7 +104,7 @@ def predict_late_fusion(
     knows nothing of a patient is left out rather than averaged in.
     """
     parts = [predictions[name] for name in fitted.fit["parts"]]
-    references = fitted.arrays("reference.")
+    references = fitted.under("reference.")
     ranks = [
         percentile_ranks(part.risk, references[name])
         for name, part in zip(fitted.fit["parts"], parts, strict=True)

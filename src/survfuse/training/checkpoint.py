@@ -12,17 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.numpy import load_file, save_file
 
 import survfuse
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, read_json, sha256_file, sha256_json, write_json
+
+Arrays = Mapping[str, np.ndarray]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -30,27 +30,23 @@ class FittedModel:
     """A model fitted on one fold, as stored."""
 
     kind: str
-    tensors: dict[str, Tensor]
+    arrays: Arrays
     fit: dict[str, Any]
 
-    def arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
-        """The tensors under a prefix as NumPy arrays, with the prefix removed."""
-        return {name: value.numpy() for name, value in self.member(prefix).items()}
-
-    def member(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors under a prefix, with the prefix removed."""
-        return under(self.tensors, prefix)
+    def under(self, prefix: str) -> dict[str, np.ndarray]:
+        """The arrays under a prefix, with the prefix removed."""
+        return under(self.arrays, prefix)
 
 
 def write_fitted(
     directory: Path,
     kind: str,
-    tensors: Mapping[str, Tensor | np.ndarray],
+    arrays: Arrays,
     fit: Mapping[str, Any],
 ) -> None:
     """Write weights and description; fit.json comes last and vouches for the weights by hash."""
     weights = directory / "model.safetensors"
-    stored = {name: torch.as_tensor(value).contiguous() for name, value in tensors.items()}
+    stored = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     with atomic_path(weights) as temporary:
         save_file(stored, temporary)
     write_json(
@@ -67,21 +63,13 @@ def read_fitted(directory: Path) -> FittedModel:
         raise UserInputError(
             f"{weights}: differs from the weights that fit.json describes; train this fold again"
         )
-    return FittedModel(fit["kind"], read_tensors(weights), fit)
+    return FittedModel(fit["kind"], load_file(weights), fit)
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors file."""
-    with safe_open(path, framework="pt") as stored:
-        return {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 not a dict
-
-
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, with the prefix removed."""
+def under(named: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+    """What has a name that begins with a prefix, with the prefix removed."""
     return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): value for name, value in named.items() if name.startswith(prefix)
     }
 
 

@@ -130,11 +130,11 @@ def predict_classical(
     grid_months: np.ndarray,
 ) -> Prediction:
     """Predict with a stored classical row; survival is NaN beyond the follow-up of training."""
-    arrays = fitted.arrays()
+    arrays = fitted.arrays
     x = PooledFeatures.from_stored(arrays, fitted.fit).transform(inputs, patient_ids)
     model: CoxModel | Forest | BoostedTrees
     if fitted.kind == "coxnet":
-        model = CoxModel(**fitted.arrays("cox."))
+        model = CoxModel(**fitted.under("cox."))
     elif fitted.kind == "rsf":
         model = Forest.from_arrays(arrays)
     else:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from survfuse.classes import UNKNOWN
 from survfuse.config import Config, ModelConfig
 from survfuse.evaluation.proportions import youden_threshold
 from survfuse.kinds import kind_of
 from survfuse.training.baselines import covariates_of, parts_of
-from survfuse.training.checkpoint import FittedModel, ids_hash
+from survfuse.training.checkpoint import Arrays, FittedModel, ids_hash
 from survfuse.training.classical import settings_of
 from survfuse.training.clinical import ClinicalEncoder, fit_encoder
 from survfuse.training.inputs import CohortInputs
@@ -24,8 +23,6 @@ from survfuse.training.pooled import PooledFeatures, fit_pooled
 from survfuse.training.predict import Fitted, find_model, has_inputs, read_matching
 from survfuse.training.prediction import ClassPrediction, mean_over_available
 
-Tensors = Mapping[str, Any]
-
 
 def fit_diagnosis(
     model: ModelConfig,
@@ -34,8 +31,8 @@ def fit_diagnosis(
     fold: Fitted,
     scratch: Path,
     key: str,
-) -> tuple[Tensors, dict[str, Any]]:
-    """Fit a row of any family; returns the tensors and the description to store."""
+) -> tuple[Arrays, dict[str, Any]]:
+    """Fit a row of any family; returns the arrays and the description to store."""
     config, family = fold.config, kind_of(model).family
     judged = part.patient_ids[judges(part)].tolist()
     if family == "late":
@@ -50,18 +47,17 @@ def fit_diagnosis(
 
         device = choose_device(fold.device)
         prepared = prepare(config, model, part, inputs)
-        tensors, described = fit_neural(prepared, scratch, key, device)
-        stored = {name: torch.as_tensor(value) for name, value in tensors.items()}
-        fitted = FittedModel(model.kind, stored, described)
+        arrays, described = fit_neural(prepared, scratch, key, device)
+        fitted = FittedModel(model.kind, arrays, described)
         team = ensemble(fitted, model, inputs, judged, config.training, device)
         threshold = threshold_of(diagnose_neural(team).probability, part)
-        return {**tensors, "threshold": threshold}, described
+        return {**arrays, "threshold": threshold}, described
     return fit_logistic_row(config, model, part, inputs)
 
 
 def fit_logistic_row(
     config: Config, model: ModelConfig, part: TrainingPart, inputs: CohortInputs
-) -> tuple[Tensors, dict[str, Any]]:
+) -> tuple[Arrays, dict[str, Any]]:
     """Logistic regression on covariates, genes, tiles and regional measures, or on the site."""
     assert config.cohort.diagnosis is not None, "only a diagnosis has classes"
     patient_ids, seen = part.patient_ids.tolist(), ids_hash(part.patient_ids.tolist())
@@ -132,7 +128,7 @@ def diagnose_fold(
         device = choose_device(fold.device)
         team = ensemble(fitted, model, inputs, patient_ids, config.training, device)
         return diagnose_neural(team, attention)
-    threshold = float(fitted.arrays()["threshold"][0])
+    threshold = float(fitted.arrays["threshold"][0])
     if family == "late":
         parts = diagnose_parts(model, fold, inputs, patient_ids)
         mean = mean_of_parts(parts, config, model, inputs, patient_ids)
@@ -142,9 +138,9 @@ def diagnose_fold(
         encoder = ClinicalEncoder.from_json(fitted.fit["encoder"])
         x = encoder.transform(inputs.clinical.loc[list(patient_ids)])
     else:
-        features = PooledFeatures.from_stored(fitted.arrays(), fitted.fit)
+        features = PooledFeatures.from_stored(fitted.arrays, fitted.fit)
         x = features.transform(inputs, patient_ids)
-    probability = probabilities(x, **fitted.arrays("logistic."))
+    probability = probabilities(x, **fitted.under("logistic."))
     nobody = np.zeros(len(patient_ids), dtype=bool)
     return ClassPrediction(tuple(patient_ids), probability[None], threshold, nobody)
 

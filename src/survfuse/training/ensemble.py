@@ -22,7 +22,8 @@ from survfuse.training.cox import CoxModel
 from survfuse.training.fit import predict_logits
 from survfuse.training.inputs import CohortInputs
 from survfuse.training.prediction import ClassPrediction, Prediction
-from survfuse.training.tokens import Scalers, TokenSource, token_source
+from survfuse.training.scalers import Scalers
+from survfuse.training.tokens import TokenSource, token_source
 
 
 def loaded(
@@ -56,14 +57,15 @@ class Ensemble:
 
         Raises UserInputError for weights of a network that had other parts when they were trained.
         """
-        stored = self.fitted.fit["shapes"]
-        sides = stored.get("volume_shape")
+        described = self.fitted.fit["shapes"]
+        sides = described.get("volume_shape")
         lists = {
-            "group_widths": tuple(stored["group_widths"]),
+            "group_widths": tuple(described["group_widths"]),
             "volume_shape": tuple(sides) if sides else None,
         }
-        shapes = Shapes(**{**stored, **lists})
-        weights = self.fitted.member(f"member{member}.")
+        shapes = Shapes(**{**described, **lists})
+        stored = self.fitted.under(f"member{member}.")
+        weights = {name: torch.from_numpy(values) for name, values in stored.items()}
         try:
             return loaded(
                 lambda: build(self.model.kind, shapes, self.model.options), weights, self.device
@@ -74,6 +76,10 @@ class Ensemble:
                 f"remove the folder models/{self.model.name} of the results and train it again, or "
                 "use the version of survfuse that fit.json names"
             ) from None
+
+    def marginal_logits(self) -> Tensor:
+        """(K,) logits of the whole training part, which those of a network are added to."""
+        return torch.from_numpy(self.fitted.arrays["marginal_logits"])
 
     @property
     def members(self) -> int:
@@ -91,7 +97,7 @@ def ensemble(
 ) -> Ensemble:
     """Bring a fitted ensemble and the patients to predict together."""
     torch.set_num_threads(settings.threads)
-    scalers = Scalers.from_stored(fitted.arrays(), fitted.fit["encoder"])
+    scalers = Scalers.from_stored(fitted.arrays, fitted.fit["encoder"])
     source = token_source(
         inputs, patient_ids, fitted.fit["modalities"], scalers, reads_synthesised(model)
     )
@@ -110,13 +116,13 @@ def predict_neural(team: Ensemble, grid_months: np.ndarray, attention: bool = Fa
         network = team.network(member)
         logits = predict_logits(network, team.source, rows, team.settings).double()
         if fitted.fit["loss"] == "cox":
-            cox = CoxModel(np.ones(1), **fitted.arrays(f"baseline{member}."))
+            cox = CoxModel(np.ones(1), **fitted.under(f"baseline{member}."))
             risks.append(logits[:, 0].numpy())
             curves.append(cox.survival(logits.numpy(), grid_months))
         else:
-            surviving = survival_from_logits(logits + fitted.tensors["marginal_logits"]).numpy()
+            surviving = survival_from_logits(logits + team.marginal_logits()).numpy()
             risks.append(-surviving.sum(axis=1))
-            edges = fitted.tensors["edges_months"].numpy()
+            edges = fitted.arrays["edges_months"]
             curves.append(survival_at(surviving, edges, grid_months))
         if attention:
             add_attention(shown, network, team.source, team.settings, 1 / team.members)
@@ -130,11 +136,11 @@ def diagnose_neural(team: Ensemble, attention: bool = False) -> ClassPrediction:
     for member in range(team.members):
         network = team.network(member)
         logits = predict_logits(network, team.source, rows, team.settings).double()
-        balanced = logits + team.fitted.tensors["marginal_logits"]
+        balanced = logits + team.marginal_logits()
         members.append(balanced.softmax(dim=1).numpy())
         if attention:
             add_attention(shown, network, team.source, team.settings, 1 / team.members)
-    threshold = team.fitted.tensors.get("threshold", torch.tensor([float("nan")]))
+    threshold = team.fitted.arrays.get("threshold", np.array([np.nan]))
     return ClassPrediction(
         team.source.patient_ids,
         np.stack(members),

@@ -56,7 +56,7 @@ def explain_model(
                 (team.network(member) for member in range(team.members)),
                 team.source,
                 range(len(fold.patient_ids)),
-                fitted.tensors.get("marginal_logits"),
+                None if fitted.fit["loss"] == "cox" else team.marginal_logits(),
                 parts,
                 fold.repeat,
                 fold.number,

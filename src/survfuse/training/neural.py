@@ -22,7 +22,7 @@ from survfuse.files import sha256_json
 from survfuse.fusion.interface import FusionModel, Shapes
 from survfuse.fusion.registry import MODELS, build
 from survfuse.training.bins import fit_bins
-from survfuse.training.checkpoint import ids_hash
+from survfuse.training.checkpoint import Arrays, ids_hash
 from survfuse.training.cox import breslow
 from survfuse.training.engine import start_engine
 from survfuse.training.ensemble import loaded, reads_synthesised
@@ -38,12 +38,12 @@ from survfuse.training.outcomes import (
 )
 from survfuse.training.part import TrainingPart
 from survfuse.training.resume import Resume
-from survfuse.training.tokens import fit_scalers, token_source
+from survfuse.training.scalers import fit_scalers
+from survfuse.training.tokens import token_source
 from survfuse.training.tuning import tuned
 
 log = logging.getLogger(__name__)
 
-Tensors = dict[str, Tensor | np.ndarray]
 SMALLEST_VOLUME = (16, 16, 16)  # voxels, to try options on
 
 
@@ -61,7 +61,7 @@ class Prepared:
     task: Task
     model: ModelConfig
     shapes: Shapes
-    tensors: Tensors  # what prediction needs besides the weights
+    arrays: Arrays  # what prediction needs besides the weights
     described: dict[str, Any]
 
     def build(self) -> FusionModel:
@@ -87,11 +87,11 @@ def prepare(
     source = token_source(
         inputs, part.patient_ids.tolist(), modalities, scalers, reads_synthesised(model)
     )
-    tensors: Tensors = dict(scalers.arrays())
+    arrays = scalers.arrays()
     outcomes: Outcomes | Labels
     if diagnosis and part.label is not None:
         outcomes = class_outcomes(part.label, len(diagnosis.classes), fitting)
-        tensors["marginal_logits"] = outcomes.marginal
+        arrays["marginal_logits"] = outcomes.marginal
     elif settings.loss == "cox":
         outcomes = cox_outcomes(part.time_months, part.event)
     else:
@@ -102,7 +102,7 @@ def prepare(
             settings.min_events_per_bin,
         )
         outcomes = discrete_outcomes(part.time_months, part.event, edges, fitting)
-        tensors |= {"edges_months": edges, "marginal_logits": outcomes.marginal}
+        arrays |= {"edges_months": edges, "marginal_logits": outcomes.marginal}
     hiding = fit_hiding(
         settings.missingness,
         settings.modality_dropout,
@@ -133,16 +133,16 @@ def prepare(
         "missingness": hiding.to_json(),
         "fitted_on": dict.fromkeys(("bins", "scalers", "missingness"), ids_hash(train_ids)),
     }
-    return Prepared(task, model, shapes, tensors, described)
+    return Prepared(task, model, shapes, arrays, described)
 
 
 def fit_neural(
     prepared: Prepared, scratch: Path, resume_key: str, device: torch.device
-) -> tuple[Tensors, dict[str, Any]]:
-    """Fit the ensemble of one fold; returns the tensors and the description to store."""
+) -> tuple[Arrays, dict[str, Any]]:
+    """Fit the ensemble of one fold; returns the arrays and the description to store."""
     settings = prepared.task.settings
     fabric = start_engine(settings, device)
-    fitted: tuple[Tensors, dict[str, Any]] = fabric.launch(
+    fitted: tuple[Arrays, dict[str, Any]] = fabric.launch(
         partial(fit_ensemble, prepared=prepared, scratch=scratch, resume_key=resume_key)
     )
     return fitted
@@ -150,7 +150,7 @@ def fit_neural(
 
 def fit_ensemble(
     fabric: Fabric, prepared: Prepared, scratch: Path, resume_key: str
-) -> tuple[Tensors, dict[str, Any]]:
+) -> tuple[Arrays, dict[str, Any]]:
     """What each process of `fit_neural` does; all return the same."""
     torch.use_deterministic_algorithms(True, warn_only=fabric.device.type == "cuda")
     torch.set_num_threads(prepared.task.settings.threads)
@@ -158,7 +158,7 @@ def fit_ensemble(
     settings = prepared.task.settings
     if settings.tuning.trials and prepared.task.inner_rows:
         chosen, prepared = tuned(prepared, fabric, scratch, resume_key)
-    tensors, histories = dict(prepared.tensors), []
+    arrays, histories = dict(prepared.arrays), []
     for member in range(settings.members):
         seed = hash_seed(prepared.task.seed, member)
         best, progress = fit_member(
@@ -167,12 +167,12 @@ def fit_ensemble(
             fabric,
             Resume(scratch / f"member{member}.safetensors", sha256_json([resume_key, member])),
         )
-        tensors |= {f"member{member}.{name}": value for name, value in best.items()}
-        tensors |= baseline(prepared, best, fabric.device, f"baseline{member}.")
+        # Arrays, because tensors would be sent from another process as handles that die with it.
+        arrays |= {f"member{member}.{name}": value.numpy() for name, value in best.items()}
+        arrays |= baseline(prepared, best, fabric.device, f"baseline{member}.")
         histories.append(progress.to_json())
     parameters = sum(p.numel() for p in prepared.build().parameters())
-    # Arrays, because tensors would be sent from another process as handles that die with it.
-    return {name: np.asarray(value) for name, value in tensors.items()}, {
+    return arrays, {
         **prepared.described,
         "members": settings.members,
         "loss": "focal" if isinstance(prepared.task.outcomes, Labels) else settings.loss,
@@ -184,7 +184,7 @@ def fit_ensemble(
 
 def baseline(
     prepared: Prepared, weights: Mapping[str, Tensor], device: torch.device, prefix: str
-) -> Tensors:
+) -> Arrays:
     """Breslow's cumulative baseline hazard of a network trained by the partial likelihood."""
     task = prepared.task
     if task.settings.loss != "cox" or isinstance(task.outcomes, Labels):

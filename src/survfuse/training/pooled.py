@@ -15,8 +15,8 @@ import numpy as np
 from survfuse.config import Covariate, OmicsConfig
 from survfuse.config_imaging import IMAGES
 from survfuse.errors import UserInputError
-from survfuse.training.inputs import CohortInputs
-from survfuse.training.tokens import CHUNK, CLIP, Scalers, TokenSource, fit_scalers, token_source
+from survfuse.training.inputs import Bag, CohortInputs
+from survfuse.training.scalers import CHUNK, CLIP, Scalers, fit_scalers
 from survfuse.training.volumes import measure_names, measures
 
 LEAST_SPREAD = 1e-6  # columns that vary less are constant up to rounding
@@ -74,7 +74,7 @@ class PooledFeatures:
         """The inverse of `arrays` and `to_json`."""
         return PooledFeatures(
             tuple(described["modalities"]),
-            Scalers.from_stored(dict(arrays), described["encoder"]),
+            Scalers.from_stored(arrays, described["encoder"]),
             tuple(described["columns"]),
             arrays["columns.kept"].astype(bool),
             arrays["columns.mean"],
@@ -116,16 +116,17 @@ def raw_columns(
     inputs: CohortInputs, patient_ids: Sequence[str], modalities: Sequence[str], scalers: Scalers
 ) -> tuple[np.ndarray, list[str]]:
     """All columns (n, c), NaN where a patient lacks the modality, and their names."""
-    source = token_source(inputs, patient_ids, modalities, scalers)
+    available = scalers.available(inputs, patient_ids, modalities)
     blocks, names = [np.empty((len(patient_ids), 0))], []
     for position, modality in enumerate(modalities):
         if modality == "slides":
-            block = np.stack([mean_tile(source, row) for row in range(len(patient_ids))])
+            bags = [inputs.bags.get(patient) for patient in patient_ids]
+            block = np.stack([mean_tile(bag, scalers) for bag in bags])
             names += [f"slides {dimension}" for dimension in range(block.shape[1])]
         elif modality == "omics" and inputs.omics is not None:
             # A gene of several groups is packed several times; it is taken where it comes first.
             genes, first = np.unique(inputs.omics.group_index, return_index=True)
-            block = source.single["omics"][:, first].astype(float)
+            block = scalers.genes(inputs, patient_ids)[:, first].astype(float)
             names += inputs.omics.features[genes].tolist()
         elif modality in IMAGES:
             paths = inputs.volumes.get(modality, {})
@@ -135,22 +136,24 @@ def raw_columns(
                 [measures(paths[who]) if who in paths else unknown for who in patient_ids]
             )
             names += columns
+        elif modality == "clinical" and scalers.clinical is not None:
+            block = scalers.covariates(inputs, patient_ids).astype(float)
+            names += scalers.clinical.names
         else:
-            block = source.single[modality].astype(float)
-            names += scalers.clinical.names if scalers.clinical and modality == "clinical" else [""]
-        block[~source.available[:, position]] = np.nan
+            block = np.zeros((len(patient_ids), 1))
+            names += [""]
+        block[~available[:, position]] = np.nan
         blocks.append(block)
     return np.concatenate(blocks, axis=1), names
 
 
-def mean_tile(source: TokenSource, row: int) -> np.ndarray:
+def mean_tile(bag: Bag | None, scalers: Scalers) -> np.ndarray:
     """Mean (D,) of a patient's standardised tile embeddings; zeros without slides."""
-    total = np.zeros(source.slides_dim)
-    bag = source.inputs.bags.get(source.patient_ids[row])
+    total = np.zeros(scalers.slides_dim)
     if bag is None:
         return total
     for slide in bag.slides:
         for start in range(0, len(slide), CHUNK):
-            tiles = source.standardised(slide[start : start + CHUNK])
+            tiles = scalers.tiles(slide[start : start + CHUNK])
             total += tiles.sum(axis=0, dtype=np.float64)
     return total / len(bag)

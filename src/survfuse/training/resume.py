@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from survfuse.files import atomic_path
-from survfuse.training.checkpoint import read_tensors, under
+from survfuse.training.checkpoint import under
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 
@@ -60,7 +60,7 @@ class Resume:
                 metadata = stored.metadata() or {}
             if metadata.get("key") != self.key:
                 return None
-            return State(read_tensors(self.path), json.loads(metadata["progress"]))
+            return State(load_file(self.path), json.loads(metadata["progress"]))
         except (FileNotFoundError, SafetensorError):
             return None
 

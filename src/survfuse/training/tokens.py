@@ -5,93 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 
-from survfuse.config import Covariate, OmicsConfig
 from survfuse.config_imaging import IMAGES, MADE_FROM
 from survfuse.fusion.interface import Batch, Outcome, Shapes
-from survfuse.omics.scaling import OmicsScaler, fit_scaler
-from survfuse.training.clinical import ClinicalEncoder, fit_encoder
-from survfuse.training.inputs import SYNTHETIC, Bag, CohortInputs
+from survfuse.training.inputs import SYNTHETIC, CohortInputs
+from survfuse.training.scalers import Scalers
 from survfuse.training.volumes import read_voxels, shape_of
-
-CLIP = 10.0  # standard deviations; hand-crafted slide features have extreme outliers
-CHUNK = 8192  # tiles in double precision at a time
-
-
-@dataclass(frozen=True)
-class Scalers:
-    """Everything fitted on the training patients of a fold that inputs pass through."""
-
-    slide_mean: np.ndarray | None  # (D,)
-    slide_std: np.ndarray | None  # (D,)
-    omics: OmicsScaler | None
-    clinical: ClinicalEncoder | None = None
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Named arrays for the checkpoint; the clinical encoder is stored as JSON instead."""
-        named: dict[str, np.ndarray] = {}
-        if self.slide_mean is not None and self.slide_std is not None:
-            named |= {"slides.mean": self.slide_mean, "slides.std": self.slide_std}
-        if self.omics is not None:
-            for field in ("low", "high", "mean", "std"):
-                named[f"omics.{field}"] = getattr(self.omics, field).astype(np.float64)
-            named["omics.used"] = self.omics.used.astype(np.uint8)
-        return named
-
-    @staticmethod
-    def from_stored(named: dict[str, np.ndarray], encoder: dict[str, Any] | None) -> Scalers:
-        """The inverse of `arrays`, with the JSON of the clinical encoder."""
-        omics = None
-        if "omics.mean" in named:
-            parts = {field: named[f"omics.{field}"] for field in ("low", "high", "mean", "std")}
-            omics = OmicsScaler(**parts, used=named["omics.used"].astype(bool))
-        clinical = ClinicalEncoder.from_json(encoder) if encoder else None
-        return Scalers(named.get("slides.mean"), named.get("slides.std"), omics, clinical)
-
-
-def fit_scalers(
-    inputs: CohortInputs,
-    train_ids: Sequence[str],
-    modalities: Sequence[str],
-    config: OmicsConfig,
-    covariates: Mapping[str, Covariate] | None = None,
-) -> Scalers:
-    """Fit the scalers of the modalities a model reads, on training patients alone."""
-    slide_mean = slide_std = omics = clinical = None
-    if "slides" in modalities:
-        bags = [inputs.bags[patient] for patient in train_ids if patient in inputs.bags]
-        if bags:
-            slide_mean, slide_std = tile_moments(bags)
-    if "omics" in modalities and inputs.omics is not None:
-        values, present = inputs.omics.rows(train_ids)
-        omics = fit_scaler(values[present], config) if present.any() else None
-    if "clinical" in modalities and covariates:
-        rows = inputs.clinical.loc[list(train_ids)]
-        clinical = fit_encoder(rows, covariates)
-        clinical = clinical if clinical.columns else None
-    return Scalers(slide_mean, slide_std, omics, clinical)
-
-
-def tile_moments(bags: Sequence[Bag]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation (D,) of tile embeddings; every patient counts alike, whatever N."""
-    totals = np.zeros((2, bags[0].width))
-    for bag in bags:
-        sums = np.zeros_like(totals)
-        for slide in bag.slides:
-            for start in range(0, len(slide), CHUNK):
-                values = slide[start : start + CHUNK].astype(np.float64)
-                sums += values.sum(axis=0), np.square(values).sum(axis=0)
-        totals += sums / len(bag)
-    mean, square = totals / len(bags)
-    spread = np.sqrt(np.maximum(square - mean**2, 0.0))
-    # A channel that varies less than float16 can express is dead; scaling its rounding noise to
-    # unit variance would drown the living ones. Infinite spread makes it zero.
-    dead = spread <= np.maximum(1e-5, 1e-3 * np.abs(mean))
-    return mean, np.where(dead, np.inf, spread)
 
 
 @dataclass(frozen=True)
@@ -115,12 +37,7 @@ class TokenSource:
         known = self.inputs.omics if self.scalers.omics is not None else None
         widths = known.group_widths if known is not None else (1,)
         clinical = self.single["clinical"].shape[1] if "clinical" in self.single else None
-        return Shapes(self.slides_dim, widths, clinical, n_bins, self.volume_shape)
-
-    @property
-    def slides_dim(self) -> int:
-        """Width of the tile embeddings."""
-        return 1 if self.scalers.slide_mean is None else len(self.scalers.slide_mean)
+        return Shapes(self.scalers.slides_dim, widths, clinical, n_bins, self.volume_shape)
 
     def bag_size(self, row: int) -> int:
         """Number of tiles of a patient."""
@@ -213,27 +130,17 @@ class TokenSource:
                 tiles = np.sort(generator.choice(tiles, max_tiles, replace=False))
             kept.append(tiles)
         longest = max(1, *(len(tiles) for tiles in kept))
-        tokens = np.zeros((len(rows), longest, self.slides_dim), dtype=np.float32)
+        tokens = np.zeros((len(rows), longest, self.scalers.slides_dim), dtype=np.float32)
         mask = np.zeros((len(rows), longest), dtype=bool)
         grid = np.zeros((len(rows), longest, 2), dtype=np.int64)
         for position, (row, tiles) in enumerate(zip(rows, kept, strict=True)):
             if not len(tiles):
                 continue
             bag, size = self.inputs.bags[self.patient_ids[row]], len(tiles)
-            tokens[position, :size] = self.standardised(bag.rows(tiles))
+            tokens[position, :size] = self.scalers.tiles(bag.rows(tiles))
             grid[position, :size] = bag.grid[tiles]
             mask[position, :size] = True
         return torch.from_numpy(tokens), torch.from_numpy(mask), torch.from_numpy(grid)
-
-    def standardised(self, features: np.ndarray) -> np.ndarray:
-        """Raw embeddings (N, D) -> float32 in training deviations, clipped."""
-        mean, std = self.scalers.slide_mean, self.scalers.slide_std
-        assert mean is not None
-        assert std is not None
-        scaled = (features.astype(np.float32) - mean.astype(np.float32)) * (1 / std).astype(
-            np.float32
-        )
-        return np.clip(scaled, -CLIP, CLIP, out=scaled)
 
 
 def token_source(
@@ -247,24 +154,11 @@ def token_source(
 
     With `synthesised`, volumes that were synthesised stand in for absent ones.
     """
-    fitted = {
-        "slides": scalers.slide_mean is not None,
-        "omics": scalers.omics is not None and inputs.omics is not None,
-        "clinical": scalers.clinical is not None,
-        **dict.fromkeys(IMAGES, True),  # volumes are scaled when they are prepared
-    }
-    available = np.zeros((len(patient_ids), len(modalities)), dtype=bool)
-    for column, modality in enumerate(modalities):
-        if fitted[modality]:
-            available[:, column] = inputs.available(modality, patient_ids)
     single = {}
     if "omics" in modalities:
-        single["omics"] = packed_genes(inputs, patient_ids, scalers.omics)
+        single["omics"] = scalers.genes(inputs, patient_ids)
     if "clinical" in modalities:
-        encoded = np.zeros((len(patient_ids), 1))
-        if scalers.clinical is not None:
-            encoded = scalers.clinical.transform(inputs.clinical.loc[list(patient_ids)])
-        single["clinical"] = np.clip(encoded, -CLIP, CLIP).astype(np.float32)
+        single["clinical"] = scalers.covariates(inputs, patient_ids)
     images = [modality for modality in modalities if modality in IMAGES]
     stored = [paths for image in images if (paths := inputs.volumes.get(image))]
     return TokenSource(
@@ -273,7 +167,7 @@ def token_source(
         inputs,
         scalers,
         single,
-        available,
+        scalers.available(inputs, patient_ids, modalities),
         shape_of(stored[0]) if stored else None,
         {
             name: np.array([patient in inputs.volumes[name] for patient in patient_ids])
@@ -281,14 +175,3 @@ def token_source(
             if synthesised and (name := f"{SYNTHETIC}{image}") in inputs.volumes
         },
     )
-
-
-def packed_genes(
-    inputs: CohortInputs, patient_ids: Sequence[str], scaler: OmicsScaler | None
-) -> np.ndarray:
-    """(n, W) standardised genes, group after group; one zero where the cohort has none."""
-    if inputs.omics is None or scaler is None:
-        return np.zeros((len(patient_ids), 1), dtype=np.float32)
-    values, _ = inputs.omics.rows(patient_ids)
-    packed: np.ndarray = scaler.transform(values)[:, inputs.omics.group_index]
-    return packed
