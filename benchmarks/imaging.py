@@ -130,7 +130,6 @@ def synthesis(settings: SynthesisConfig, target: str) -> dict[str, float]:
 
 def synth_step(settings: SynthesisConfig) -> dict[str, float]:
     """CPU seconds of one training step at full size, the least of a few, and peak memory."""
-    torch.set_num_threads(1)
     torch.manual_seed(0)
     generator = build_generator(settings)
     optimisers = generator.optimisers(1e-4)
@@ -159,6 +158,7 @@ def main() -> None:
     parser.add_argument("--generator", choices=["unet", "vqgan", "flow"], default="unet")
     parser.add_argument("--target", choices=["pet", "mri"], default="pet", help="what is made")
     given = parser.parse_args()
+    torch.set_num_threads(1)
     figures: dict[str, float] = {}
     if "prepare" in (given.part or PARTS):
         figures |= prepare(given.t1, given.template)

@@ -141,18 +141,24 @@ class ITCFN(FusionModel):
         return torch.where(state == SYNTHETIC, self.synthetic_trust[name], known)
 
     def volumes(self, batch: Batch, states: dict[str, Tensor]) -> dict[str, Tensor]:
-        """(S, V) volumes of those who are not ABSENT, in another view in training."""
+        """(S, V) volumes of those who are not ABSENT."""
         found = {}
         for name in IMAGES:
             known = shown_volumes(batch, name, states[name])
             stack = torch.stack(known) if known else self.marks.new_zeros(0, math.prod(self.shape))
-            stack = stack.nan_to_num(BACKGROUND)  # what is not a number tells nothing
-            moved = self.training and self.augmentation > 0
-            found[name] = other_view(stack, self.shape, self.augmentation) if moved else stack
+            found[name] = stack.nan_to_num(BACKGROUND)  # what is not a number tells nothing
         return found
 
     def volume_tokens(self, volumes: dict[str, Tensor]) -> dict[str, Tensor]:
-        """(S, tokens, width) of each image with positions, all of them encoded in one pass."""
+        """(S, tokens, width) of each image with positions, all of them encoded in one pass.
+
+        In training from another view of each.
+        """
+        if self.training and self.augmentation:
+            volumes = {
+                name: other_view(several, self.shape, self.augmentation)
+                for name, several in volumes.items()
+            }
         counts = [len(volumes[name]) for name in IMAGES]
         kind = torch.repeat_interleave(torch.arange(len(IMAGES)), torch.tensor(counts))
         kind = kind.to(self.marks.device)

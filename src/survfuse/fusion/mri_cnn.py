@@ -41,10 +41,10 @@ class MRIConvolution(FusionModel):
         """See Batch and Output."""
         shown = batch.has("mri")
         volumes = batch.values("mri")[shown, 0].nan_to_num(BACKGROUND)
-        if self.training and self.augmentation:
-            volumes = other_view(volumes, self.shape, self.augmentation)
         kind = torch.zeros(len(volumes), dtype=torch.long, device=volumes.device)
-        pooled = self.encoder(volumes, kind).mean(dim=1)
+        moved = self.training and self.augmentation > 0
+        seen = other_view(volumes, self.shape, self.augmentation) if moved else volumes
+        pooled = self.encoder(seen, kind).mean(dim=1)
         who = shown.nonzero()[:, 0]
         embedding = self.null.expand(len(shown), -1).index_copy(0, who, pooled)
         logits = self.head(self.dropout(embedding)).index_add(0, who, self.single(volumes))

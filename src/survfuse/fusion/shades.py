@@ -33,6 +33,8 @@ def shades(volumes: Tensor) -> Tensor:
 class LocalShades(FromZero):
     """A weighted sum of the mean shades in every place: (S, V) volumes -> (S, outputs).
 
+    Volumes as they lie: moving them interpolates, which mixes tissues and changes the shades.
+
     grid: number of places along each axis. A place and its mirror image, left and right, share
     their weights: most dementias take both sides, and half the weights overfit less.
     """
