@@ -355,8 +355,18 @@ def test_no_picture_where_a_face_could_be(clinic: Clinic, data: DiagnosisData, h
 
 
 def test_a_cohort_without_volumes_has_no_such_section(clinic: Clinic, data: DiagnosisData) -> None:
-    html = cohort_html(clinic.config, replace(data, volumes=()))
-    assert "Brain volumes" not in text_of(html)
+    text = text_of(cohort_html(clinic.config, replace(data, volumes=())))
+    assert "Brain volumes" not in text
+    assert "Missing volumes" not in text
+    assert "metabolism" not in text
+
+
+def test_ensembles_are_told_of_networks_alone(clinic: Clinic, data: DiagnosisData) -> None:
+    assert "Every neural model" in text_of(cohort_html(clinic.config, data))
+    rows = [model for model in clinic.config.models if model.kind in ("logistic", "site_only")]
+    report = clinic.config.report.model_copy(update={"model": None})
+    config = clinic.config.model_copy(update={"models": rows, "report": report})
+    assert "neural model" not in text_of(cohort_html(config, data))
 
 
 def test_survival_reports_tell_of_preparation_too(

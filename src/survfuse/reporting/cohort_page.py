@@ -10,6 +10,7 @@ import numpy as np
 
 from survfuse.config import Config
 from survfuse.evaluation.rows import COMBINING
+from survfuse.kinds import kind_of
 from survfuse.manifest import OK, QUARANTINED
 from survfuse.reporting import (
     disclosure,
@@ -79,7 +80,7 @@ def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
         "imaging": imaging_context(config, data),
         "sites": disclosure.site_rows(data.cohort["sites"], config.report.min_cell),
         "fold_sizes": fold_sizes(data),
-        "members": config.training.members,
+        "members": ensemble_size(config),
         "bootstrap": config.evaluation.bootstrap,
         "pages": pages,
         "page_label": page_label(config, data) if pages else None,
@@ -236,3 +237,9 @@ def fold_sizes(data: RunData) -> str:
     """How many patients a test fold has: "16" or "15 to 17"."""
     sizes = [len(fold.test) for fold in data.study.folds]
     return f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+
+
+def ensemble_size(config: Config) -> int:
+    """Trainings per fold of every network; 0 where no row is one."""
+    networks = any(kind_of(model).family == "network" for model in config.models)
+    return config.training.members if networks else 0

@@ -9,7 +9,7 @@ from survfuse.config import Config
 from survfuse.evaluation.class_predictions import WITHOUT
 from survfuse.evaluation.rows import COMBINING
 from survfuse.reporting import diagnosis_figures, disclosure, findings, provenance, wording
-from survfuse.reporting.cohort_page import fold_sizes, page_ids, page_label
+from survfuse.reporting.cohort_page import ensemble_size, fold_sizes, page_ids, page_label
 from survfuse.reporting.diagnosis_inputs import DiagnosisData, asked_of
 from survfuse.reporting.imaging_section import imaging_context
 from survfuse.reporting.inputs import RunData
@@ -90,7 +90,7 @@ def diagnosis_context(config: Config, data: DiagnosisData) -> dict[str, Any]:
             [{"events": 0, **site} for site in data.cohort["sites"]], least
         ),
         "fold_sizes": fold_sizes(data),
-        "members": config.training.members,
+        "members": ensemble_size(config),
         "pages": pages,
         "page_label": page_label(config, data) if pages else None,
         "provenance": provenance.facts(config, data),
