@@ -2,7 +2,7 @@
 
 from itertools import product
 
-from survfuse.reporting.disclosure import SiteRow, site_rows, withhold
+from survfuse.reporting.disclosure import SiteRow, overlap_rows, site_rows, withhold
 
 
 def test_counts_below_the_limit_are_withheld():
@@ -23,6 +23,22 @@ def test_no_small_count_follows_from_the_total():
         shown = withhold(counts, 4)
         assert sum(count is None for count in shown) != 1
         assert all(count is None or count >= 4 for count in shown)
+
+
+def test_rare_combinations_of_modalities_are_withheld():
+    both, genes, clinical = ["clinical", "omics"], ["omics"], ["clinical"]
+    cohort = {
+        "modalities": {"clinical": 451, "omics": 412, "slides": 0},
+        "overlap": [
+            {"modalities": both, "n": 411},
+            {"modalities": clinical, "n": 44},
+            {"modalities": genes, "n": 1},
+        ],
+    }
+    found = overlap_rows(cohort, ("slides", "omics", "clinical"), 5)
+    assert found["names"] == ["omics", "clinical"]
+    assert [row["n"] for row in found["rows"]] == [411, None, None]
+    assert [row["modalities"] for row in found["rows"]] == [both, clinical, genes]
 
 
 def test_small_sites_share_a_row():

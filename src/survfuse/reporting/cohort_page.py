@@ -59,6 +59,9 @@ def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
         "alone_patients": alone_patients,
         "some_lack": any(n != evaluation["n_patients"] for n in alone_patients.values()),
         "modality_names": findings.MODALITIES,
+        "overlap": disclosure.overlap_rows(
+            data.cohort, findings.MODALITIES, config.report.min_cell
+        ),
         "associations": findings.associations(evaluation),
         "missingness": config.training.missingness,
         "metric": findings.metric,

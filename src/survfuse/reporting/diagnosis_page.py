@@ -70,7 +70,7 @@ def diagnosis_context(config: Config, data: DiagnosisData) -> dict[str, Any]:
         "combining": COMBINING,
         "scored": [row for row in rows if row["role"] != "oracle"],
         "has_threshold": any("at_threshold" in row for row in rows),
-        "overlap": overlap_rows(data.cohort, least),
+        "overlap": disclosure.overlap_rows(data.cohort, findings.MODALITIES, least),
         "associations": associations(evaluation),
         "missingness": config.training.missingness,
         "imaging": imaging_context(config, data),
@@ -144,17 +144,6 @@ def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any],
             finding = "is not shown to go with the class"
         found.append((entry, findings.MODALITIES[entry["modality"]], finding))
     return found
-
-
-def overlap_rows(cohort: Mapping[str, Any], least: int) -> dict[str, Any]:
-    """The combinations of modalities with their patients, and the modalities that anybody has."""
-    named = [name for name in findings.MODALITIES if cohort["modalities"].get(name)]
-    counts = disclosure.withhold([part["n"] for part in cohort["overlap"]], least)
-    rows = [
-        {"modalities": part["modalities"], "n": n}
-        for part, n in zip(cohort["overlap"], counts, strict=True)
-    ]
-    return {"names": named, "rows": rows}
 
 
 def describe_inputs(row: findings.Row) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,17 @@ def withhold(counts: Sequence[int], least: int) -> list[int | None]:
         rest = [index for index in range(len(counts)) if index not in hidden]
         hidden.add(min(rest, key=lambda index: counts[index]))
     return [None if index in hidden else count for index, count in enumerate(counts)]
+
+
+def overlap_rows(cohort: Mapping[str, Any], names: Iterable[str], least: int) -> dict[str, Any]:
+    """The combinations of modalities with their patients, and those of `names` that anybody has."""
+    known = [name for name in names if cohort["modalities"].get(name)]
+    counts = withhold([part["n"] for part in cohort["overlap"]], least)
+    rows = [
+        {"modalities": part["modalities"], "n": n}
+        for part, n in zip(cohort["overlap"], counts, strict=True)
+    ]
+    return {"names": known, "rows": rows}
 
 
 def site_rows(sites: Sequence[Mapping[str, Any]], least: int) -> list[SiteRow]:
