@@ -256,6 +256,22 @@ def test_an_untrained_network_says_nothing(kind: str) -> None:
     assert not build(kind, SHAPES).eval()(batch).logits.any()
 
 
+@pytest.mark.parametrize("kind", ["itcfn", "mri_cnn"])
+def test_training_moves_what_the_encoder_sees_and_not_the_shades(kind: str) -> None:
+    """Interpolation mixes tissues, so that shades would differ from those of prediction."""
+    torch.manual_seed(0)
+    model = build(kind, SHAPES, {"augmentation": 1.0, "dropout": 0.0})
+    batch = volume_batch([COMPLETE] * 3)
+    for layer in model.modules():
+        if isinstance(layer, LocalShades):
+            torch.nn.init.normal_(layer.weight)
+    said = model.eval()(batch).logits
+    assert said.abs().min() > 0
+    torch.testing.assert_close(model.train()(batch).logits, said)  # the encoder says nothing yet
+    torch.nn.init.normal_(model.head.weight)
+    assert not torch.allclose(model.train()(batch).logits, model.eval()(batch).logits)
+
+
 # Curves of covariates
 
 
