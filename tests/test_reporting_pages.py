@@ -348,6 +348,17 @@ def test_the_verdict_is_honest(fixture, data):
     assert "not corrected for comparing 2 models" in better
 
 
+def test_a_leaderboard_of_single_inputs_says_so(fixture, data):
+    kept = [row for row in data.evaluation["rows"] if row["role"] in ("clinical", "control")]
+    report = fixture.config.report.model_copy(update={"patients": []})
+    config = fixture.config.model_copy(update={"report": report})
+    html = cohort_html(config, changed(data, rows=kept))
+    text = text_of(html)
+    assert "No model that combines modalities was evaluated." in text
+    assert "is shown to rank patients better" not in text
+    assert lint(html) == []
+
+
 def many(data, fusions=11):
     """The evaluation with more fusion models, none of them clearly better or worse."""
     evaluation = deepcopy(data.evaluation)
