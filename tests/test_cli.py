@@ -106,6 +106,18 @@ def test_results_are_readable_by_their_owner_alone(home: Path) -> None:
             ),
             "names 'a'",
         ),
+        (lambda h: changed(h, models=CONFIG["models"][:1]), "needs a control"),
+        (
+            lambda h: changed(
+                h,
+                models=[
+                    {"name": "clinical_cox", "kind": "clinical_cox"},
+                    {"name": "shuffled", "kind": "clinical_cox", "permute_outcomes": True},
+                ],
+                report={"patients": ["P1"]},
+            ),
+            r"report\.model",
+        ),
         (lambda h: changed(h, splits={"folds": 20}), "events"),
         (
             lambda h: (h / "patients.tsv").write_text(

@@ -78,9 +78,11 @@ def check_command(given: argparse.Namespace) -> None:
 
     config = load(given.config)
     cohort = check_cohort(config)
+    from survfuse.evaluation.required import check_leaderboard
     from survfuse.training.stage import check_models
 
     check_models(config)
+    check_leaderboard(config)
     if given.out:
         write_cohort(cohort, config, given.out)
     log.info("%s: no problems found", counted(cohort.outcomes))

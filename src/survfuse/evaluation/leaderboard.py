@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from survfuse.config import EvaluationConfig, ModelConfig
+from survfuse.errors import UserInputError
 from survfuse.evaluation.availability import associations, read_availability
 from survfuse.evaluation.compare import FoldScores, paired_difference
 from survfuse.evaluation.explained import summarise
@@ -62,7 +63,9 @@ def evaluate(
     Raises UserInputError if a mandatory row (the clinical Cox model, the control on permuted
     outcomes) or the reference is missing, or if a table is wrong or does not match the splits.
     """
-    require_rows(models, config, prediction_paths)
+    require_rows(models, config)
+    if absent := [model.name for model in models if model.name not in prediction_paths]:
+        raise UserInputError(f"models.{absent[0]}: there are no predictions; run predict first")
     study = read_study(outcomes, splits)
     protocol = prepare(study, config, grid)
     alone = patterns or {}

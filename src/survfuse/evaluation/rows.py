@@ -54,9 +54,7 @@ class Row(Heading):
     patterns: Mapping[str, np.ndarray] = field(default_factory=dict)  # risks, one modality shown
 
 
-def require_rows(
-    models: Sequence[ModelConfig], config: EvaluationConfig, paths: Mapping[str, Path]
-) -> None:
+def require_rows(models: Sequence[ModelConfig], config: EvaluationConfig) -> None:
     """Raise UserInputError if the leaderboard lacks a row that makes the others readable."""
     roles = {role_of(model, models) for model in models}
     if "clinical" not in roles:
@@ -70,8 +68,6 @@ def require_rows(
             "as {name: cmta_permuted, kind: cmta, permute_outcomes: true}"
         )
     require_names(models, config.reference)
-    if absent := [model.name for model in models if model.name not in paths]:
-        raise UserInputError(f"models.{absent[0]}: there are no predictions; run predict first")
 
 
 def require_names(models: Sequence[ModelConfig], reference: str) -> None:
