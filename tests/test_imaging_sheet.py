@@ -151,7 +151,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "max_failed_fraction": 0.3,
         },
         "splits": {"folds": 2},
-        "models": [{"name": "clinical_cox", "kind": "clinical_cox"}],
+        "models": [
+            {"name": "clinical_cox", "kind": "clinical_cox"},
+            {"name": "permuted", "kind": "clinical_cox", "permute_outcomes": True},
+        ],
     }
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     return tmp_path
