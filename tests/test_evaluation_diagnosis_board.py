@@ -161,6 +161,65 @@ def test_synthesis_is_compared_with_the_mask_where_they_differ(
     assert entry["withheld"]["n"] == (~lacking & (label >= 0)).sum()
 
 
+def test_patients_with_a_pet_are_the_same_in_every_line(
+    clinic: Clinic, board: dict[str, Any]
+) -> None:
+    label = clinic.truth.label()
+    found = board["with_pet"]
+    less = {}
+    for model in ("itcfn", "itcfn_mask"):
+        table = read_class_patterns(clinic.out / "predictions" / f"{model}.patterns.tsv")
+        less[model] = table[table["pattern"] == "without pet"].set_index("patient_id")["p_1"]
+    members = np.isin(clinic.truth.patient_id, less["itcfn"].index)
+    assert found["n"] == (members & (label >= 0)).sum() < (label >= 0).sum()
+    scores = {("oracle", "truth"): clinic.truth.log_hazard()}
+    for model, pet in (
+        ("itcfn", "real"),
+        ("itcfn_mask", "real"),
+        ("mri_cnn", "unread"),
+        ("logistic", "unread"),
+    ):
+        scores[model, pet] = predictions(clinic, model)[0]["p_1"].to_numpy()
+    for model, pet in (("itcfn", "synthetic"), ("itcfn_mask", "none")):
+        scores[model, pet] = less[model].reindex(clinic.truth.patient_id).to_numpy()
+    fold = predictions(clinic, "itcfn")[2]
+    expected = {
+        key: within_folds(score[members], label[members], fold[members])
+        for key, score in scores.items()
+    }
+    rungs = {(rung["model"], rung["pet"]): rung for rung in found["rungs"]}
+    assert set(rungs) == set(expected)
+    for key, rung in rungs.items():
+        assert rung["auroc"]["value"] == pytest.approx(expected[key], abs=1e-12)
+        assert rung["auroc"]["low"] < expected[key] < rung["auroc"]["high"]
+    values = [rung["auroc"]["value"] for rung in found["rungs"]]
+    assert values == sorted(values, reverse=True)
+    # Differences are from the row that reads the MRI alone.
+    assert found["against"] == "mri_cnn"
+    assert rungs["mri_cnn", "unread"]["difference"] is None
+    for key in set(rungs) - {("mri_cnn", "unread")}:
+        apart = expected[key] - expected["mri_cnn", "unread"]
+        assert rungs[key]["difference"]["value"] == pytest.approx(apart, abs=1e-12)
+        assert rungs[key]["difference"]["low"] < apart < rungs[key]["difference"]["high"]
+
+
+def test_without_a_row_of_the_mri_alone_the_reference_is_compared_with(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    models = [model for model in clinic.config.models if model.kind != "mri_cnn"]
+    config = clinic.config.model_copy(update={"models": models})
+    found = evaluated(config, clinic, tmp_path / "e.json")["with_pet"]
+    assert found["against"] == "logistic"
+    # No truth was named, so there is no line of it.
+    assert {rung["pet"] for rung in found["rungs"]} == {"real", "synthetic", "none", "unread"}
+
+
+def test_nobody_is_compared_where_no_pet_was_withheld(clinic: Clinic, tmp_path: Path) -> None:
+    models = [model for model in clinic.config.models if not model.kind.startswith("itcfn")]
+    config = clinic.config.model_copy(update={"models": models})
+    assert evaluated(config, clinic, tmp_path / "e.json")["with_pet"] is None
+
+
 def test_the_oracle_is_the_true_risk(clinic: Clinic, board: dict[str, Any]) -> None:
     fold = predictions(clinic, "itcfn")[2]
     expected = within_folds(clinic.truth.log_hazard(), clinic.truth.label(), fold)

@@ -139,6 +139,10 @@ def value_at(evaluation: dict[str, Any], key: str) -> float:
     elif section == "policies":
         found = next(e for e in evaluation["policies"] if [e["synthesise"], e["mask"]] == rest[:2])
         rest = rest[2:]
+    elif section == "with_pet":
+        rungs = evaluation["with_pet"]["rungs"]
+        found = next(rung for rung in rungs if [rung["model"], rung["pet"]] == rest[:2])
+        rest = rest[2:]
     elif section == "synthesis":
         found = next(e for e in evaluation["synthesis"] if e["target"] == rest[0])["measures"]
         rest = rest[1:]
@@ -174,6 +178,9 @@ def test_every_number_of_the_cohort_page_is_that_of_the_evaluation(
     assert "evaluation/rows/itcfn/patterns/without pet/difference/high" in keys
     assert "evaluation/synthesis/pet/masked_mae/copied_source/value" in keys
     assert "evaluation/policies/itcfn/itcfn_mask/withheld/auroc/low" in keys
+    for rung in ("oracle/truth", "itcfn/real", "itcfn/synthetic", "itcfn_mask/none"):
+        assert f"evaluation/with_pet/{rung}/difference/high" in keys
+    assert "evaluation/with_pet/mri_cnn/unread/auroc/low" in keys
     for key, text in numbers:
         expected = value_at(evaluation, key)
         digits = len(text.partition(".")[2])
@@ -403,6 +410,9 @@ def test_small_counts_are_withheld(clinic: Clinic, data: DiagnosisData) -> None:
     keys = {key for key, _ in Page(html).numbers}
     assert not [key for key in keys if "by_pet/synthesised" in key]
     assert "synthetic volumes for fewer than 5 patients" in text_of(html)
+    few = {**data.evaluation["with_pet"], "n": 4}
+    assert "who have a PET" in text_of(cohort_html(clinic.config, data))
+    assert "who have a PET" not in text_of(cohort_html(clinic.config, changed(data, with_pet=few)))
 
 
 def test_markup_in_the_data_stays_text(clinic: Clinic, data: DiagnosisData) -> None:

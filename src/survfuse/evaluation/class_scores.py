@@ -73,8 +73,7 @@ def score_shown(everything: Diagnosis, less: Diagnosis, confidence: float) -> di
     `auroc` with its interval, `all_inputs` (the AUROC of the same patients), and `difference` and
     `brier`: everything minus less, paired. Values are None with a reason below LEAST_PAIRS pairs.
     """
-    row_of = {patient: row for row, patient in enumerate(everything.patient)}
-    same = everything.rows(np.array([row_of[patient] for patient in less.patient]))
+    same = everything.of(less.patient)
     counted = {
         "n": len(less),
         "n_known": len(less.known()),

@@ -87,7 +87,7 @@ class Diagnosis:
         return len(self.label)
 
     def rows(self, kept: np.ndarray) -> Diagnosis:
-        """The rows that `kept` (n,) bool marks."""
+        """The rows that `kept` marks, (n,) bool, or numbers."""
         threshold = None if self.threshold is None else self.threshold[kept]
         return replace(
             self,
@@ -98,6 +98,11 @@ class Diagnosis:
             synthesised=self.synthesised[kept],
             threshold=threshold,
         )
+
+    def of(self, patient: np.ndarray) -> Diagnosis:
+        """The rows of these patients, in their order; each has exactly one."""
+        row_of = {name: row for row, name in enumerate(self.patient)}
+        return self.rows(np.array([row_of[name] for name in patient]))
 
     def known(self) -> Diagnosis:
         """The rows whose label is known."""

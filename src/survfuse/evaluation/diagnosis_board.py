@@ -24,6 +24,7 @@ from survfuse.evaluation.diagnosis_statements import statements
 from survfuse.evaluation.labelled import LabelledStudy, read_labelled
 from survfuse.evaluation.missing_pet import compare_policies
 from survfuse.evaluation.rows import read_true_risk, rivals
+from survfuse.evaluation.same_patients import compare_with_pet
 from survfuse.evaluation.synthesis_measures import collect_synthesis
 from survfuse.files import read_json, sha256_file, write_json
 
@@ -65,8 +66,9 @@ def evaluate_diagnoses(
     ]
     present = read_availability(availability, study) if availability else {}
     scored = [score_row(row, confidence) for row in rows]
-    if truth is not None and len(study.classes) == 2:
-        scored.append(score_truth(read_true_risk(truth, study), rows[0], confidence))
+    risk = read_true_risk(truth, study) if truth and len(study.classes) == 2 else None
+    if risk is not None:
+        scored.append(score_truth(risk, rows[0], confidence))
     scored.sort(key=class_place)
     comparisons = compare_rows(rows, [row["model"] for row in scored], reference, confidence)
     policies = compare_policies(rows, confidence)
@@ -86,6 +88,7 @@ def evaluate_diagnoses(
         "rows": scored,
         "comparisons": comparisons,
         "policies": policies,
+        "with_pet": compare_with_pet(rows, reference, risk, confidence),
         "availability": score_availability(present, study, confidence),
         "synthesis": collect_synthesis(synthesis, study.test_share, confidence)
         if synthesis

@@ -32,6 +32,14 @@ MEASURES = {
     "regional_correlation": ("Correlation of regional means", 2, False),
     "departure_correlation": ("Correlation of what is peculiar to the patient", 2, False),
 }
+# What a model knows of the PET of somebody who has one.
+PET_WORDS = {
+    "truth": "(the simulated truth)",
+    "real": "real",
+    "synthetic": "synthetic in its place",
+    "none": "withheld",
+    "unread": "not among its inputs",
+}
 INPUTS = {
     "oracle": "Everything, tau included (oracle)",
     "real_pet": "Clinical data, MRI and real PET",
@@ -75,6 +83,8 @@ def diagnosis_context(config: Config, data: DiagnosisData) -> dict[str, Any]:
         "missingness": config.training.missingness,
         "imaging": imaging_context(config, data),
         "shown_less": shown_less(rows),
+        "with_pet": with_pet_table(evaluation, least),
+        "pet_words": PET_WORDS,
         "by_pet": by_pet_rows(rows, least),
         "policies": evaluation["policies"],
         "label_of": {row["model"]: row["label"] for row in rows},
@@ -192,6 +202,12 @@ def by_pet_rows(rows: Sequence[findings.Row], least: int) -> list[dict[str, Any]
         }
         found.append({"row": row, **shown, "key": f"evaluation/rows/{row['model']}/by_pet"})
     return found
+
+
+def with_pet_table(evaluation: Mapping[str, Any], least: int) -> Mapping[str, Any] | None:
+    """All rows on the patients who have a PET; None where nobody compared them or too few do."""
+    found: Mapping[str, Any] | None = evaluation["with_pet"]
+    return found if found and found["n"] >= least else None
 
 
 def attainable_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, float]]:
