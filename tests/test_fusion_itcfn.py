@@ -217,7 +217,7 @@ def test_shades_are_shared_between_neighbours_and_none_for_background() -> None:
 def test_local_shades_are_weighted_by_place() -> None:
     """The mean of a place and its mirror image, times 1500 over the number of such pairs."""
     torch.manual_seed(0)
-    layer = LocalShades((8, 8, 16), 3, (2, 4, 4))
+    layer = LocalShades((8, 8, 16), 3, (2, 4, 4)).eval()
     volume = 2 * torch.rand(8, 8, 16) - 1
     assert not layer(volume.view(1, -1)).any()
     with torch.no_grad():
@@ -227,10 +227,29 @@ def test_local_shades_are_weighted_by_place() -> None:
     torch.testing.assert_close(layer(volume.view(1, -1))[0], expected)
 
 
+def test_local_shades_count_from_their_mean_over_the_volumes_of_training() -> None:
+    torch.manual_seed(0)
+    layer = LocalShades((8, 8, 16), 3, (2, 4, 4))
+    torch.nn.init.normal_(layer.weight)
+    volumes = 2 * torch.rand(9, 8 * 8 * 16) - 1
+    raw = layer.eval()(volumes)
+    for batch in volumes.split((4, 2, 3)):
+        layer.train()(batch)
+    layer(volumes[:0])  # a batch in which nobody has the modality
+    said = layer.eval()(volumes)
+    torch.testing.assert_close(said, raw - raw.mean(dim=0), atol=1e-3, rtol=1e-5)
+    layer(volumes[:2] * 0)  # prediction does not count
+    assert layer(volumes).equal(said)
+    assert layer.count == 9
+    other = LocalShades((8, 8, 16), 3, (2, 4, 4)).eval()
+    other.load_state_dict(layer.state_dict())
+    assert other(volumes).equal(said)
+
+
 @pytest.mark.parametrize("places", [2, 3, 4])
 def test_local_shades_know_no_left_and_right(places: int) -> None:
     torch.manual_seed(0)
-    layer = LocalShades((10, 6, 4), 2, (places, 3, 2))
+    layer = LocalShades((10, 6, 4), 2, (places, 3, 2)).eval()
     torch.nn.init.normal_(layer.weight)
     volume = 2 * torch.rand(10, 6, 4) - 1
     said = layer(volume.view(1, -1))
@@ -265,6 +284,7 @@ def test_training_moves_what_the_encoder_sees_and_not_the_shades(kind: str) -> N
     for layer in model.modules():
         if isinstance(layer, LocalShades):
             torch.nn.init.normal_(layer.weight)
+    model.train()(batch)  # from now on these volumes are the mean
     said = model.eval()(batch).logits
     assert said.abs().min() > 0
     torch.testing.assert_close(model.train()(batch).logits, said)  # the encoder says nothing yet

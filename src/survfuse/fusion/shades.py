@@ -33,11 +33,16 @@ def shades(volumes: Tensor) -> Tensor:
 class LocalShades(FromZero):
     """A weighted sum of the mean shades in every place: (S, V) volumes -> (S, outputs).
 
-    Volumes as they lie: moving them interpolates, which mixes tissues and changes the shades.
+    Volumes as they lie: moving them interpolates, which mixes tissues and changes the shades. They
+    count from their mean over the volumes of training: all brains share most of it, and the first
+    steps of training, which in a small cohort are most of them, would go into undoing what it says.
 
     grid: number of places along each axis. A place and its mirror image, left and right, share
     their weights: most dementias take both sides, and half the weights overfit less.
     """
+
+    mean: Tensor
+    count: Tensor  # of the volumes in the mean
 
     def __init__(
         self,
@@ -49,8 +54,18 @@ class LocalShades(FromZero):
         places = one_side * grid[1] * grid[2]
         super().__init__(SHADES * places, outputs, GAIN / places)
         self.shape, self.grid, self.one_side = shape, grid, one_side
+        self.register_buffer("mean", torch.zeros(SHADES * places))
+        self.register_buffer("count", torch.zeros(()))
 
     def forward(self, volumes: Tensor) -> Tensor:
         local = adaptive_avg_pool3d(shades(volumes.view(-1, 1, *self.shape)), self.grid)
         both = (local + local.flip(2)) / 2
-        return super().forward(both[:, :, : self.one_side].flatten(1))
+        x = both[:, :, : self.one_side].flatten(1)
+        if self.training:
+            self.follow(x.detach())
+        return super().forward(x - self.mean)
+
+    def follow(self, x: Tensor) -> None:
+        """Let the mean follow some more volumes, (S, SHADES x places)."""
+        self.count += len(x)
+        self.mean += (x - self.mean).sum(dim=0) / self.count.clamp(min=1)
