@@ -109,7 +109,7 @@ def prepare(
         source.available,
         part.time_months,
         part.event,
-        fitting,
+        fitting & known,
         modalities,
         part.label,
     )
