@@ -55,7 +55,8 @@ def compare_with_pet(
     rungs = []
     for heading, pet, ours in found:
         auroc = ranked(ours, confidence)
-        compared = None if heading is base else compare_diagnoses(ours, their, confidence)["auroc"]
+        itself = heading is base and pet in ("real", "unread")
+        compared = None if itself else compare_diagnoses(ours, their, confidence)["auroc"]
         rung = {"model": heading.model, "label": heading.label, "pet": pet}
         rungs.append(
             (auroc.value or 0.0, {**rung, "auroc": auroc.as_json(), "difference": compared})
