@@ -15,7 +15,8 @@ from survfuse.evaluation.study import Study
 LEAST_AT_RISK_SHARE = 0.1
 TAU_RULE = (
     "the earliest time, over all training parts, at which 10 % of the training patients are still "
-    "at risk; fixed once for all models"
+    "at risk, or where follow-up ends with it, the last time observed before; fixed once for all "
+    "models"
 )
 TAU_SET = "set in the configuration (evaluation.tau_months)"
 
@@ -71,11 +72,14 @@ def prepare(study: Study, config: EvaluationConfig, grid_months: Sequence[float]
 
 def default_tau(study: Study) -> float:
     """The time of `TAU_RULE`: up to it, every training part supports its censoring weights."""
-    latest = []
-    for fold in study.folds:
-        time = np.sort(study.outcome.time[fold.train])
-        latest.append(time[len(time) - int(np.ceil(LEAST_AT_RISK_SHARE * len(time)))])
-    return float(min(latest))
+    parts = [np.sort(study.outcome.time[fold.train]) for fold in study.folds]
+    tau = min(time[len(time) - int(np.ceil(LEAST_AT_RISK_SHARE * len(time)))] for time in parts)
+    if any(time[-1] <= tau for time in parts):
+        # Where follow-up ends on one day, many reach it and nobody passes it. All of them are
+        # followed beyond the time before.
+        earlier = study.outcome.time[study.outcome.time < tau]
+        tau = max(earlier, default=tau)
+    return float(tau)
 
 
 def fit_weights(study: Study, months: float) -> np.ndarray | HorizonError:
