@@ -38,6 +38,17 @@ def test_bags_are_mapped_and_rows_come_from_the_right_slide(bag: Bag) -> None:
     assert bag.slide_id[chosen].tolist() == ["A", "A", "B", "B"]
 
 
+def test_slides_stored_in_different_types_lose_nothing() -> None:
+    """100 000 is infinite as float16, whichever slide comes first."""
+    coarse = np.array([[1.0, 2.0]], dtype=np.float16)
+    fine = np.array([[1e5, 0.1234567]], dtype=np.float32)
+    place = np.zeros((2, 2), dtype=np.int64)
+    for slides in ((coarse, fine), (fine, coarse)):
+        mixed = Bag(slides, place, place, np.zeros(2), np.array(["A", "B"]))
+        rows = mixed.rows(np.array([0, 1]))
+        np.testing.assert_array_equal(rows, np.concatenate(slides), strict=True)
+
+
 def test_a_bag_travels_as_its_place_in_the_file(bag: Bag) -> None:
     sent = pickle.dumps(bag)
     again = pickle.loads(sent)

@@ -58,7 +58,8 @@ class Bag:
     def rows(self, chosen: np.ndarray) -> np.ndarray:
         """Embeddings (len(chosen), D) of some tiles, of which only these are read."""
         ends = np.cumsum([len(slide) for slide in self.slides])
-        found = np.empty((len(chosen), self.width), dtype=self.slides[0].dtype)
+        kind = np.result_type(*{slide.dtype for slide in self.slides})
+        found = np.empty((len(chosen), self.width), dtype=kind)
         owner = np.searchsorted(ends, chosen, side="right")
         for number, (slide, end) in enumerate(zip(self.slides, ends, strict=True)):
             here = owner == number
