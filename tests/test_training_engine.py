@@ -12,12 +12,15 @@ from sksurv.metrics import concordance_index_censored
 
 from survfuse.config import Config
 from survfuse.errors import MissingResourceError, UserInputError
+from survfuse.training import tuning
 from survfuse.training.checkpoint import FittedModel, read_fitted, write_fitted
 from survfuse.training.cox import breslow
 from survfuse.training.engine import choose_device, start_engine
 from survfuse.training.ensemble import ensemble, predict_neural
+from survfuse.training.fit import Task
 from survfuse.training.neural import check_options, fit_neural, prepare
 from survfuse.training.part import TrainingPart
+from survfuse.training.progress import Progress
 from survfuse.training.stage import check_models
 from training_fixture import cohort
 
@@ -108,6 +111,38 @@ def test_tuning_is_bounded_recorded_and_never_worse_on_the_inner_patients(tmp_pa
     assert chosen["options"]["width"] == 8
     assert chosen["inner_loss"] <= plain.fit["histories"][0]["best_loss"] + 1e-9
     assert tuned.fit["histories"][0]["best_loss"] == pytest.approx(chosen["inner_loss"])
+
+
+@pytest.mark.parametrize(
+    ("rate", "decay"),
+    [(1e-3, 1e-4), (1e-2, 1e-4), (1e-3, 0.0), (1e-2, 0.0)],  # the first lies within the ranges
+)
+def test_tuning_tries_the_configured_settings_first_as_they_are(
+    rate: float, decay: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss is the distance from them, so any other choice would be worse."""
+    wanted = {"learning_rate": rate, "weight_decay": decay, "tuning": {"trials": 4}}
+    inputs, time, event = cohort(n=60)
+    role = np.where(np.arange(60) % 5 == 0, "inner", "train")
+    part = TrainingPart(0, 0, np.array(inputs.clinical.index), role, time, event)
+    config = configuration("snn", **wanted)
+    tried = []
+
+    def fit(_build: object, task: Task, *_rest: object) -> tuple[None, Progress]:
+        found = (task.settings.learning_rate, task.settings.weight_decay)
+        tried.append(found)
+        return None, Progress(best_loss=abs(found[0] - rate) + abs(found[1] - decay))
+
+    monkeypatch.setattr(tuning, "fit_member", fit)
+    prepared = prepare(config, config.models[1], part, inputs)
+    chosen, _ = tuning.tuned(prepared, start_engine(config.training, CPU), tmp_path, "key")
+    assert tried[0] == (rate, decay) == (chosen["learning_rate"], chosen["weight_decay"])
+    assert chosen["inner_loss"] == 0
+    ranges = config.training.tuning
+    for other in tried[1:]:
+        assert ranges.learning_rate[0] <= other[0] <= ranges.learning_rate[1]
+        assert ranges.weight_decay[0] <= other[1] <= ranges.weight_decay[1]
+    assert len(tried) == 4 and tried[0] not in tried[1:]
 
 
 def test_missingness_is_recorded_with_what_it_did(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,45 +26,60 @@ def tuned(
 ) -> tuple[dict[str, Any], Prepared]:
     """Search learning rate, weight decay and, where the model has it, dropout.
 
-    The configured settings are the first trial, so the choice is never worse on the inner
-    patients; each trial trains one network. Returns what was chosen and the fold prepared with it.
+    The configured settings are the first trial, inside the ranges or not, so the choice is never
+    worse on the inner patients; each trial trains one network. Returns what was chosen and the
+    fold prepared with it.
     """
     import optuna
+    from optuna.distributions import BaseDistribution, FloatDistribution
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    ranges, settings = prepared.task.settings.tuning, prepared.task.settings
-    defaults = options_of(prepared.model.kind) | prepared.model.options
-    start = {"learning_rate": settings.learning_rate, "weight_decay": settings.weight_decay}
-    if "dropout" in defaults:
-        start["dropout"] = defaults["dropout"]
+    ranges = prepared.task.settings.tuning
+    start = configured(prepared)
+    limits: dict[str, tuple[float, float]] = {name: getattr(ranges, name) for name in start}
+    searched: dict[str, BaseDistribution] = {
+        name: FloatDistribution(low, high, log=name != "dropout")
+        for name, (low, high) in limits.items()
+    }
 
-    def loss_of(trial: optuna.Trial) -> float:
-        rate = trial.suggest_float("learning_rate", *ranges.learning_rate, log=True)
-        values = {"learning_rate": rate}
-        values["weight_decay"] = trial.suggest_float("weight_decay", *ranges.weight_decay, log=True)
-        if "dropout" in start:
-            values["dropout"] = trial.suggest_float("dropout", *ranges.dropout)
+    def loss_of(values: dict[str, float], number: int) -> float:
         candidate = adjusted(prepared, values)
         task = replace(candidate.task, seed=hash_seed(prepared.task.seed, 0))
-        resume = Resume(
-            scratch / f"trial{trial.number}.safetensors", sha256_json([resume_key, values])
-        )
+        key = sha256_json([resume_key, values])
+        resume = Resume(scratch / f"trial{number}.safetensors", key)
         _, progress = fit_member(candidate.build, task, fabric, resume)
-        log.info("trial %d: %s, inner loss %.4f", trial.number + 1, values, progress.best_loss)
+        log.info("trial %d: %s, inner loss %.4f", number + 1, values, progress.best_loss)
         return progress.best_loss
 
+    tried = [(loss_of(start, 0), start)]
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=prepared.task.seed))
-    limits = {name: getattr(ranges, name) for name in start}
-    study.enqueue_trial({n: min(max(v, limits[n][0]), limits[n][1]) for n, v in start.items()})
-    study.optimize(loss_of, n_trials=ranges.trials)
-    best = adjusted(prepared, study.best_params)
+    if all(low <= start[name] <= high for name, (low, high) in limits.items()):
+        study.add_trial(
+            optuna.trial.create_trial(params=start, distributions=searched, value=tried[0][0])
+        )
+    for number in range(1, ranges.trials):
+        trial = study.ask(searched)
+        tried.append((loss_of(trial.params, number), trial.params))
+        study.tell(trial, tried[-1][0])
+    loss, values = min(tried, key=itemgetter(0))
+    best = adjusted(prepared, values)
     chosen = {
-        **study.best_params,
+        **values,
         "options": best.model.options,
-        "inner_loss": study.best_value,
+        "inner_loss": loss,
         "trials": ranges.trials,
     }
     return chosen, best
+
+
+def configured(prepared: Prepared) -> dict[str, float]:
+    """The settings that are searched, as the configuration has them."""
+    settings = prepared.task.settings
+    found = {"learning_rate": settings.learning_rate, "weight_decay": settings.weight_decay}
+    options = options_of(prepared.model.kind) | prepared.model.options
+    if "dropout" in options:
+        found["dropout"] = options["dropout"]
+    return found
 
 
 def adjusted(prepared: Prepared, values: dict[str, float]) -> Prepared:
