@@ -371,14 +371,18 @@ def cohort_summary(truth: BrainTruth, has_pet: np.ndarray) -> dict[str, Any]:
             for k, name in enumerate(SITES)
         ],
         "covariates": [
-            {"name": "age", "type": "continuous", "summary": "median 73 (quartiles 68 to 78)",
-             "missing": 0},
-            {"name": "sex", "type": "categorical", "summary": "female: 55, male: 65", "missing": 0},
-            {"name": "apoe4", "type": "ordinal", "summary": "0: 55, 1: 49, 2: 16", "missing": 0},
-            {"name": "education", "type": "continuous",
-             "summary": "median 16 (quartiles 14 to 18)", "missing": 4},
-            {"name": "mmse", "type": "continuous", "summary": "median 27 (quartiles 26 to 28)",
-             "missing": 4},
+            {"name": name, "type": "continuous", "quartiles": quartiles, "levels": None,
+             "missing": missing}
+            for name, quartiles, missing in (
+                ("age", [68, 73, 78], 0), ("education", [14, 16, 18], 4), ("mmse", [26, 27, 28], 4)
+            )
+        ] + [
+            {"name": name, "type": kind, "quartiles": None, "missing": 0,
+             "levels": [{"level": level, "n": n} for level, n in counts.items()]}
+            for name, kind, counts in (
+                ("sex", "categorical", {"female": 55, "male": 65}),
+                ("apoe4", "ordinal", {"0": 55, "1": 49, "2": 16}),
+            )
         ],
         "notes": [],
     }  # fmt: skip

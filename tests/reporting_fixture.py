@@ -380,6 +380,11 @@ def draw_explanations(
     return found
 
 
+def levels(**counts: int) -> list[dict[str, Any]]:
+    """Patients per level of a covariate, as in cohort.json."""
+    return [{"level": level, "n": n} for level, n in counts.items()]
+
+
 def cohort_summary(
     outcomes: pd.DataFrame, clinical: pd.DataFrame, slides: list[SlideStatus], config: Config
 ) -> dict[str, Any]:
@@ -411,19 +416,22 @@ def cohort_summary(
             {
                 "name": "age",
                 "type": "continuous",
-                "summary": "median 63 (quartiles 57 to 69)",
+                "quartiles": [57.0, 63.0, 69.0],
+                "levels": None,
                 "missing": 3,
             },
             {
                 "name": "stage",
                 "type": "ordinal",
-                "summary": "I: 14, II: 30, III: 27, IV: 9",
+                "quartiles": None,
+                "levels": levels(I=14, II=30, III=27, IV=9),
                 "missing": 0,
             },
             {
                 "name": "sex",
                 "type": "categorical",
-                "summary": "female: 41, male: 39",
+                "quartiles": None,
+                "levels": levels(female=41, male=39),
                 "missing": 0,
             },
         ],

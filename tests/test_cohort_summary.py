@@ -81,7 +81,6 @@ def config(tmp_path: Path) -> Config:
                     "stage": {"type": "ordinal", "levels": ["I", "II", "III"]},
                 },
             },
-            "report": {"min_cell": 2},
         }
     )
 
@@ -104,13 +103,19 @@ def test_summary(cohort: Cohort, config: Config) -> None:
         {
             "name": "age",
             "type": "continuous",
-            "summary": "median 65 (quartiles 57.5 to 72.5)",
+            "quartiles": [57.5, 65.0, 72.5],
+            "levels": None,
             "missing": 1,
         },
         {
             "name": "stage",
             "type": "ordinal",
-            "summary": "I: 3, II: fewer than 2, III: fewer than 2",
+            "quartiles": None,
+            "levels": [
+                {"level": "I", "n": 3},
+                {"level": "II", "n": 1},
+                {"level": "III", "n": 0},
+            ],
             "missing": 1,
         },
     ]

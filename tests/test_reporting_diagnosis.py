@@ -460,7 +460,8 @@ def test_three_classes_get_pages_too(tmp_path: Path) -> None:
         tmp_path / "cohort" / "cohort.json",
         {"n_patients": n, "modalities": {"clinical": n}, "sites": [], "notes": [],
          "overlap": [{"modalities": ["clinical"], "n": n}],
-         "covariates": [{"name": "age", "type": "continuous", "summary": "70", "missing": 0}]},
+         "covariates": [{"name": "age", "type": "continuous", "missing": 0, "levels": None,
+                         "quartiles": [60, 70, 80]}]},
     )  # fmt: skip
     models = [
         {"name": "logistic", "kind": "logistic"},

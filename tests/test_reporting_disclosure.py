@@ -2,7 +2,16 @@
 
 from itertools import product
 
-from survfuse.reporting.disclosure import SiteRow, overlap_rows, site_rows, withhold
+import pytest
+
+from survfuse.errors import UserInputError
+from survfuse.reporting.disclosure import (
+    SiteRow,
+    covariate_rows,
+    overlap_rows,
+    site_rows,
+    withhold,
+)
 
 
 def test_counts_below_the_limit_are_withheld():
@@ -17,12 +26,63 @@ def test_nothing_is_withheld_without_need():
     assert withhold([5, 6, 7], 5) == [5, 6, 7]
 
 
+def test_withheld_counts_are_not_few_together():
+    assert withhold([40, 1, 0, 20], 5) == [40, None, None, None]
+    assert withhold([40, 3, 2, 20], 5) == [40, None, None, 20]
+
+
+def test_nobody_may_be_told():
+    assert withhold([30, 30, 0], 5, tell_zeros=True) == [30, 30, 0]
+    assert withhold([31, 30, 0], 5) == [31, None, None]
+    assert withhold([56, 4, 0], 5, tell_zeros=True) == [None, None, 0]
+
+
 def test_no_small_count_follows_from_the_total():
-    """Over all small tables: never exactly one withheld count beside shown ones."""
+    """Over all small tables: what is withheld is of two or more, who are not few together."""
     for counts in product(range(8), repeat=3):
-        shown = withhold(counts, 4)
-        assert sum(count is None for count in shown) != 1
-        assert all(count is None or count >= 4 for count in shown)
+        for tell_zeros in (False, True):
+            shown = withhold(counts, 4, tell_zeros)
+            hidden = [n for n, told in zip(counts, shown, strict=True) if told is None]
+            told = [n for n in shown if n is not None]
+            assert all(n >= 4 or (tell_zeros and n == 0) for n in told)
+            assert not hidden or not any(told) or (len(hidden) > 1 and sum(hidden) >= 4)
+
+
+def covariate(**levels: int) -> dict:
+    told = [{"level": level, "n": n} for level, n in levels.items()]
+    return {"name": "sex", "type": "categorical", "quartiles": None, "levels": told}
+
+
+def rows_of(*covariates: dict) -> list[tuple[str, int | None]]:
+    rows = covariate_rows({"n_patients": 60, "covariates": list(covariates)}, 5)
+    return [(row.summary, row.missing) for row in rows]
+
+
+def test_a_rare_level_does_not_follow_from_the_others():
+    """Four women are the rest of 60 patients of whom 56 are men."""
+    rare = covariate(f=4, m=56) | {"missing": 0}
+    assert rows_of(rare) == [("f: withheld, m: withheld", 0)]
+    assert rows_of(covariate(f=24, m=36) | {"missing": 0}) == [("f: 24, m: 36", 0)]
+    assert rows_of(covariate(f=60, m=0) | {"missing": 0}) == [("f: 60, m: 0", 0)]
+
+
+def test_who_lacks_a_value_counts_as_a_level():
+    """Two without a value are the rest of 60 of whom 20 are women and 38 men."""
+    assert rows_of(covariate(f=20, m=38) | {"missing": 2}) == [("f: withheld, m: 38", None)]
+    assert rows_of(covariate(f=4, m=53) | {"missing": 3}) == [("f: withheld, m: 53", None)]
+    assert rows_of(covariate(f=24, m=26) | {"missing": 10}) == [("f: 24, m: 26", 10)]
+
+
+def test_numbers_of_few_patients_are_withheld():
+    age = {"name": "age", "type": "continuous", "levels": None, "quartiles": [50, 61.25, 70]}
+    told = "median 61.25 (quartiles 50 to 70)"
+    found = rows_of(*(age | {"missing": n} for n in (0, 4, 5, 56)))
+    assert found == [(told, 0), (told, None), (told, 5), ("withheld", 56)]
+
+
+def test_a_summary_in_words_is_refused():
+    with pytest.raises(UserInputError, match="run check-cohort again"):
+        rows_of({"name": "sex", "type": "categorical", "summary": "f: 4, m: 56", "missing": 0})
 
 
 def test_rare_combinations_of_modalities_are_withheld():

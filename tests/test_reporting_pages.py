@@ -557,6 +557,16 @@ def test_small_sites_are_withheld(fixture, data):
     assert "Other sites (2 together) 33 15" in text
 
 
+def test_small_counts_of_a_covariate_are_withheld_on_every_page(fixture, data):
+    sex = {
+        "name": "sex", "type": "categorical", "quartiles": None, "missing": 3,
+        "levels": [{"level": "female", "n": 4}, {"level": "male", "n": 73}],
+    }  # fmt: skip
+    few = replace(data, cohort=data.cohort | {"covariates": [sex]})
+    assert "female: withheld, male: 73 withheld" in text_of(cohort_html(fixture.config, few))
+    assert "female: withheld, male: 73" in text_of(patient_html(fixture.config, few))
+
+
 def test_no_outcome_site_or_path_on_the_patient_page(fixture, pages):
     outcomes = pd.read_csv(fixture.inputs.outcomes, sep="\t", dtype=str).set_index("patient_id")
     clinical = pd.read_csv(fixture.inputs.clinical, sep="\t", dtype=str).set_index("patient_id")
@@ -595,7 +605,10 @@ def test_everything_from_files_is_escaped(fixture, data):
         row["label"] = ATTACK
     evaluation["notes"] = [ATTACK]
     evaluation["tau_rule"] = ATTACK
-    covariate = {"name": "age", "type": "continuous", "summary": ATTACK, "missing": 0}
+    hostile_levels = [{"level": ATTACK, "n": 80}]
+    covariate = {
+        "name": "age", "type": "ordinal", "missing": 0, "quartiles": None, "levels": hostile_levels
+    }  # fmt: skip
     hostile = replace(
         data,
         evaluation=evaluation,

@@ -53,7 +53,7 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
             {
                 "name": name,
                 "type": covariate.type,
-                "summary": describe(described[name], covariate, config.report.min_cell),
+                **spread(described[name], covariate),
                 "missing": int((described[name] == "").sum()),
             }
             for name, covariate in config.cohort.covariates.items()
@@ -116,16 +116,13 @@ def site_counts(cohort: Cohort) -> list[dict[str, Any]]:
     return sorted(counts, key=lambda count: -count["n"])
 
 
-def describe(values: pd.Series[str], covariate: Covariate, min_cell: int) -> str:
-    """A covariate in a few words; counts below `min_cell` are not told."""
+def spread(values: pd.Series[str], covariate: Covariate) -> dict[str, Any]:
+    """Quartiles of a continuous covariate, patients per level of another; the rest is None."""
     filled = values[values != ""]
     if covariate.type == "continuous":
-        low, middle, high = np.quantile(filled.astype(float), [0.25, 0.5, 0.75])
-        return f"median {middle:.4g} (quartiles {low:.4g} to {high:.4g})"
+        quartiles = np.quantile(filled.astype(float), [0.25, 0.5, 0.75]).tolist()
+        return {"quartiles": quartiles, "levels": None}
     counts = filled.value_counts()
     levels = covariate.levels or sorted(counts.index)
-    told = {level: int(counts.get(level, 0)) for level in levels}
-    return ", ".join(
-        f"{level}: {n}" if n >= min_cell else f"{level}: fewer than {min_cell}"
-        for level, n in told.items()
-    )
+    told = [{"level": level, "n": int(counts.get(level, 0))} for level in levels]
+    return {"quartiles": None, "levels": told}

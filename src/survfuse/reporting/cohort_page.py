@@ -81,6 +81,7 @@ def cohort_context(config: Config, data: ReportData) -> dict[str, Any]:
         "slides": slide_counts(data.slides),
         "quarantine": quarantine_rows(data.slides),
         "imaging": imaging_context(config, data),
+        "covariates": disclosure.covariate_rows(data.cohort, config.report.min_cell),
         "sites": disclosure.site_rows(data.cohort["sites"], config.report.min_cell),
         "fold_sizes": fold_sizes(data),
         "members": ensemble_size(config),

@@ -96,6 +96,7 @@ def diagnosis_context(config: Config, data: DiagnosisData) -> dict[str, Any]:
         if two and drawn
         else None,
         "decision": diagnosis_figures.decision(drawn, "decision") if two and drawn else None,
+        "covariates": disclosure.covariate_rows(data.cohort, least),
         "sites": disclosure.site_rows(
             [{"events": 0, **site} for site in data.cohort["sites"]], least
         ),

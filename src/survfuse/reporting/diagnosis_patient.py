@@ -117,7 +117,7 @@ def diagnosis_patient_context(
         "own_error": own_errors(data, shown, place, patient_id),
         "withheld": model.row["patterns"].get(WITHOUT + "pet"),
         "of_synthesised": (model.row.get("by_pet") or {}).get("synthesised") if made else None,
-        "covariates": covariate_rows(data, patient_id),
+        "covariates": covariate_rows(data, patient_id, config.report.min_cell),
         "clinical_used": "clinical" in reads,
         "version": __version__,
         "configuration_hash": provenance.configuration_hash(config),

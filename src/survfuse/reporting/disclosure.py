@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from survfuse.errors import UserInputError
+
 
 @dataclass(frozen=True)
 class SiteRow:
@@ -17,17 +19,60 @@ class SiteRow:
     events: int | None
 
 
-def withhold(counts: Sequence[int], least: int) -> list[int | None]:
+@dataclass(frozen=True)
+class CovariateRow:
+    """How the values of a covariate are spread, in words; None is a withheld count."""
+
+    name: str
+    type: str
+    summary: str
+    missing: int | None
+
+
+def withhold(counts: Sequence[int], least: int, tell_zeros: bool = False) -> list[int | None]:
     """The counts, those below `least` as None.
 
-    A single withheld count could be had back by subtracting the others from the total, so the
-    next smallest is withheld with it.
+    What is withheld could be had back by subtracting the others from the total, so the next
+    smallest are withheld as well until together they are `least`. With `tell_zeros` a count of 0
+    is told, as it describes nobody; not so for events, where it would tell what became of all.
     """
-    hidden = {index for index, count in enumerate(counts) if count < least}
-    if len(hidden) == 1 and len(counts) > 1:
-        rest = [index for index in range(len(counts)) if index not in hidden]
-        hidden.add(min(rest, key=lambda index: counts[index]))
-    return [None if index in hidden else count for index, count in enumerate(counts)]
+    hidden = {i for i, n in enumerate(counts) if n < least and not (tell_zeros and n == 0)}
+    rest = sorted((i for i, n in enumerate(counts) if n >= least), key=lambda i: counts[i])
+    while hidden and rest and sum(counts[i] for i in hidden) < least:
+        hidden.add(rest.pop(0))
+    return [None if i in hidden else n for i, n in enumerate(counts)]
+
+
+def covariate_rows(cohort: Mapping[str, Any], least: int) -> list[CovariateRow]:
+    """The table of covariates; who lacks a value counts as one more level.
+
+    Raises UserInputError for a summary that holds words instead of counts.
+    """
+    rows = []
+    for covariate in cohort["covariates"]:
+        if "levels" not in covariate:
+            raise UserInputError(
+                "cohort.json: written by an earlier version, so that its counts cannot be "
+                "withheld; run check-cohort again"
+            )
+        levels = covariate["levels"] or []
+        counts = [*(level["n"] for level in levels), covariate["missing"]]
+        *shown, missing = withhold(counts, least, tell_zeros=True)
+        if levels:
+            told = ", ".join(
+                f"{level['level']}: {'withheld' if n is None else n}"
+                for level, n in zip(levels, shown, strict=True)
+            )
+        else:
+            known = cohort["n_patients"] - covariate["missing"]
+            told = "withheld" if known < least else quartiles_in_words(*covariate["quartiles"])
+        rows.append(CovariateRow(covariate["name"], covariate["type"], told, missing))
+    return rows
+
+
+def quartiles_in_words(low: float, middle: float, high: float) -> str:
+    """The spread of a number."""
+    return f"median {middle:.4g} (quartiles {low:.4g} to {high:.4g})"
 
 
 def overlap_rows(cohort: Mapping[str, Any], names: Iterable[str], least: int) -> dict[str, Any]:

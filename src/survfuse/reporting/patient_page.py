@@ -17,6 +17,7 @@ from survfuse.evaluation.explanations import FoldExplanation
 from survfuse.manifest import OK, QUARANTINED
 from survfuse.reporting import (
     attention,
+    disclosure,
     figures,
     findings,
     images,
@@ -133,7 +134,7 @@ def patient_context(
         if moved
         else [],
         "tile_note": patient_explanation.tile_sentence(moved) if moved else None,
-        "covariates": covariate_rows(data, patient_id),
+        "covariates": covariate_rows(data, patient_id, config.report.min_cell),
         "clinical_used": "clinical" in model.row["modalities"],
         "version": __version__,
         "configuration_hash": provenance.configuration_hash(config),
@@ -220,15 +221,15 @@ def clinical_chip(data: RunData, patient_id: str, used: bool) -> Chip:
     return Chip("Clinical", state, [f"{len(known)} of {len(names)} covariates known"], used)
 
 
-def covariate_rows(data: RunData, patient_id: str) -> list[dict[str, str]]:
+def covariate_rows(data: RunData, patient_id: str, least: int) -> list[dict[str, str]]:
     """The patient's covariates beside their distribution in the cohort."""
     return [
         {
-            "name": covariate["name"],
-            "value": str(data.clinical.at[patient_id, covariate["name"]]),
-            "summary": covariate["summary"],
+            "name": covariate.name,
+            "value": str(data.clinical.at[patient_id, covariate.name]),
+            "summary": covariate.summary,
         }
-        for covariate in data.cohort["covariates"]
+        for covariate in disclosure.covariate_rows(data.cohort, least)
     ]
 
 
