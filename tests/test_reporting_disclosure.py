@@ -9,6 +9,7 @@ from survfuse.reporting.disclosure import (
     SiteRow,
     covariate_rows,
     overlap_rows,
+    risk_group_rows,
     site_rows,
     withhold,
 )
@@ -131,6 +132,12 @@ def test_few_events_of_a_large_site_are_withheld():
         {"site": "C", "n": 20, "events": 9},
     ]
     assert [row.events for row in site_rows(sites, 5)] == [20, None, None]
+
+
+def test_events_of_a_group_of_unknown_size_are_withheld():
+    groups = [{"n": n, "events": events} for n, events in ((40, 9), (10, 8), (4, 7))]
+    found = risk_group_rows(groups, 5)
+    assert [(row["n"], row["events"]) for row in found] == [(40, 9), (None, None), (None, None)]
 
 
 def test_without_sites_there_is_no_table():

@@ -8,6 +8,7 @@ import matplotlib.colors
 import pytest
 
 from survfuse.reporting import figures
+from survfuse.reporting.disclosure import risk_group_rows
 from survfuse.reporting.inputs import Prediction
 
 
@@ -48,8 +49,40 @@ def test_counts_are_withheld_once_few_are_at_risk(drawing):
 
 
 def test_curves_end_where_few_are_at_risk():
-    assert figures.visible_until(group("low", [30, 4, 2])["at_risk"], 5) == 12.0
-    assert figures.visible_until(group("low", [30, 20, 6])["at_risk"], 5) == float("inf")
+    assert figures.visible_until(group("low", [30, 4, 2]), 5) == 12.0
+    assert figures.visible_until(group("low", [30, 20, 6]), 5) == float("inf")
+    assert figures.visible_until(group("low", [30, 20, 6]) | {"n": None}, 5) == 0.0
+
+
+def test_small_groups_are_told_by_neither_legend_nor_table():
+    """Four of 60 patients: the next group, of ten, is hidden with them."""
+    groups = [
+        group("low", [46, 20, 6]) | {"events": 20},
+        group("middle", [10, 8, 7]) | {"events": 6},
+        group("high", [4, 3, 2]) | {"events": 3},
+    ]
+    drawn = str(figures.risk_groups(risk_group_rows(groups, 5), [12.0], 5, "km-b"))
+    told = [text for text in texts(drawn) if "(" in text]
+    assert told == ["Lower (46 patients, 20 events)", *(f"{name} (counts withheld)"
+                    for name in ("Middle", "Higher"))]  # fmt: skip
+    assert not {"10", "8", "7", "4", "3", "2"} & set(texts(drawn))
+    assert "Higher: counts withheld." in drawn and "10 patients" not in drawn
+
+
+def test_few_events_are_told_by_neither_legend_nor_table():
+    groups = [
+        group("low", [30, 20, 15]) | {"events": 1},
+        group("middle", [30, 20, 14]) | {"events": 9},
+        group("high", [30, 20, 13]) | {"events": 17},
+    ]
+    for one in groups[:2]:
+        for entry in one["at_risk"]:
+            entry |= {"events": 1, "censored": 2}
+    drawn = str(figures.risk_groups(risk_group_rows(groups, 5), [12.0], 5, "km-c"))
+    told = [text for text in texts(drawn) if "(" in text]
+    assert [text.split(", ")[1] for text in told] == ["events withheld)"] * 2 + ["17 events)"]
+    assert not {"1", "2"} & set(texts(drawn))
+    assert {"15", "14", "13", "72"} <= set(texts(drawn))
 
 
 def test_the_drawing_is_well_formed_and_fetches_nothing(drawing):

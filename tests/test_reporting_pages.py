@@ -567,6 +567,28 @@ def test_small_counts_of_a_covariate_are_withheld_on_every_page(fixture, data):
     assert "female: withheld, male: 73" in text_of(patient_html(fixture.config, few))
 
 
+def test_points_of_few_patients_are_not_drawn(fixture, data):
+    evaluation = deepcopy(data.evaluation)
+    for row in evaluation["rows"]:
+        for points in row.get("calibration", {}).values():
+            for point in points:
+                point["n"] = 4
+    assert cohort_context(fixture.config, data)["calibrations"]
+    assert not cohort_context(fixture.config, replace(data, evaluation=evaluation))["calibrations"]
+
+
+def test_a_small_risk_group_is_not_counted_on_the_patient_page(fixture, data):
+    evaluation = deepcopy(data.evaluation)
+    for groups in evaluation["risk_groups"].values():
+        for group, n in zip(groups, (4, 6, 70), strict=True):
+            group["n"] = n
+    few = replace(data, evaluation=evaluation)
+    pages = [text_of(patient_html(fixture.config, few, f"P{i:03d}")) for i in range(1, 7)]
+    assert not any(re.search(r"third: [46] patients", page) for page in pages)
+    assert any("third: 70 patients" in page for page in pages)
+    assert any("third." in page for page in pages)
+
+
 def test_no_outcome_site_or_path_on_the_patient_page(fixture, pages):
     outcomes = pd.read_csv(fixture.inputs.outcomes, sep="\t", dtype=str).set_index("patient_id")
     clinical = pd.read_csv(fixture.inputs.clinical, sep="\t", dtype=str).set_index("patient_id")

@@ -169,14 +169,14 @@ def drawn_rows(config: Config, data: ReportData) -> list[findings.Row]:
 
 def risk_group_figures(config: Config, data: ReportData) -> list[dict[str, Any]]:
     """Kaplan-Meier figures by predicted risk, in the order of the leaderboard."""
-    evaluation = data.evaluation
+    evaluation, least = data.evaluation, config.report.min_cell
     return [
         {
             "label": row["label"],
             "svg": figures.risk_groups(
-                evaluation["risk_groups"][row["model"]],
+                disclosure.risk_group_rows(evaluation["risk_groups"][row["model"]], least),
                 evaluation["horizons_months"],
-                config.report.min_cell,
+                least,
                 f"km-{row['model']}",
             ),
         }
@@ -186,14 +186,22 @@ def risk_group_figures(config: Config, data: ReportData) -> list[dict[str, Any]]
 
 
 def calibration_figures(config: Config, data: ReportData) -> list[dict[str, Any]]:
-    """Calibration figures, in the order of the leaderboard; empty panels are left out."""
+    """Calibration figures, in the order of the leaderboard; empty panels are left out.
+
+    So are points of fewer patients than may be told.
+    """
     found = []
     for row in drawn_rows(config, data):
         panels = {}
         for horizon in data.evaluation["horizons_months"]:
             points = findings.metric(row, "calibration", horizon) or []
-            if complete := [point for point in points if point["low"] is not None]:
-                panels[horizon] = complete
+            shown = [
+                point
+                for point in points
+                if point["low"] is not None and point["n"] >= config.report.min_cell
+            ]
+            if shown:
+                panels[horizon] = shown
         if panels:
             svg = figures.calibration(panels, row["label"], f"calibration-{row['model']}")
             found.append({"label": row["label"], "svg": svg})

@@ -101,3 +101,16 @@ def site_rows(sites: Sequence[Mapping[str, Any]], least: int) -> list[SiteRow]:
         SiteRow(name, len(part), n, shown)
         for (name, part), n, shown in zip(groups, patients, events, strict=True)
     ]
+
+
+def risk_group_rows(groups: Sequence[Mapping[str, Any]], least: int) -> list[dict[str, Any]]:
+    """Risk groups with their patients `n` and `events`, None where withheld.
+
+    The events of a group of unknown size are not told either.
+    """
+    patients = withhold([group["n"] for group in groups], least)
+    events = withhold([group["events"] for group in groups], least)
+    return [
+        {**group, "n": n, "events": None if n is None else shown}
+        for group, n, shown in zip(groups, patients, events, strict=True)
+    ]

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from survfuse.reporting.inputs import Prediction
+from survfuse.reporting.wording import plural
 
 INK, MUTED, GRID = "#1c2733", "#56626e", "#dfe4e8"
 GROUPS: dict[str, tuple[str, str, Any]] = {  # name, colour, line style
@@ -58,9 +59,10 @@ def risk_groups(
 ) -> Markup:
     """Kaplan-Meier curves of risk groups over their table of numbers.
 
-    The table lists at risk, events and censored (Morris et al., BMJ Open 2019;9:e030215). From the
-    first listed time at which fewer than `least` patients of a group are at risk, its curve ends
-    and its counts are withheld. `name` makes the identifiers of the drawing unique on its page.
+    `groups` as from `disclosure.risk_group_rows`. The table lists at risk, events and censored
+    (Morris et al., BMJ Open 2019;9:e030215). From the first listed time at which fewer than `least`
+    patients of a group are at risk, its curve ends and its counts are withheld. `name` makes the
+    identifiers of the drawing unique on its page.
     """
     row, gap, left, under, over = 0.165, 0.09, 1.75, 0.5, 0.32  # inches
     table = len(groups) * (3 * row + gap)
@@ -71,8 +73,8 @@ def risk_groups(
         plot = figure.add_axes(in_figure(place, height))
         for group in groups:
             label, colour, line = GROUPS[group["group"]]
-            text = f"{label} ({group['n']} patients, {group['events']} events)"
-            step_curve(plot, group, colour, line, text, visible_until(group["at_risk"], least))
+            text = f"{label} ({counts_in_words(group)})"
+            step_curve(plot, group, colour, line, text, visible_until(group, least))
         times = [entry["time"] for entry in groups[0]["at_risk"]]
         survival_axes(plot, times[-1], times)
         for horizon in horizons:
@@ -83,10 +85,18 @@ def risk_groups(
         for group in groups:
             y = counts_rows(figure, plot, group, least, y, (row, height)) - gap
         described = "; ".join(
-            f"{GROUPS[group['group']][0]}: {group['n']} patients, {group['events']} events"
-            for group in groups
+            f"{GROUPS[group['group']][0]}: {counts_in_words(group)}" for group in groups
         )
         return svg(figure, name, f"Kaplan-Meier curves by predicted risk. {described}.")
+
+
+def counts_in_words(group: Mapping[str, Any]) -> str:
+    """Patients and events of a risk group, where they may be told."""
+    if group["n"] is None:
+        return "counts withheld"
+    events = group["events"]
+    told = "events withheld" if events is None else plural(events, "event")
+    return f"{plural(group['n'], 'patient')}, {told}"
 
 
 def in_figure(
@@ -135,11 +145,12 @@ def counts_rows(
         figure.text(0.85 / WIDTH, y / height, title, fontsize=8.5, va="center", color=MUTED)
         shown = True
         for entry in group["at_risk"]:
-            hidden_before, shown = not shown, entry["n"] >= least
-            if shown:
+            few = entry["n"] < least
+            hidden_before, shown = not shown, group["n"] is not None and not few
+            if shown and (key == "n" or group["events"] is not None):
                 text = str(entry[key])
             else:
-                text = f"<{least}" if key == "n" and not hidden_before else "–"
+                text = f"<{least}" if key == "n" and few and not hidden_before else "–"
             below = (y / height - box.y0) / box.height
             plot.text(entry["time"], below, text, transform=at, fontsize=8.5, ha="center",
                       va="center")  # fmt: skip
@@ -203,7 +214,7 @@ def patient_curve(
         if group is not None:
             label, colour, line = GROUPS[group["group"]]
             text = f"{label} third of predicted risk, observed"
-            until = min(last, visible_until(group["at_risk"], least))
+            until = min(last, visible_until(group, least))
             step_curve(plot, group, colour, line, text, until)
         times = [0.0, *prediction.survival]
         event_free = [100.0, *(100 * value for value in prediction.survival.values())]
@@ -269,9 +280,14 @@ def month_ticks(last: float) -> list[float]:
     return [float(step * index) for index in range(int(last // step) + 1)]
 
 
-def visible_until(at_risk: Sequence[Mapping[str, float]], least: int) -> float:
-    """The first listed time with fewer than `least` patients at risk; infinity if there is none."""
-    return next((entry["time"] for entry in at_risk if entry["n"] < least), math.inf)
+def visible_until(group: Mapping[str, Any], least: int) -> float:
+    """The first listed time with fewer than `least` patients at risk; infinity if there is none.
+
+    The steps of a curve tell of how many patients it is, so that a group of withheld size has none.
+    """
+    if group["n"] is None:
+        return 0.0
+    return next((entry["time"] for entry in group["at_risk"] if entry["n"] < least), math.inf)
 
 
 def svg(figure: Figure, name: str, description: str) -> Markup:

@@ -96,7 +96,7 @@ def patient_context(
     tiles = looked.tiles
     repeat, number = prediction.folds[0]
     chips = input_chips(config, data, model, patient_id, f"r{repeat}f{number}")
-    group = patient_group(data, model, patient_id)
+    group = patient_group(config, data, model, patient_id)
     reference = findings.row_of(evaluation, evaluation["reference"])
     used = [chip for chip in chips if chip.used]
     moved = patient_explanation.explain(model.explanations, patient_id)
@@ -233,11 +233,14 @@ def covariate_rows(data: RunData, patient_id: str, least: int) -> list[dict[str,
     ]
 
 
-def patient_group(data: ReportData, model: PageModel, patient_id: str) -> Mapping[str, Any] | None:
+def patient_group(
+    config: Config, data: ReportData, model: PageModel, patient_id: str
+) -> Mapping[str, Any] | None:
     """The risk group of the patient with its observed curve, if the model has risk groups."""
-    groups = data.evaluation["risk_groups"].get(model.name)
-    if not groups:
+    found = data.evaluation["risk_groups"].get(model.name)
+    if not found:
         return None
+    groups = disclosure.risk_group_rows(found, config.report.min_cell)
     name = risk_group_of(data, model.table, patient_id)
     return next((group for group in groups if group["group"] == name), None)
 
