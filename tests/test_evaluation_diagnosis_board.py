@@ -123,7 +123,7 @@ def test_counts_tell_stable_from_censored(clinic: Clinic, board: dict[str, Any])
     for row in board["rows"]:
         assert row["n"] == board["counts"]["known"]
     assert board["counts"]["with"]["pet"] == clinic.truth.has_pet.sum() - 1  # one set aside
-    assert any("class of 29 of 120 patients is not known" in note for note in board["notes"])
+    assert any("Patients whose class is not known" in note for note in board["notes"])
 
 
 def test_what_is_shown_less_is_compared_on_the_same_patients(

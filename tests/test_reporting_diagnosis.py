@@ -25,12 +25,13 @@ from survfuse.evaluation.diagnosis_board import evaluate_diagnoses
 from survfuse.evaluation.saliency import read_saliency, write_saliency
 from survfuse.files import read_json, write_json
 from survfuse.imaging.store import Prepared
+from survfuse.manifest import OK
 from survfuse.reporting import volumes
 from survfuse.reporting.cohort_page import cohort_context
 from survfuse.reporting.diagnosis_inputs import DiagnosisData, read_diagnosis_data
 from survfuse.reporting.diagnosis_page import diagnosis_context
 from survfuse.reporting.diagnosis_patient import diagnosis_patient_context, read_class_model
-from survfuse.reporting.imaging_section import imaging_context, middle
+from survfuse.reporting.imaging_section import imaging_context, middle, modality_rows
 from survfuse.reporting.inputs import ReportInputs, read_report_data
 from survfuse.reporting.render import render
 from survfuse.reporting.stage import write_reports
@@ -400,6 +401,7 @@ def test_small_counts_are_withheld(clinic: Clinic, data: DiagnosisData) -> None:
     html = cohort_html(clinic.config, changed(data, counts=counts))
     text = text_of(html)
     assert "Converted by 36 months withheld Unknown withheld" in text
+    assert "116 patients" not in text and "Patients whose class is not known" in text
     rows = []
     for row in data.evaluation["rows"]:
         by_pet = dict(row.get("by_pet", {}))
@@ -408,11 +410,52 @@ def test_small_counts_are_withheld(clinic: Clinic, data: DiagnosisData) -> None:
         rows.append({**row, "by_pet": by_pet, "synthesised": min(row.get("synthesised", 0), 4)})
     html = cohort_html(clinic.config, changed(data, rows=rows))
     keys = {key for key, _ in Page(html).numbers}
-    assert not [key for key in keys if "by_pet/synthesised" in key]
+    assert not [key for key in keys if "by_pet" in key], "the rest would tell how many"
     assert "synthetic volumes for fewer than 5 patients" in text_of(html)
     few = {**data.evaluation["with_pet"], "n": 4}
     assert "who have a PET" in text_of(cohort_html(clinic.config, data))
     assert "who have a PET" not in text_of(cohort_html(clinic.config, changed(data, with_pet=few)))
+
+
+def test_a_class_is_told_where_nobody_is_of_unknown_class(
+    clinic: Clinic, data: DiagnosisData
+) -> None:
+    counts = {**data.evaluation["counts"], "classes": [64, 56], "unknown": 0, "known": 120}
+    text = text_of(cohort_html(clinic.config, changed(data, counts=counts)))
+    assert "Converted by 36 months 56 All 120" in text
+    assert "(120 patients of known class)" in text
+
+
+def test_the_share_of_a_small_class_is_not_told(clinic: Clinic, data: DiagnosisData) -> None:
+    """Two of 116 are "2 of 100", which tells that they are two."""
+    counts = {**data.evaluation["counts"], "classes": [114, 2], "unknown": 4, "known": 116}
+    told = "of 100 patients of known class were"
+    assert told in text_of(patient_html(clinic.config, data, clinic.with_pet))
+    few = changed(data, counts=counts)
+    text = text_of(patient_html(clinic.config, few, clinic.with_pet))
+    assert told not in text and "116 patients" not in text
+
+
+def test_few_patients_shown_less_are_withheld(clinic: Clinic, data: DiagnosisData) -> None:
+    """Of those who have the input, it is the patients of known class who are scored."""
+    rows = [
+        {**row, "patterns": {name: {**c, "n": 9, "n_known": 4} for name, c in patterns.items()}}
+        for row in data.evaluation["rows"]
+        if (patterns := row.get("patterns", {})) is not None
+    ]
+    html = cohort_html(clinic.config, changed(data, rows=rows))
+    assert not [key for key, _ in Page(html).numbers if "/patterns/" in key]
+
+
+def test_few_volumes_of_a_kind_are_withheld(data: DiagnosisData) -> None:
+    usable = [volume for volume in data.volumes if volume.status == OK][:20]
+    mixed = [replace(v, modality="mri", mask_by="given" if i < 3 else "search")
+             for i, v in enumerate(usable)]  # fmt: skip
+    (row,) = modality_rows(mixed, 5)
+    assert row["patients"] == len({volume.patient_id for volume in usable})
+    assert row["masks"] == "found by search: withheld and supplied with the sheet: withheld"
+    (row,) = modality_rows(mixed[:3], 5)
+    assert row["patients"] is None
 
 
 def test_markup_in_the_data_stays_text(clinic: Clinic, data: DiagnosisData) -> None:

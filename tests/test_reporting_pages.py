@@ -577,6 +577,18 @@ def test_points_of_few_patients_are_not_drawn(fixture, data):
     assert not cohort_context(fixture.config, replace(data, evaluation=evaluation))["calibrations"]
 
 
+def test_a_modality_that_few_have_is_not_scored_by_itself(fixture, data):
+    evaluation = deepcopy(data.evaluation)
+    for row in evaluation["rows"]:
+        for pattern in row.get("patterns", {}).values():
+            pattern["n"] = 4
+    few = cohort_html(fixture.config, replace(data, evaluation=evaluation))
+    keys = {key for key, _ in Page(cohort_html(fixture.config, data)).numbers}
+    assert any("/patterns/" in key for key in keys)
+    assert not any("/patterns/" in key for key, _ in Page(few).numbers)
+    assert "only 4 patients" not in text_of(few)
+
+
 def test_a_small_risk_group_is_not_counted_on_the_patient_page(fixture, data):
     evaluation = deepcopy(data.evaluation)
     for groups in evaluation["risk_groups"].values():

@@ -25,7 +25,10 @@ def statements(
     reference: str,
     confidence: float,
 ) -> list[str]:
-    """All sentences in the order they are read; `rows` scored, the best first."""
+    """All sentences in the order they are read; `rows` scored, the best first.
+
+    They count no patients, as pages print them and withhold small counts.
+    """
     labels = {str(row["model"]): str(row["label"]) for row in rows}
     return [
         *against_reference(rows, comparisons, reference, confidence),
@@ -113,8 +116,8 @@ def worth_of_pet(rows: Sequence[Mapping[str, Any]], confidence: float) -> list[s
             verdict = f"is not shown to change the AUROC ({told(difference)})"
         instead = "a synthetic one in its place" if part["synthesised"] else "none at all"
         found.append(
-            f"In {row['label']} the real PET, instead of {instead}, {verdict}; {part['n_known']} "
-            f"patients who have PET, {confidence:.0%} interval."
+            f"In {row['label']} the real PET, instead of {instead}, {verdict}; patients who have "
+            f"PET, {confidence:.0%} interval."
         )
     return found
 
@@ -145,20 +148,18 @@ def worth_of_synthesis(
                 verdict = "is not shown to help or to harm"
             found.append(
                 f"Synthesis over a mask {verdict} {place} ({names}: difference in AUROC "
-                f"{told(auroc)}; {compared['n']} patients, {confidence:.0%} interval)."
+                f"{told(auroc)}; {confidence:.0%} interval)."
             )
     return found
 
 
 def censored(study: LabelledStudy) -> list[str]:
     """Patients of unknown class are neither the one nor the other."""
-    unknown = int((study.label < 0).sum())
-    if not unknown:
+    if (study.label >= 0).all():
         return []
     return [
-        f"The class of {unknown} of {len(study.label)} patients is not known, for instance because "
-        "they were followed for less than the horizon; they are predicted, and left out of all "
-        "figures."
+        "Patients whose class is not known, for instance because they were followed for less than "
+        "the horizon, are predicted, and left out of all figures."
     ]
 
 

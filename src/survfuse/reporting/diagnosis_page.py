@@ -121,6 +121,7 @@ def shared_context(config: Config, data: RunData) -> dict[str, Any]:
         "encoder": {"untrained": False, "text": None},
         "level": f"{100 * evaluation['confidence']:g} %",
         "min_cell": config.report.min_cell,
+        "known": known_patients(evaluation, config.report.min_cell),
         "cohort": data.cohort,
         "evaluation": evaluation,
         "classes": evaluation["classes"],
@@ -133,12 +134,18 @@ def shared_context(config: Config, data: RunData) -> dict[str, Any]:
 
 
 def class_rows(evaluation: Mapping[str, Any], least: int) -> list[dict[str, Any]]:
-    """Patients of each class and of unknown class; None is a withheld count."""
+    """Patients of each class and, where there are any, of unknown class; None is withheld."""
     counts = evaluation["counts"]
-    shown = disclosure.withhold([*counts["classes"], counts["unknown"]], least)
+    shown = disclosure.withhold([*counts["classes"], counts["unknown"]], least, tell_zeros=True)
     names = [*evaluation["classes"], None]
     found = [{"name": name, "n": n} for name, n in zip(names, shown, strict=True)]
     return found if counts["unknown"] else found[:-1]
+
+
+def known_patients(evaluation: Mapping[str, Any], least: int) -> int | None:
+    """Patients of known class; None where the others are withheld."""
+    withheld = class_rows(evaluation, least)[-1]["n"] is None and evaluation["counts"]["unknown"]
+    return None if withheld else int(evaluation["counts"]["known"])
 
 
 def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, str]]:
@@ -191,16 +198,15 @@ def pattern_name(pattern: str) -> str:
 
 
 def by_pet_rows(rows: Sequence[findings.Row], least: int) -> list[dict[str, Any]]:
-    """Rows of which some patients had a synthesised volume; a part below `least` is withheld."""
+    """Rows of which some patients had a synthesised volume; both parts None if one is withheld."""
     found = []
     for row in rows:
         parts = row.get("by_pet", {})
         if row["role"] == "control" or not {"observed", "synthesised"} <= set(parts):
             continue
-        shown = {
-            name: parts[name] if parts[name]["n"] >= least else None
-            for name in ("observed", "synthesised")
-        }
+        names = ("observed", "synthesised")
+        counts = disclosure.withhold([parts[name]["n"] for name in names], least)
+        shown = {n: None if c is None else parts[n] for n, c in zip(names, counts, strict=True)}
         found.append({"row": row, **shown, "key": f"evaluation/rows/{row['model']}/by_pet"})
     return found
 

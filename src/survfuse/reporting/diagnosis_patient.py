@@ -23,7 +23,7 @@ from survfuse.reporting.diagnosis_inputs import (
     read_classes,
     saliency_of,
 )
-from survfuse.reporting.diagnosis_page import shared_context
+from survfuse.reporting.diagnosis_page import class_rows, shared_context
 from survfuse.reporting.inputs import RunData
 from survfuse.reporting.patient_page import clinical_chip, covariate_rows
 from survfuse.reporting.shown_volumes import (
@@ -103,7 +103,7 @@ def diagnosis_patient_context(
             if one.modality in reads and one.state in ("missing", "quarantined")
         ],
         "prediction": prediction,
-        "chances": class_chances(data, prediction),
+        "chances": class_chances(data, prediction, config.report.min_cell),
         "headline": prediction.probability[1] if two else None,
         "spread": prediction.ranges.get(1) if two else None,
         "filled": round(100 * prediction.probability[1]) if two else 0,
@@ -150,16 +150,24 @@ def picture_of(config: Config, shown: ShownVolume, saliency: Saliency | None) ->
     )
 
 
-def class_chances(data: DiagnosisData, prediction: ClassPrediction) -> list[dict[str, Any]]:
-    """Every class with its probability, range, and share among the patients of known class."""
+def class_chances(
+    data: DiagnosisData, prediction: ClassPrediction, least: int
+) -> list[dict[str, Any]]:
+    """Every class with its probability, range, and share among the patients of known class.
+
+    The share is None where nobody is of known class or the number of patients is withheld.
+    """
     counts = data.evaluation["counts"]
+    rows = class_rows(data.evaluation, least)
     return [
         {
             "number": number,
             "name": name,
             "probability": prediction.probability[number],
             "spread": prediction.ranges.get(number),
-            "share": counts["classes"][number] / counts["known"] if counts["known"] else None,
+            "share": None
+            if rows[number]["n"] is None or not counts["known"]
+            else counts["classes"][number] / counts["known"],
         }
         for number, name in enumerate(data.evaluation["classes"])
     ]

@@ -10,6 +10,7 @@ from survfuse.config import Config
 from survfuse.imaging.store import VolumeStatus
 from survfuse.manifest import OK, QUARANTINED
 from survfuse.reporting import volumes, wording
+from survfuse.reporting.disclosure import withhold
 from survfuse.reporting.findings import MODALITIES
 from survfuse.reporting.inputs import RunData
 
@@ -48,17 +49,19 @@ def modality_rows(statuses: Sequence[VolumeStatus], least: int) -> list[dict[str
     for modality in dict.fromkeys(volume.modality for volume in statuses):
         mine = [volume for volume in statuses if volume.modality == modality]
         usable = [volume for volume in mine if volume.status == OK]
-        found = Counter(volume.mask_by for volume in usable)
+        found = Counter(volume.mask_by for volume in usable).most_common()
+        counts = withhold([n for _, n in found], least)
+        patients = len({volume.patient_id for volume in usable})
         rows.append(
             {
                 "modality": modality_name(modality),
                 "volumes": len(mine),
-                "patients": len({volume.patient_id for volume in usable}),
+                "patients": None if patients < least else patients,
                 "aside": len(mine) - len(usable),
                 "masks": wording.listed(
                     [
-                        f"{MASKS.get(name, name)}: {n if n >= least else f'fewer than {least}'}"
-                        for name, n in found.most_common()
+                        f"{MASKS.get(name, name)}: {'withheld' if n is None else n}"
+                        for (name, _), n in zip(found, counts, strict=True)
                     ]
                 ),
                 "brain_ml": middle([volume.mask_ml for volume in usable], least),
