@@ -21,6 +21,7 @@ import tifffile
 from lifelines import KaplanMeierFitter
 from lifelines.utils import concordance_index
 
+from slides_fixture import tile_corners
 from survfuse.config import Config
 from survfuse.evaluation.explained import summarise
 from survfuse.evaluation.explanations import FoldExplanation, write_explanations
@@ -30,7 +31,7 @@ from survfuse.manifest import OK, QUARANTINED
 from survfuse.reporting.inputs import ReportInputs
 from survfuse.slides.overview import write_overview
 from survfuse.slides.reader import Slide
-from survfuse.slides.store import SlideFacts, SlideStatus, read_coords, write_coords, write_manifest
+from survfuse.slides.store import SlideFacts, SlideStatus, write_coords, write_manifest
 from survfuse.slides.tiles import cut_tiles
 from survfuse.slides.tissue import find_tissue
 
@@ -300,7 +301,7 @@ def write_attention(path: Path, slides: list[SlideStatus], rng: np.random.Genera
             coords, names = [], []
             for slide in slides:
                 if slide.patient_id == patient_id:
-                    coords.append(read_coords(folder / slide.patches)[0])
+                    coords.append(tile_corners(folder / slide.patches))
                     names += [slide.slide_id] * len(coords[-1])
             if coords:
                 corners = np.concatenate(coords)

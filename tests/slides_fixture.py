@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import h5py
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
@@ -31,6 +32,12 @@ def stained(
     mixed = strength * tissue + (1 - strength) * np.array(GLASS)
     image[top:bottom, left:right] = np.clip(mixed, 0, 255).astype(np.uint8)
     return image
+
+
+def tile_corners(path: Path) -> NDArray[np.int64]:
+    """The corners (N, 2) in a file of tile coordinates, in level-0 pixels."""
+    with h5py.File(path) as file:
+        return file["coords"][:]
 
 
 def write_slide(

@@ -458,9 +458,10 @@ def test_a_moved_pet_is_brought_back_by_the_true_registration(clinic):
     still = draw_volumes(truth, 4, MIDDLE)
     assert np.array_equal(moved.mri, still.mri)
     assert np.array_equal(moved.expected_pet, still.expected_pet)
-    assert np.allclose(still.pet_to_mri(), np.eye(4))
+    assert still.pet_position == still.mri_position
     affine = moved.affine
-    voxels = np.linalg.inv(affine) @ np.linalg.inv(moved.pet_to_mri()) @ affine
+    to_pet = moved.pet_position.matrix() @ np.linalg.inv(moved.mri_position.matrix())
+    voxels = np.linalg.inv(affine) @ to_pet @ affine
     back = affine_transform(moved.pet, voxels[:3, :3], voxels[:3, 3], order=1)
     unregistered = np.corrcoef(moved.pet.ravel(), moved.expected_pet.ravel())[0, 1]
     registered = np.corrcoef(back.ravel(), moved.expected_pet.ravel())[0, 1]

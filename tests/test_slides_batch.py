@@ -12,13 +12,21 @@ import pandas as pd
 import pytest
 import torch
 
-from slides_fixture import damage_tile, glass, stained, truncate, write_aperio, write_slide
+from slides_fixture import (
+    damage_tile,
+    glass,
+    stained,
+    tile_corners,
+    truncate,
+    write_aperio,
+    write_slide,
+)
 from survfuse.config import SlideConfig
 from survfuse.errors import MissingResourceError, RetryableError
 from survfuse.slides import encoders
 from survfuse.slides.batch import SlideRow, batch_rows, process_batch
 from survfuse.slides.reader import Slide
-from survfuse.slides.store import SlideStatus, read_coords, read_features, read_manifest
+from survfuse.slides.store import SlideStatus, read_features, read_manifest
 
 BOX = (64, 64, 576, 512)  # tissue of 512 x 448 pixels: 8 x 7 tiles of 64
 CONFIG = SlideConfig(tile_px=64, encoder="test_resnet", untrained=True)
@@ -98,10 +106,10 @@ def test_a_sound_slide(tmp_path: Path) -> None:
         overview="20x_64px_0px_overlap/visualization/S1.jpg",
     )
     assert status.tissue_mm2 == pytest.approx(0.256 * 0.224, rel=0.1)
-    coords, side = read_coords(out / status.patches)
+    coords = tile_corners(out / status.patches)
     expected = [[x, y] for y in range(64, 512, 64) for x in range(64, 576, 64)]
-    assert (coords.tolist(), side) == (expected, 64.0)
     stored = read_features(out / status.features)
+    assert (coords.tolist(), stored.tile_px0) == (expected, 64.0)
     np.testing.assert_array_equal(stored.coords, coords)
     with Slide(path) as slide:  # every embedding belongs to its coordinates
         for corner, feature in zip(coords.tolist(), stored.features, strict=True):
@@ -164,7 +172,7 @@ def test_a_few_damaged_tiles_are_left_out_and_counted(tmp_path: Path) -> None:
     assert [256, 32] not in stored.coords.tolist()
     assert stored.features.max() < 215  # glass and white are brighter: no tile was made up
     np.testing.assert_array_equal(
-        read_coords(tmp_path / "out" / "clam" / "patches" / "S1.h5")[0], stored.coords
+        tile_corners(tmp_path / "out" / "clam" / "patches" / "S1.h5"), stored.coords
     )
 
 
@@ -185,7 +193,7 @@ def test_grey_coarse_and_penned_slides_are_used_with_a_note(tmp_path: Path) -> N
     assert "enlarged by 20%" in found["coarse"].reason
     assert found["pen"].ink_share is not None and found["pen"].ink_share > 0.05
     assert 0 < found["pen"].n_tiles < found["plain"].n_tiles - 10
-    coords, _ = read_coords(tmp_path / "out" / found["pen"].patches)
+    coords = tile_corners(tmp_path / "out" / found["pen"].patches)
     assert not ((coords[:, 1] == 256) & (coords[:, 0] >= 128) & (coords[:, 0] < 512)).any()
 
 

@@ -17,9 +17,9 @@ from survfuse.slides.store import (
     check_failures,
     merge_manifests,
     nominal_magnification,
-    read_coords,
     read_features,
     read_manifest,
+    stored_side_px0,
     tree_name,
     write_coords,
     write_features,
@@ -82,9 +82,8 @@ def test_coordinates_in_the_layout_of_trident(tmp_path: Path) -> None:
         assert attributes(file["coords"]) == {**COORDINATE_ATTRIBUTES, "savetodir": "patches"}
         assert file["tissue"].dtype == np.float16
         assert file["tissue"][:].tolist() == [1.0, 0.5, 0.25]
-    coords, side = read_coords(path)
-    np.testing.assert_array_equal(coords, TILES.coords)
-    assert side == TILES.side_px0
+        np.testing.assert_array_equal(file["coords"], TILES.coords)
+        assert stored_side_px0(file["coords"]) == TILES.side_px0
 
 
 def test_embeddings_in_the_layout_of_trident(tmp_path: Path) -> None:
@@ -139,6 +138,8 @@ def test_export_in_the_layout_of_clam(tmp_path: Path) -> None:
             "name": "S1",
             "save_path": "patches",
         }
+        np.testing.assert_array_equal(coords, TILES.coords)
+        assert stored_side_px0(coords) == 508.0  # 127 pixels of level 1
     with h5py.File(tmp_path / "h5_files" / "S1.h5") as file:
         assert set(file) == {"features", "coords"}
         assert (file["features"].dtype, file["features"].chunks) == (np.float32, (32, 4))
@@ -146,10 +147,6 @@ def test_export_in_the_layout_of_clam(tmp_path: Path) -> None:
         assert not file["features"].attrs and not file["coords"].attrs
     tensor = torch.load(tmp_path / "pt_files" / "S1.pt", weights_only=True)
     assert (tensor.dtype, tensor.shape) == (torch.float32, (3, 4))
-
-    coords, side = read_coords(tmp_path / "patches" / "S1.h5")
-    np.testing.assert_array_equal(coords, TILES.coords)
-    assert side == 508.0  # 127 pixels of level 1
     stored = read_features(tmp_path / "h5_files" / "S1.h5")
     np.testing.assert_array_equal(stored.features, tensor.numpy())
     assert stored.tile_px0 == 507.0  # no attributes: the smallest step
@@ -207,9 +204,8 @@ def test_unusable_embeddings_are_refused(
 
 def test_files_that_are_no_hdf5_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.h5").write_text("slide")
-    for reader in (read_features, read_coords):
-        with pytest.raises(BadFeatures):
-            reader(tmp_path / "x.h5")
+    with pytest.raises(BadFeatures):
+        read_features(tmp_path / "x.h5")
 
 
 def status(number: int, state: str = "ok") -> SlideStatus:

@@ -243,11 +243,6 @@ def fold_folder(out: Path, repeat: int, fold: int) -> Path:
     return out / f"r{repeat}f{fold}"
 
 
-def read_splits(path: Path) -> pd.DataFrame:
-    """splits.tsv: `patient_id` (text), `repeat` and `fold` (int)."""
-    return read_table(path, ["patient_id", "repeat", "fold"]).astype({"repeat": int, "fold": int})
-
-
 def read_train(path: Path) -> pd.DataFrame:
     """train.tsv: `patient_id`, `role` (train or inner), `time_months` (float), `event` (int).
 

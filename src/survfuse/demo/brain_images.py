@@ -58,10 +58,6 @@ class BrainVolumes:
     mri_position: Position
     pet_position: Position
 
-    def pet_to_mri(self) -> Array:
-        """The true registration: from the PET scanner's millimetres to the MRI's, (4, 4)."""
-        return self.mri_position.matrix() @ np.linalg.inv(self.pet_position.matrix())
-
 
 def draw_volumes(
     truth: BrainTruth, patient: int, grid: Grid | None = None, pet_moved: float = 0.0

@@ -156,19 +156,6 @@ def check_finite(features: NDArray[Any]) -> None:
         )
 
 
-def read_coords(path: Path) -> tuple[NDArray[np.int64], float]:
-    """Coordinates (N, 2) and the side of a tile, both in level-0 pixels, of TRIDENT or CLAM.
-
-    The side is 0 where the file does not tell. Raises BadFeatures for any other file.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            dataset = file["coords"]
-            return dataset[:].astype(np.int64), stored_side_px0(dataset)
-    except (OSError, KeyError, TypeError, ValueError):
-        raise BadFeatures("the file is no HDF5 file of tile coordinates; write it again") from None
-
-
 def read_features(path: Path) -> TileFeatures:
     """Embeddings of one slide, from files of this program, TRIDENT, CLAM, or of others.
 
