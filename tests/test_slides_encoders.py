@@ -12,9 +12,10 @@ from safetensors.torch import save_file
 from torch import nn
 
 from survfuse.config import SlideConfig
+from survfuse.device import choose_device
 from survfuse.errors import MissingResourceError, UserInputError
 from survfuse.slides import encoders
-from survfuse.slides.encoders import Encoder, choose_device, identify, load_encoder
+from survfuse.slides.encoders import Encoder, identify, load_encoder
 
 SMALL = "test_resnet"
 

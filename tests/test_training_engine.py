@@ -11,11 +11,12 @@ from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.metrics import concordance_index_censored
 
 from survfuse.config import Config
+from survfuse.device import choose_device
 from survfuse.errors import MissingResourceError, UserInputError
 from survfuse.training import tuning
 from survfuse.training.checkpoint import FittedModel, read_fitted, write_fitted
 from survfuse.training.cox import breslow
-from survfuse.training.engine import choose_device, start_engine
+from survfuse.training.engine import start_engine
 from survfuse.training.ensemble import ensemble, predict_neural
 from survfuse.training.fit import Task
 from survfuse.training.neural import check_options, fit_neural, prepare

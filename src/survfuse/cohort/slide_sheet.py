@@ -11,10 +11,10 @@ import pandas as pd
 from survfuse.cohort.problems import Problem
 from survfuse.cohort.sheets import Sheet, as_number, cells_of, check_identifiers
 from survfuse.config import CohortConfig
+from survfuse.microscopy import PLAUSIBLE_MPP
 
 REQUIRED = ("slide_id", "patient_id", "path")
 COLUMNS = ("slide_id", "patient_id", "path", "mpp", "features")
-PLAUSIBLE_MPP = (0.05, 4.0)  # micrometres per pixel of the full-resolution level
 
 
 def check_slides(

@@ -15,6 +15,7 @@ import pandas as pd
 from survfuse.reporting import images
 from survfuse.reporting.inputs import ReportData, level0_size_px0, slide_file
 from survfuse.slides.faults import SlideFault
+from survfuse.slides.overview import BAR_LENGTHS_UM, bar_label
 from survfuse.slides.store import SlideStatus
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ MOST_SLIDES = 2
 MOST_TILES = 8
 MOST_GROUPS = 10
 SMALLEST_MARKER_PX = 9.0
-BAR_LENGTHS_UM = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,7 @@ def scale_bar(width_px0: int, mpp: float | None) -> tuple[str | None, float]:
         return None, 0.0
     width_um = width_px0 * mpp
     length = max((um for um in BAR_LENGTHS_UM if um <= 0.3 * width_um), default=BAR_LENGTHS_UM[0])
-    label = f"{length / 1000:g} mm" if length >= 1000 else f"{length} µm"
-    return label, round(100 * length / width_um, 2)
+    return bar_label(length), round(100 * length / width_um, 2)
 
 
 def tiles_shown(data: ReportData, tiles: pd.DataFrame) -> list[Tile]:

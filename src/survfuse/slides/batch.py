@@ -92,9 +92,10 @@ def embed_slides(
     rows: Sequence[SlideRow], config: SlideConfig, out: Path, workers: int, device: str
 ) -> list[SlideStatus]:
     """Statuses of slides after embedding those that are not complete yet."""
+    from survfuse.device import choose_device
     from survfuse.slides import encoders
 
-    encoders.choose_device(device)
+    choose_device(device)
     job = Job(config, out, encoders.identify(config))
     with encoders.single_threaded_operations(), ThreadPoolExecutor(workers) as pool:
         hashes = dict(zip(rows, pool.map(slide_hash, rows), strict=True))

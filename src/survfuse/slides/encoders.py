@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from survfuse.config import SlideConfig
+from survfuse.device import choose_device
 from survfuse.errors import MissingResourceError, UserInputError
 from survfuse.files import sha256_file
 from survfuse.slides.reader import resized
@@ -131,17 +132,6 @@ def identify(config: SlideConfig) -> EncoderIdentity:
     if not config.weights.is_file():
         raise MissingResourceError(f"slides.weights: {config.weights} is not there")
     return EncoderIdentity(name, sha256_file(config.weights))
-
-
-def choose_device(device: str) -> torch.device:
-    """The device for "auto", "cpu" or "cuda"; MissingResourceError if it is not there."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise MissingResourceError(
-            "device cuda was asked for, but PyTorch finds no GPU; use auto or cpu"
-        )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
 
 
 def load_encoder(config: SlideConfig, identity: EncoderIdentity, device: str) -> Encoder:

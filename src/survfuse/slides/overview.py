@@ -67,6 +67,11 @@ def draw(low: LowResolution, mask: Mask, mask_px0: float, tiles: Tiles) -> Image
     return picture
 
 
+def bar_label(length_um: int) -> str:
+    """A length of BAR_LENGTHS_UM as it stands beside its bar."""
+    return f"{length_um // 1000} mm" if length_um >= 1000 else f"{length_um} µm"
+
+
 def draw_scale_bar(picture: Image, mpp: float) -> None:
     """Add a scale bar at the bottom left, in place; none on pictures too small for one."""
     height, width = picture.shape[:2]
@@ -74,7 +79,7 @@ def draw_scale_bar(picture: Image, mpp: float) -> None:
     if not fitting or width < 200 or height < 100:
         return
     um = fitting[-1]
-    text = f"{um // 1000} mm" if um >= 1000 else f"{um} µm"
+    text = bar_label(um)
     left, bottom, length = 16, height - 16, round(um / mpp)
     cv2.rectangle(
         picture, (8, bottom - 34), (left + max(length, 80) + 8, height - 8), (255,) * 3, -1

@@ -18,6 +18,7 @@ import openslide
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
+from survfuse.microscopy import PLAUSIBLE_MPP
 from survfuse.slides.faults import (
     CorruptTile,
     ImplausibleMpp,
@@ -28,7 +29,6 @@ from survfuse.slides.faults import (
 
 Image = MatLike  # uint8 (height, width, 3), red green blue
 
-PLAUSIBLE_MPP = (0.05, 4.0)
 MAX_ANISOTROPY = 0.05  # relative difference of the pixel's width and height
 FINE_ENOUGH = 1.01  # a level this much coarser than asked for is read as it is
 MAX_ENLARGEMENT = 1.25  # of the finest level, for a scanner a little coarser than asked for

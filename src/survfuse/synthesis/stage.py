@@ -21,6 +21,7 @@ import torch
 from survfuse.config import Config
 from survfuse.config_imaging import MADE_FROM
 from survfuse.config_synthesis import SynthesisConfig
+from survfuse.device import choose_device
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, sha256_file, sha256_json, write_json
 from survfuse.imaging.store import read_tensor, write_tensor
@@ -30,7 +31,7 @@ from survfuse.synthesis.make import controls_of, make_volume, mean_volume
 from survfuse.synthesis.measures import measures, summary
 from survfuse.synthesis.pairs import FoldImages, Pairs, read_fold, read_volume
 from survfuse.training.checkpoint import ids_hash, software
-from survfuse.training.engine import choose_device, keep_freed_memory
+from survfuse.training.engine import keep_freed_memory
 from survfuse.training.part import fold_of
 from survfuse.training.resume import Resume
 

@@ -41,7 +41,7 @@ def fit_diagnosis(
         described = {"parts": list(parts), "modalities": [], "fitted_on": {}}
         return {"threshold": threshold_of(mean, part)}, described
     if family == "network":
-        from survfuse.training.engine import choose_device
+        from survfuse.device import choose_device
         from survfuse.training.ensemble import diagnose_neural, ensemble
         from survfuse.training.neural import fit_neural, prepare
 
@@ -122,7 +122,7 @@ def diagnose_fold(
     config, model = fold.config, find_model(fold.config, name)
     fitted, family = read_matching(name, fold), kind_of(model).family
     if family == "network":
-        from survfuse.training.engine import choose_device
+        from survfuse.device import choose_device
         from survfuse.training.ensemble import diagnose_neural, ensemble
 
         device = choose_device(fold.device)

@@ -16,18 +16,6 @@ from survfuse.errors import MissingResourceError
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of <malloc.h>
 
 
-def choose_device(asked: str) -> torch.device:
-    """`auto` takes a GPU if there is one; `cuda` insists. Raises MissingResourceError."""
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise MissingResourceError(
-            "device cuda was asked for, but PyTorch sees no GPU; request one from the scheduler, "
-            "or run with --device cpu"
-        )
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(asked)
-
-
 def keep_freed_memory() -> None:
     """Let glibc reuse the memory of large tensors instead of handing it back to the system.
 

@@ -30,7 +30,7 @@ def explain_model(
 
     Raises UserInputError for a row that is not a network.
     """
-    from survfuse.training.engine import choose_device
+    from survfuse.device import choose_device
     from survfuse.training.ensemble import ensemble
     from survfuse.training.explain import ExplainSettings, explain_fold
 

@@ -74,7 +74,7 @@ def predict_fold(
         parts = predict_parts(model, fold, inputs, patient_ids)
         return predict_late_fusion(fitted, parts, has_inputs(config, model, inputs, patient_ids))
     if family == "network":
-        from survfuse.training.engine import choose_device
+        from survfuse.device import choose_device
         from survfuse.training.ensemble import ensemble, predict_neural
 
         device = choose_device(fold.device)

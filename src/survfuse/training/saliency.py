@@ -19,12 +19,12 @@ from torch import Tensor
 
 from survfuse.config import Config
 from survfuse.config_imaging import IMAGES
+from survfuse.device import choose_device
 from survfuse.errors import UserInputError
 from survfuse.evaluation.saliency import write_saliency
 from survfuse.fusion.interface import Batch, FusionModel
 from survfuse.kinds import kind_of
 from survfuse.training.attribution import frozen
-from survfuse.training.engine import choose_device
 from survfuse.training.ensemble import Ensemble, ensemble
 from survfuse.training.inputs import CohortInputs, InputPaths
 from survfuse.training.predict import find_model, read_matching, tested_folds

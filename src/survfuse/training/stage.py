@@ -109,7 +109,7 @@ def fit_row(
     if family == "late":
         return fit_late_fusion(predict_parts(model, fold, inputs, part.patient_ids.tolist()))
     if family == "network":
-        from survfuse.training.engine import choose_device
+        from survfuse.device import choose_device
         from survfuse.training.neural import fit_neural, prepare
 
         device = choose_device(fold.device)
