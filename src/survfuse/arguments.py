@@ -199,7 +199,7 @@ def add_model_commands(add: Adder) -> None:
         "List who has which modality, after bad slides were set aside.",
         "--config configs/demo.yaml --clinical results/demo/cohort/clinical.tsv "
         "--slides results/demo/slides/slides.tsv --omics results/demo/omics/omics.npz "
-        "--splits results/demo/splits/splits.tsv --out results/demo/cohort/availability.tsv",
+        "--splits results/demo/splits/splits.tsv --out results/demo/predictions/availability.tsv",
     )
     file_options(command)
     path_option(command, "--out", "table to write")
