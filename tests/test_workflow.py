@@ -210,6 +210,27 @@ def test_rules_hold_no_logic_and_no_retries() -> None:
                     assert part in block, f"{path.name}: {block.splitlines()[0]} lacks {part}"
 
 
+def rule_texts() -> dict[str, str]:
+    """Every rule but `all`, by name."""
+    text = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    parts = re.split(r"^ *rule (\w+):$", text, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_the_page_about_clusters_tells_what_every_rule_asks_for() -> None:
+    told = (ROOT / "docs/hpc.md").read_text()
+    told = " ".join(re.findall(r"^\| ([\w, ]+?)(?: \(.*\))? \|", told, re.M))
+    assert not [name for name in rule_texts() if name not in re.findall(r"\w+", told)]
+
+
+@pytest.mark.parametrize("profile", ["local", "slurm"])
+def test_profiles_offer_a_gpu_to_every_rule_that_can_use_one(profile: str) -> None:
+    lines = (ROOT / f"workflow/profiles/{profile}/config.yaml").read_text()
+    offered = re.findall(r"^# +(\w+): \{.*gpu: 1", lines, re.M)
+    able = [name for name, text in rule_texts().items() if "--device" in text]
+    assert sorted(offered) == sorted(able)
+
+
 def test_packages_import_downwards_only() -> None:
     allowed = {
         "cohort": set(),
