@@ -1,6 +1,7 @@
 """The real workflow: what it plans, that it runs, resumes, repeats and leaves no trace of paths."""
 
 import ast
+import gzip
 import json
 import os
 import re
@@ -171,6 +172,16 @@ def test_slides_are_planned_in_batches(tmp_path: Path) -> None:
     slides = {**SMALL["slides"], "batch_size": 50}
     prepared(tmp_path, source=None, cohort=cohort, slides=slides)
     assert jobs(snakemake(tmp_path, "-n").stdout)["process_slides"] == 200
+
+
+def test_a_compressed_sheet_is_planned_by_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "patients.tsv").write_text("patient_id\n")
+    rows = "".join(f"S{i}\tP{i}\tx.svs\n" for i in range(120))
+    with gzip.open(tmp_path / "slides.tsv.gz", "wt") as sheet:
+        sheet.write("slide_id\tpatient_id\tpath\n" + rows)
+    cohort = {**SMALL["cohort"], "patients": "patients.tsv", "slides": "slides.tsv.gz"}
+    prepared(tmp_path, source=None, cohort=cohort)
+    assert jobs(snakemake(tmp_path, "-n").stdout)["process_slides"] == 10
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """What all rules share: the loaded configuration and the names of folds and models."""
 
+import gzip
 import math
 import os
-import sys
+import zlib
 from pathlib import Path
 
 from survfuse.config_file import load
@@ -22,10 +23,11 @@ def load_settings(files):
 
 def count_lines(path):
     """Lines of a sheet, or 0 where it does not exist yet."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        with open(path, "rb") as handle:
+        with opened(path, "rb") as handle:
             return sum(1 for line in handle if line.strip())
-    except OSError:
+    except (OSError, EOFError, zlib.error):  # check_cohort tells what is wrong with it
         return 0
 
 
