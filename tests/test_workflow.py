@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from survfuse.cli import parser
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
@@ -182,6 +185,21 @@ def test_a_compressed_sheet_is_planned_by_its_rows(tmp_path: Path) -> None:
     cohort = {**SMALL["cohort"], "patients": "patients.tsv", "slides": "slides.tsv.gz"}
     prepared(tmp_path, source=None, cohort=cohort)
     assert jobs(snakemake(tmp_path, "-n").stdout)["process_slides"] == 10
+
+
+def test_every_command_holds_where_a_path_has_a_space(tmp_path: Path) -> None:
+    for name in ("patients.tsv", "slides.tsv", "omics.csv", "images.tsv"):
+        (tmp_path / name).write_text("patient_id\n")
+    sheets = {name: f"{name}.tsv" for name in ("patients", "slides", "images")}
+    cohort = {**SMALL["cohort"], **sheets, "omics": "omics.csv"}
+    synthesis = {"generator": "flow"}
+    prepared(tmp_path, output="my results", source=None, cohort=cohort, synthesis=synthesis)
+    printed = snakemake(tmp_path, "-n", "-p").stdout
+    commands = re.findall(r"^Shell command: (survfuse .+)$", printed, re.M)
+    assert len(commands) == jobs(printed)["total"] - 1  # all but `all` itself
+    read = [parser().parse_args(shlex.split(command)[1:]) for command in commands]
+    given = [value for one in read for value in vars(one).values() if isinstance(value, Path)]
+    assert {path.parts[0] for path in given} == {"my results", "config.yaml"}
 
 
 @pytest.mark.parametrize(

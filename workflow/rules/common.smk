@@ -3,6 +3,7 @@
 import gzip
 import math
 import os
+import shlex
 import zlib
 from pathlib import Path
 
@@ -77,8 +78,8 @@ def settings(*sections):
 
 
 def optional(option, path):
-    """`--option path`, or nothing where the cohort lacks that modality."""
-    return f"{option} {path}" if path else ""
+    """`--option path` for a shell, or nothing where the cohort lacks that modality."""
+    return f"{option} {shlex.quote(str(path))}" if path else ""
 
 
 def device(wildcards, resources):
