@@ -1,5 +1,6 @@
 """Reading: what belongs together, what is missing, and means over repeats."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -41,6 +42,23 @@ def test_models_fitted_on_other_splits_are_refused(fixture, data):
 def test_fits_of_models_that_are_no_longer_configured_do_not_count(fixture, data):
     stale = {**data.fits[0], "splits_sha256": "another", "model": {"name": "dropped"}}
     provenance.check_same_splits(fixture.config, replace(data, fits=(stale,)))
+
+
+def test_folders_of_folds_and_rows_that_a_run_no_longer_has_are_not_read(fixture, tmp_path):
+    """As after fewer folds or repeats, or a row that was removed or renamed."""
+    models = tmp_path / "models"
+    shutil.copytree(fixture.inputs.models, models)
+    stale = {**read_json(models / "cmta" / "r0f0" / "fit.json"), "splits_sha256": "another"}
+    write_json(models / "cmta" / "r0f5" / "fit.json", {**stale, "fold": 5})
+    write_json(models / "cmta" / "r1f0" / "fit.json", {**stale, "repeat": 1})
+    write_json(models / "gone" / "r0f0" / "fit.json", {**stale, "model": {"name": "gone"}})
+    found = inputs.read_report_data(replace(fixture.inputs, models=models))
+    provenance.check_same_splits(fixture.config, found)
+    assert dict(provenance.facts(fixture.config, found))["Fitted models"] == "5"
+    write_json(models / "cmta" / "r0f4" / "fit.json", {**stale, "fold": 4})
+    found = inputs.read_report_data(replace(fixture.inputs, models=models))
+    with pytest.raises(UserInputError, match=r"model cmta, repeat 0, fold 4.*train"):
+        provenance.check_same_splits(fixture.config, found)
 
 
 @pytest.mark.parametrize("field", ["cohort_json", "clinical", "outcomes", "splits"])

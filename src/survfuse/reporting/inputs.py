@@ -21,10 +21,10 @@ from survfuse.evaluation.explanations import FoldExplanation, read_explanations
 from survfuse.evaluation.predictions import months_of, read_predictions
 from survfuse.evaluation.risk_groups import GROUPS, assign_groups
 from survfuse.evaluation.study import Divided, Study, read_study
-from survfuse.files import read_json
 from survfuse.imaging.store import VolumeStatus
 from survfuse.imaging.store import read_manifest as read_volumes
 from survfuse.omics.matrix import read_matrix
+from survfuse.reporting.stored import read_fits, read_object
 from survfuse.slides.store import SlideStatus, read_manifest
 from survfuse.training import attention
 
@@ -44,7 +44,7 @@ class ReportInputs:
     omics: Path | None = None
     images_manifest: Path | None = None
     synthesis: Path | None = None  # directory of the fold folders of the synthesis stage
-    fits: tuple[Path, ...] = ()  # fit.json of every model and fold, for the provenance
+    models: Path | None = None  # directory of {model}/{fold}/fit.json, for the provenance
 
     @classmethod
     def under(cls, output: Path) -> ReportInputs:
@@ -65,7 +65,7 @@ class ReportInputs:
             omics=if_there(output / "omics" / "omics.npz"),
             images_manifest=if_there(output / "images" / "images.tsv"),
             synthesis=output / "synthesis" if (output / "synthesis").is_dir() else None,
-            fits=tuple(sorted(output.glob("models/*/*/fit.json"))),
+            models=output / "models",
         )
 
 
@@ -138,22 +138,9 @@ def read_run(inputs: ReportInputs, study: Divided) -> RunData:
         clinical=read_clinical(inputs.clinical).set_index("patient_id"),
         study=study,
         volumes=tuple(read_volumes(inputs.images_manifest)) if inputs.images_manifest else (),
-        fits=tuple(read_object(path) for path in inputs.fits),
+        fits=read_fits(inputs.models, evaluation, study) if inputs.models else (),
         inputs=inputs,
     )
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object; raises UserInputError naming the file."""
-    try:
-        value = read_json(path)
-    except FileNotFoundError:
-        raise UserInputError(f"{path}: no such file; run the stage that writes it") from None
-    except ValueError as error:
-        raise UserInputError(f"{path}: not readable as JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise UserInputError(f"{path}: expected an object, found {type(value).__name__}")
-    return value
 
 
 def count_measured(path: Path) -> dict[str, int]:
