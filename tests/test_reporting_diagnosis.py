@@ -526,7 +526,11 @@ def test_three_classes_get_pages_too(tmp_path: Path) -> None:
     evaluate_diagnoses(
         config, inputs.outcomes, inputs.splits, inputs.predictions, inputs.evaluation_json
     )
+    earlier = tmp_path / "report" / "patients" / "P01.html"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("the page of an earlier run")
     write_reports(config, tmp_path, tmp_path / "report")
+    assert not earlier.exists()
     index = (tmp_path / "report" / "index.html").read_text("utf-8")
     assert "Each class against the others" in text_of(index)
     assert lint(index) == []

@@ -146,6 +146,20 @@ def contrast(one, other):
     return (light + 0.05) / (dark + 0.05)
 
 
+def test_pages_of_patients_who_no_longer_get_one_are_removed(fixture, tmp_path):
+    def written() -> set[str]:
+        return {page.stem for page in (tmp_path / "patients").iterdir()}
+
+    write_reports(fixture.config, fixture.config.output, tmp_path, ["P003", "P004"])
+    write_reports(fixture.config, fixture.config.output, tmp_path, ["P001"])
+    assert written() == {"P001", "P003", "P004"}  # one page more, the others untouched
+    write_reports(fixture.config, fixture.config.output, tmp_path)
+    assert written() == {"P001"}
+    nobody = configuration(fixture.config.output, report={"patients": []})
+    write_reports(nobody, nobody.output, tmp_path)
+    assert written() == set()
+
+
 def test_writing_twice_gives_the_same_bytes(fixture, pages, tmp_path):
     for folder in ("a", "b"):
         write_reports(fixture.config, fixture.config.output, tmp_path / folder)

@@ -25,7 +25,7 @@ def write_reports(
     """Write `out`/index.html and `out`/patients/{patient_id}.html from a results directory.
 
     With `patients` only their pages are written, otherwise the cohort report and the pages of
-    `config.report.patients`. Raises UserInputError if files are absent, unreadable or do not
+    `config.report.patients`, and pages of other patients are removed. Raises UserInputError if files are absent, unreadable or do not
     belong together, for an unknown patient before anything is written, and if the model of the
     pages has no prediction for a patient.
     """
@@ -38,6 +38,7 @@ def write_reports(
     chosen = chosen_patients(config, data, patients)
     if patients is None:
         write_page("cohort.html.j2", cohort_context(config, data), out / "index.html")
+        remove_other_pages(out, chosen)
     if chosen:
         model = read_page_model(config, data)
         for patient_id in chosen:
@@ -55,6 +56,7 @@ def write_diagnosis_reports(
     chosen = chosen_patients(config, data, patients)
     if patients is None:
         write_page("diagnosis.html.j2", diagnosis_context(config, data), out / "index.html")
+        remove_other_pages(out, chosen)
     if chosen:
         model = read_class_model(config, data)
         for patient_id in chosen:
@@ -70,3 +72,10 @@ def chosen_patients(config: Config, data: RunData, patients: Sequence[str] | Non
     for patient_id in chosen:
         check_patient(data, patient_id)
     return chosen
+
+
+def remove_other_pages(out: Path, chosen: Sequence[str]) -> None:
+    """Remove the pages that an earlier run wrote of patients who no longer get one."""
+    for page in (out / "patients").glob("*.html"):
+        if page.stem not in chosen:
+            page.unlink()
