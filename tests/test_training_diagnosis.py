@@ -13,14 +13,14 @@ from survfuse.config import Config, ModelConfig
 from survfuse.errors import UserInputError
 from survfuse.training.checkpoint import write_fitted
 from survfuse.training.diagnose import diagnose_fold, fit_diagnosis, judges, threshold_of
-from survfuse.training.inputs import CohortInputs
+from survfuse.training.inputs import CohortInputs, InputPaths
 from survfuse.training.logistic import fit_logistic, probabilities
 from survfuse.training.outcomes import class_outcomes
 from survfuse.training.part import TrainingPart
 from survfuse.training.predict import SECTIONS, Fitted
 from survfuse.training.prediction import ClassPrediction
 from survfuse.training.scalers import fit_scalers
-from survfuse.training.stage import check_models
+from survfuse.training.stage import check_models, train_fold
 from survfuse.training.tokens import token_source
 from survfuse.training.volumes import measure_names, measures, read_voxels
 from volume_fixture import AFFINE, SHAPE, clinic, part_of
@@ -279,6 +279,10 @@ def test_a_logistic_row_is_refused_where_survival_is_asked() -> None:
     )
     with pytest.raises(UserInputError, match=r"cohort\.diagnosis is not set"):
         check_models(settings)
+    nowhere = Path("nowhere")  # refused before a file is opened
+    paths = InputPaths(nowhere / "splits.tsv", nowhere / "clinical.tsv")
+    with pytest.raises(UserInputError, match=r"cohort\.diagnosis is not set"):
+        train_fold(settings, "clinical_cox", nowhere / "r0f0", paths, nowhere / "models")
 
 
 def test_without_a_column_that_varies_everybody_gets_the_frequencies() -> None:

@@ -22,27 +22,32 @@ from survfuse.training.predict import SECTIONS, Fitted, find_model, predict_part
 
 def check_models(config: Config) -> None:
     """Refuse unknown kinds, options and parts before any compute. Raises UserInputError."""
-    by_name = {model.name: model for model in config.models}
     for model in config.models:
-        family = kind_of(model).family
-        check_task(config, model)
-        if family == "network":
-            from survfuse.training.neural import check_options
+        check_model(config, model)
 
-            check_options(config, model)
-        elif family == "classical":
-            from survfuse.training.classical import check_classical
 
-            check_classical(model, config.cohort)
-        elif family == "late":
-            for part in parts_of(model):
-                if part not in by_name or kind_of(by_name[part]).family == "late":
-                    raise UserInputError(
-                        f"models.{model.name}: options.parts names {part!r}, which is not a row "
-                        "that can be averaged"
-                    )
-        else:
-            covariates_of(model, config.cohort)
+def check_model(config: Config, model: ModelConfig) -> None:
+    """Refuse a row of unknown kind, options or parts. Raises UserInputError."""
+    family = kind_of(model).family
+    check_task(config, model)
+    if family == "network":
+        from survfuse.training.neural import check_options
+
+        check_options(config, model)
+    elif family == "classical":
+        from survfuse.training.classical import check_classical
+
+        check_classical(model, config.cohort)
+    elif family == "late":
+        by_name = {row.name: row for row in config.models}
+        for part in parts_of(model):
+            if part not in by_name or kind_of(by_name[part]).family == "late":
+                raise UserInputError(
+                    f"models.{model.name}: options.parts names {part!r}, which is not a row "
+                    "that can be averaged"
+                )
+    else:
+        covariates_of(model, config.cohort)
 
 
 def check_task(config: Config, model: ModelConfig) -> None:
@@ -71,6 +76,7 @@ def train_fold(
     Modalities that the fold withholds from training patients are absent for every kind of model.
     """
     model = find_model(config, name)
+    check_model(config, model)  # a row may be newer than the last check of the cohort
     out = models_directory / name / fold_directory.name
     part = read_part(fold_directory)
     if model.permute_outcomes:
