@@ -342,13 +342,29 @@ def test_finished_work_is_not_repeated(finished: Path) -> None:
     assert "Nothing to be done" in snakemake(finished, "-n").stdout
 
 
-@pytest.mark.slow
-def test_a_new_title_writes_the_report_and_nothing_else(finished: Path) -> None:
+def planned_after(finished: Path, **changes: object) -> set[str]:
+    """The rules that run again when the configuration of a finished run is changed."""
     original = (finished / "config.yaml").read_text()
-    prepared(finished, report={**SMALL["report"], "title": "Another title"})
+    prepared(finished, **changes)
     planned = jobs(snakemake(finished, "-n").stdout)
     (finished / "config.yaml").write_text(original)
-    assert set(planned) == {"report", "all", "total"}
+    return set(planned) - {"all", "total"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [{"title": "Another title"}, {"min_cell": 7}])
+def test_what_the_report_alone_reads_writes_the_report_and_nothing_else(
+    finished: Path, change: dict
+) -> None:
+    assert planned_after(finished, report={**SMALL["report"], **change}) == {"report"}
+
+
+@pytest.mark.slow
+def test_other_genes_are_checked_again(finished: Path) -> None:
+    """How many genes there are of each type is in the summary of the cohort."""
+    planned = planned_after(finished, omics={"suffixes": {"rna": "", "cnv": "_cnv"}})
+    assert planned >= {"check_cohort", "encode_omics", "train"}
+    assert "simulate" not in planned
 
 
 @pytest.mark.slow

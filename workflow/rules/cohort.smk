@@ -83,7 +83,7 @@ rule check_cohort:
     params:
         config=CONFIG,
         results=OUT,
-        settings=settings("cohort", "splits"),
+        settings=settings("cohort", "splits", "omics"),
     shell:
         "survfuse check-cohort --config {params.config:q} --out {params.results:q}/cohort --log {log:q}"
 
