@@ -1,13 +1,15 @@
 """The configuration model and what is generated from it."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from survfuse.config import Config
-from survfuse.config_docs import json_schema, markdown
+from survfuse.config_docs import SECTIONS, json_schema, markdown
 from survfuse.config_file import load
+from survfuse.config_section import Section
 from survfuse.errors import UserInputError
 
 ROOT = Path(__file__).parents[1]
@@ -121,5 +123,15 @@ def test_generated_files_are_current() -> None:
     assert (ROOT / "docs/configuration.md").read_text() == markdown()
 
 
+def sections_below(annotation: object) -> set[type[Section]]:
+    """Every section that a value of this type can hold, itself included."""
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        fields = annotation.model_fields.values()
+        return {annotation}.union(*(sections_below(field.annotation) for field in fields))
+    return set().union(*(sections_below(argument) for argument in get_args(annotation)))
+
+
 def test_every_key_is_documented() -> None:
     assert "|  |" not in markdown()
+    assert sections_below(Config) == {section for _, section in SECTIONS}
+    assert len(SECTIONS) == len({title for title, _ in SECTIONS})
