@@ -19,6 +19,24 @@ MINIMAL = {
     "cohort": {"patients": "patients.tsv"},
     "models": [{"name": "clinical_cox", "kind": "clinical_cox"}],
 }
+GENES = {"patients": "patients.tsv", "omics": "genes.csv"}
+NUMBERS = [
+    ("evaluation", "horizons_months", [12, "NUMBER"], (".nan", ".inf")),
+    ("evaluation", "tau_months", "NUMBER", (".nan", ".inf", "0", "-3")),
+    ("training", "bins_months", [12, "NUMBER"], (".nan", ".inf")),
+    ("training", "learning_rate", "NUMBER", (".nan", ".inf")),
+    ("training", "tuning", {"weight_decay": [0.1, "NUMBER"]}, (".nan", ".inf")),
+    ("imaging", "spacing_mm", [1, 1, "NUMBER"], (".nan", ".inf")),
+    ("slides", "encoder_options", {"drop": "NUMBER"}, (".nan", ".inf")),
+    *((section, "seed", "NUMBER", ("-1",)) for section in ("source", "synthesis")),
+    *((section, "seed", "NUMBER", ("-1",)) for section in ("training", "evaluation")),
+]
+
+
+def late(*parts: str) -> dict:
+    """A late fusion that is said to be a control."""
+    row = {"name": "late", "kind": "late_fusion", "permute_outcomes": True}
+    return {**row, "options": {"parts": list(parts)}}
 
 
 def written(tmp_path: Path, **changes: object) -> Path:
@@ -73,6 +91,49 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- 1")
     with pytest.raises(UserInputError, match="mapping"):
         load(tmp_path / "list.yaml")
+    with pytest.raises(UserInputError, match="is a directory; name the YAML file"):
+        load(tmp_path)
+    (tmp_path / "date.yaml").write_text("name: 2020-13-45")
+    with pytest.raises(UserInputError, match="month"):
+        load(tmp_path / "date.yaml")
+    (tmp_path / "wide.yaml").write_bytes("name: mine".encode("utf-16"))
+    with pytest.raises(UserInputError, match="encoding UTF-8"):
+        load(tmp_path / "wide.yaml")
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "number"),
+    [(section, key, value, n) for section, key, value, numbers in NUMBERS for n in numbers],
+)
+def test_numbers_are_finite_and_seeds_not_negative(
+    tmp_path: Path, section: str, key: str, value: object, number: str
+) -> None:
+    """They would be noticed by what divides, sorts or draws with them, after all training."""
+    source = {"kind": "simulate"} if section == "source" else {}
+    cohort = {} if source else MINIMAL["cohort"]
+    path = written(tmp_path, **{"cohort": cohort, section: {**source, key: value}})
+    path.write_text(path.read_text().replace("NUMBER", number))
+    with pytest.raises(UserInputError, match=f"{section}.*{key}"):
+        load(path)
+
+
+def test_a_key_is_given_once(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("name: a\noutput: b\ntraining:\n  epochs: 1\n  seed: 2\n  epochs: 3\n")
+    with pytest.raises(UserInputError, match=r"yaml, line 6: .*'epochs' is in line 4 already"):
+        load(path)
+    text = written(tmp_path, splits={"folds": 3, "seed": 4}).read_text()
+    path.write_text(text.replace("splits:", "splits: &same") + "training: {<<: *same, seed: 5}\n")
+    with pytest.raises(UserInputError, match="folds: unknown key"):  # merged, not refused
+        load(path)
+
+
+def test_a_late_fusion_of_permuted_rows_is_a_control(tmp_path: Path) -> None:
+    permuted = [
+        {"name": name, "kind": "clinical_cox", "permute_outcomes": True} for name in ("p", "q")
+    ]
+    models = [*MINIMAL["models"], *permuted, late("p", "q")]
+    assert load(written(tmp_path, models=models)).models[-1].permute_outcomes
 
 
 def test_environment_variables_are_expanded_or_asked_for(

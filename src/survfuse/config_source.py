@@ -17,7 +17,7 @@ class SimulatedSource(Section):
 
     kind: Literal["simulate"] = Field(description="A simulated cohort.")
     patients: int = Field(80, ge=20, le=2000, description="Number of simulated patients.")
-    seed: int = Field(1, description="Seed of the simulation.")
+    seed: int = Field(1, ge=0, description="Seed of the simulation.")
 
 
 class SimulatedClinicSource(Section):
@@ -25,7 +25,7 @@ class SimulatedClinicSource(Section):
 
     kind: Literal["simulate_clinic"] = Field(description="A simulated memory clinic.")
     patients: int = Field(120, ge=20, le=2000, description="Number of simulated patients.")
-    seed: int = Field(1, description="Seed of the simulation.")
+    seed: int = Field(1, ge=0, description="Seed of the simulation.")
     missing_pet: float = Field(0.3, ge=0, le=0.9, description="Share of the patients without PET.")
     mechanism: Literal["mcar", "outcome"] = Field(
         "mcar",

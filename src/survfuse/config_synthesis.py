@@ -135,7 +135,7 @@ class SynthesisConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 on a GPU, fp32 elsewhere; volumes are made in fp32."
     )
-    seed: int = Field(0, description="Seed of weights, order, pieces and noise.")
+    seed: int = Field(0, ge=0, description="Seed of weights, order, pieces and noise.")
     unet: UNetConfig = Field(default_factory=lambda: UNetConfig())
     vqgan: VQGANConfig = Field(default_factory=lambda: VQGANConfig())
     flow: FlowConfig = Field(default_factory=lambda: FlowConfig())

@@ -29,6 +29,8 @@ class TuningConfig(Section):
             low, high = getattr(self, name)
             if not (0 <= low < high) or (low == 0 and name != "dropout"):
                 raise ValueError(f"{name} must be a rising range of positive numbers")
+        if self.dropout[1] > 1:
+            raise ValueError("dropout is a share and must not exceed 1")
         return self
 
 
@@ -78,7 +80,7 @@ class TrainingConfig(Section):
         4096, ge=1, description="Tiles per patient and step in training; evaluation uses all."
     )
     members: int = Field(3, ge=1, le=20, description="Seeds trained per fold and averaged.")
-    seed: int = Field(0, description="Seed of initialisation, order and sub-sampling.")
+    seed: int = Field(0, ge=0, description="Seed of initialisation, order and sub-sampling.")
     threads: int = Field(1, ge=1, description="CPU threads per training job.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: bf16 on a GPU, fp32 elsewhere; evaluation is always fp32."
