@@ -284,9 +284,10 @@ class Config(Section):
         """A source writes its sheets to `<output>/sheets`; point the cohort there."""
         if not isinstance(values, dict) or not values.get("source") or "output" not in values:
             return values
-        sheets = Path(str(values["output"])) / "sheets"
-        cohort = dict(values.get("cohort") or {})
-        source = values["source"] if isinstance(values["source"], dict) else {}
+        source, cohort, omics = (values.get(name) or {} for name in ("source", "cohort", "omics"))
+        if not all(isinstance(section, dict) for section in (source, cohort, omics)):
+            return values  # which the types of the fields will explain
+        sheets, cohort, omics = Path(str(values["output"])) / "sheets", dict(cohort), dict(omics)
         kind = source.get("kind")
         written = {"patients": "patients.tsv"}
         if kind in ("simulate", "hancock", "porpoise"):
@@ -301,7 +302,6 @@ class Config(Section):
             if cohort.get(key):
                 raise ValueError(f"cohort.{key} is written by the source; remove it")
             cohort[key] = str(sheets / file)
-        omics = dict(values.get("omics") or {})
         if kind in ("simulate", "hancock"):
             omics.setdefault("gene_sets", str(sheets / "gene_sets.gmt"))
         return {**values, "cohort": cohort, "omics": omics}
