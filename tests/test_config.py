@@ -74,6 +74,30 @@ def test_shipped_configurations_load(path: Path, monkeypatch: pytest.MonkeyPatch
         ({"source": {"kind": "magic"}}, "source"),
         ({"source": {"kind": "simulate_clinic", "shape": [8, 8, 8]}, "cohort": {}}, "a head fits"),
         ({"splits": {"folds": 1}}, "splits.folds"),
+        ({"source": {"kind": "simulate"}, "cohort": [1]}, "cohort: expected keys with values"),
+        ({"source": {"kind": "simulate"}, "cohort": {}, "omics": [1]}, "omics: expected keys"),
+        ({"source": [1]}, "source: expected keys"),
+        ({"source": {"kind": [1]}, "cohort": {}}, "source: "),
+        ({"training": {"tuning": {"trials": 1}, "stop": "fixed"}}, "tuning needs inner patients"),
+        ({"training": {"tuning": {"dropout": [0.1, 1.5]}}}, "dropout is a share"),
+        ({"cohort": {**GENES, "missing": {"slides": 0.5}}}, "name cohort.slides and cohort.omics"),
+        ({"cohort": {**GENES, "missing": {"omics": 0.5}}}, "name cohort.slides and cohort.omics"),
+        (
+            {
+                "cohort": {
+                    **GENES,
+                    "slides": "slides.tsv",
+                    "missing": {"slides": 0.5, "mechanism": "mnar"},
+                    "diagnosis": {"column": "dx"},
+                }
+            },
+            "goes by the time of the event",
+        ),
+        (
+            {"models": [*MINIMAL["models"], {"name": "availability", "kind": "snn"}]},
+            "'availability' is that of a table beside the predictions",
+        ),
+        ({"models": [*MINIMAL["models"], late("clinical_cox", "x")]}, "averages clinical_cox"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, changes: dict, said: str) -> None:

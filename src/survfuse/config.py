@@ -14,14 +14,9 @@ from pydantic import Field, model_validator
 from survfuse import __version__
 from survfuse.config_diagnosis import DiagnosisConfig
 from survfuse.config_imaging import ImagingConfig
+from survfuse.config_rules import refuse_contradictions
 from survfuse.config_section import Section
-from survfuse.config_source import (
-    HancockSource,
-    OasisSource,
-    SimulatedClinicSource,
-    SimulatedSource,
-    Source,
-)
+from survfuse.config_source import SimulatedClinicSource, SimulatedSource, Source
 from survfuse.config_synthesis import SynthesisConfig
 from survfuse.config_training import TrainingConfig
 from survfuse.files import sha256_json
@@ -307,37 +302,8 @@ class Config(Section):
         return {**values, "cohort": cohort, "omics": omics}
 
     @model_validator(mode="after")
-    def rows_fit_together(self) -> Config:
-        missing = self.cohort.missing
-        if missing is not None and missing.published and self.cohort.folds:
-            raise ValueError(
-                "cohort.missing.published brings its own folds; remove cohort.folds (or the folds "
-                "of the source)"
-            )
-        names = [model.name for model in self.models]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"models: the name {twice[0]!r} is used twice")
-        if self.synthesis is not None and self.cohort.images is None:
-            raise ValueError("synthesis needs cohort.images: name your images.tsv")
-        if self.cohort.patients is None:
-            raise ValueError("cohort.patients is missing: name your patients.tsv, or a source")
-        in_days = isinstance(self.source, HancockSource | OasisSource)
-        if in_days and self.cohort.endpoint.time_unit != "days":
-            raise ValueError("cohort.endpoint.time_unit must be days: the source writes days")
-        for field, listed in (
-            ("training.bins_months", self.training.bins_months),
-            ("evaluation.horizons_months", self.evaluation.horizons_months),
-        ):
-            if not listed or listed[0] <= 0 or sorted(set(listed)) != listed:
-                raise ValueError(f"{field} must be positive and increasing, without repeats")
-        if self.report.model is not None and self.report.model not in names:
-            raise ValueError(f"report.model {self.report.model!r} is not among the models")
-        if self.evaluation.reference not in names:
-            raise ValueError(
-                f"evaluation.reference {self.evaluation.reference!r} is not among the models; "
-                "every leaderboard needs a simple row to compare with: clinical Cox, or logistic "
-                "regression for a diagnosis"
-            )
+    def sections_fit_together(self) -> Config:
+        refuse_contradictions(self)
         return self
 
     @property

@@ -89,3 +89,12 @@ class TrainingConfig(Section):
         1, ge=1, le=16, description="GPUs (or CPU processes) that share each batch of one job."
     )
     tuning: TuningConfig = Field(default_factory=lambda: TuningConfig())
+
+    @model_validator(mode="after")
+    def somebody_to_judge_by(self) -> TrainingConfig:
+        if self.tuning.trials and self.stop == "fixed":
+            raise ValueError(
+                "tuning needs inner patients to judge by, and stop: fixed trains on them too; use "
+                "stop: inner, or remove tuning"
+            )
+        return self
