@@ -48,10 +48,16 @@ SMALLEST_VOLUME = (16, 16, 16)  # voxels, to try options on
 
 
 def check_options(config: Config, model: ModelConfig) -> None:
-    """Build the model at the smallest size, which refuses unknown or mistyped options."""
+    """Build the model at the smallest size, which refuses unknown, mistyped and immense options."""
     diagnosis = config.cohort.diagnosis
     outputs = len(diagnosis.classes) if diagnosis else 1 if config.training.loss == "cox" else 2
-    build(model.kind, Shapes(1, (1,), 1, outputs, SMALLEST_VOLUME), model.options)
+    try:
+        build(model.kind, Shapes(1, (1,), 1, outputs, SMALLEST_VOLUME), model.options)
+    except RuntimeError as error:  # of PyTorch, which cannot allocate the weights
+        raise UserInputError(
+            f"models.{model.name}: {model.kind} cannot be built with the options {model.options}, "
+            f"not even for one gene and one tile; use smaller ones ({str(error).splitlines()[0]})"
+        ) from None
 
 
 @dataclass(frozen=True)
