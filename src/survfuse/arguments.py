@@ -39,6 +39,19 @@ def path_option(
     command.add_argument(name, type=Path, required=required, help=purpose)
 
 
+def batch_options(command: argparse.ArgumentParser) -> None:
+    """Options that say which batch is worked on."""
+    command.add_argument("--batch", type=int, required=True, help="number of the batch, from 0")
+    command.add_argument("--batches", type=count, required=True, help="how many batches there are")
+
+
+def count(text: str) -> int:
+    """A number of things, of which there must be one at least."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
+
+
 def add_cohort_commands(add: Adder) -> None:
     """From the source of a cohort to its folds."""
     command = add(
@@ -48,7 +61,7 @@ def add_cohort_commands(add: Adder) -> None:
         "--config configs/demo.yaml --out results/demo/sheets",
     )
     path_option(command, "--out", "directory for the sample sheets and images")
-    command.add_argument("--workers", type=int, default=1, help="processes that draw images")
+    command.add_argument("--workers", type=count, default=1, help="processes that draw images")
     command = add(
         "import-cohort",
         import_command,
@@ -83,11 +96,10 @@ def add_stage_commands(add: Adder) -> None:
         "--out results/demo/slides --manifest results/demo/slides/batches/0.tsv",
     )
     path_option(command, "--slides", "slides.tsv that check-cohort wrote")
-    command.add_argument("--batch", type=int, required=True, help="number of the batch, from 0")
-    command.add_argument("--batches", type=int, required=True, help="how many batches there are")
+    batch_options(command)
     path_option(command, "--out", "directory for coordinates, embeddings and overviews")
     path_option(command, "--manifest", "table with the status of every slide of the batch")
-    command.add_argument("--threads", type=int, default=1, help="CPU threads")
+    command.add_argument("--threads", type=count, default=1, help="CPU threads")
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     command = add(
         "merge-slides",
@@ -106,11 +118,10 @@ def add_stage_commands(add: Adder) -> None:
         "--out results/mine/images --manifest results/mine/images/batches/0.tsv",
     )
     path_option(command, "--images", "images.tsv that check-cohort wrote")
-    command.add_argument("--batch", type=int, required=True, help="number of the batch, from 0")
-    command.add_argument("--batches", type=int, required=True, help="how many batches there are")
+    batch_options(command)
     path_option(command, "--out", "directory for volumes, tensors and pictures")
     path_option(command, "--manifest", "table with the status of every volume of the batch")
-    command.add_argument("--threads", type=int, default=1, help="visits worked on at a time")
+    command.add_argument("--threads", type=count, default=1, help="visits worked on at a time")
     command = add(
         "merge-images",
         merge_images_command,

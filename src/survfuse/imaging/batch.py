@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from survfuse.batches import items_of
 from survfuse.config_imaging import ImagingConfig
 from survfuse.errors import RetryableError
 from survfuse.files import sha256_file, sha256_json
@@ -32,9 +33,10 @@ Visit = tuple[VolumeRow, ...]
 def batch_rows(images: pd.DataFrame, batch: int, batches: int) -> list[VolumeRow]:
     """The rows of batch number `batch` (from 0) when the patients are dealt to `batches` batches.
 
-    `images` is the checked image sheet, all text. All volumes of a patient are in one batch.
+    `images` is the checked image sheet, all text. All volumes of a patient are in one batch. Raises
+    UserInputError where there is no such batch.
     """
-    patients = sorted(set(images["patient_id"]))[batch::batches]
+    patients = sorted(set(images["patient_id"]))[items_of(batch, batches)]
     mine = images[images["patient_id"].isin(patients)]
     return [
         VolumeRow(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from survfuse.batches import items_of
 from survfuse.config import SlideConfig
 from survfuse.errors import RetryableError
 from survfuse.files import sha256_file
@@ -29,6 +30,7 @@ def batch_rows(slides: pd.DataFrame, batch: int, batches: int) -> list[SlideRow]
     """The rows of batch number `batch` (from 0) when the slides are dealt to `batches` batches.
 
     `slides` is the checked slide sheet, all text: `slide_id, patient_id, path, mpp, features`.
+    Raises UserInputError where there is no such batch.
     """
     return [
         SlideRow(
@@ -38,7 +40,7 @@ def batch_rows(slides: pd.DataFrame, batch: int, batches: int) -> list[SlideRow]
             mpp=float(row["mpp"]) if row["mpp"] else None,
             features=Path(row["features"]) if row["features"] else None,
         )
-        for row in slides.iloc[batch::batches].to_dict("records")
+        for row in slides.iloc[items_of(batch, batches)].to_dict("records")
     ]
 
 
