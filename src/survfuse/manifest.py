@@ -71,13 +71,14 @@ class Manifest(Generic[Row]):
     def read(self, path: Path) -> list[Row]:
         """Read the status of items; UserInputError if the file is no such manifest."""
         columns = [field.name for field in fields(self.row)]
-        with Path(path).open(encoding="utf-8", newline="") as handle:
-            reader = csv.DictReader(handle, delimiter="\t")
-            if reader.fieldnames != columns:
-                raise UserInputError(
-                    f"{path}: is no manifest of {self.items}; run {self.command} again"
-                )
-            return [parse_row(self.row, row) for row in reader]
+        try:
+            with Path(path).open(encoding="utf-8", newline="") as handle:
+                reader = csv.DictReader(handle, delimiter="\t")
+                if reader.fieldnames == columns:
+                    return [parse_row(self.row, row) for row in reader]
+        except (UnicodeDecodeError, csv.Error):
+            pass
+        raise UserInputError(f"{path}: is no manifest of {self.items}; run {self.command} again")
 
     def merge(self, batches: Sequence[Path], out: Path) -> None:
         """Join the manifests of all batches into one; UserInputError if an item is in two."""

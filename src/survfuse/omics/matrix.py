@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -176,13 +177,20 @@ def write_matrix(path: Path, matrix: OmicsMatrix) -> None:
 
 
 def read_matrix(path: Path) -> OmicsMatrix:
-    """Read what `write_matrix` wrote."""
-    with np.load(path, allow_pickle=False) as stored:
-        return OmicsMatrix(
-            patient_ids=stored["patient_id"],
-            features=stored["feature"],
-            values=stored["values"],
-            groups=stored["group"],
-            group_offsets=stored["group_offsets"],
-            group_index=stored["group_index"],
-        )
+    """Read what `write_matrix` wrote. Raises UserInputError for any other file."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return OmicsMatrix(
+                patient_ids=stored["patient_id"],
+                features=stored["feature"],
+                values=stored["values"],
+                groups=stored["group"],
+                group_offsets=stored["group_offsets"],
+                group_index=stored["group_index"],
+            )
+    except FileNotFoundError:
+        raise UserInputError(f"{path}: no such gene matrix; run encode-omics") from None
+    except (ValueError, EOFError, KeyError, TypeError, AttributeError, BadZipFile):
+        raise UserInputError(
+            f"{path}: is no gene matrix of this program; name the file that encode-omics writes"
+        ) from None

@@ -56,8 +56,14 @@ def write_fitted(
 
 
 def read_fitted(directory: Path) -> FittedModel:
-    """Read a fitted model; UserInputError if its weights are not the ones it was stored with."""
-    fit = read_json(directory / "fit.json")
+    """Read a fitted model.
+
+    Raises UserInputError where there is none, or its weights are not the ones it was stored with.
+    """
+    try:
+        fit = read_json(directory / "fit.json")
+    except FileNotFoundError:
+        raise UserInputError(f"{directory}: holds no fitted model; train this fold first") from None
     weights = directory / "model.safetensors"
     if sha256_file(weights) != fit["weights_sha256"]:
         raise UserInputError(

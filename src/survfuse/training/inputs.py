@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from survfuse.cohort.tables import read_clinical
 from survfuse.config_imaging import IMAGES, MADE_FROM
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, sha256_file, sha256_json
@@ -164,11 +165,11 @@ class InputPaths:
     def load(self) -> CohortInputs:
         """Read the inputs of the cohort.
 
-        Raises UserInputError where its slides have embeddings of different widths.
+        Raises UserInputError where a file is not there or of another kind, and where its slides
+        have embeddings of different widths.
         """
-        frame = pd.read_csv(self.clinical, sep="\t", dtype=str, keep_default_na=False)
         return CohortInputs(
-            clinical=frame.set_index("patient_id"),
+            clinical=read_clinical(self.clinical).set_index("patient_id"),
             bags=load_bags(self.slides) if self.slides else {},
             omics=read_matrix(self.omics) if self.omics else None,
             volumes=chosen_tensors(self.images, self.visit) if self.images else {},
