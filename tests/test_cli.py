@@ -221,3 +221,98 @@ def test_too_many_failed_slides_exit_4(home: Path, capsys: pytest.CaptureFixture
     write_manifest(home / "batch.tsv", [*rows, SlideStatus("S9", "P9", "ok")])
     assert main(["merge-slides", "--config", "config.yaml", "--out", "all.tsv", "batch.tsv"]) == 4
     assert "truncated" in capsys.readouterr().err
+
+
+CHECK = ["check-cohort", "--config", "config.yaml"]
+ENCODE = ["encode-omics", "--config", "config.yaml", "--cohort", "cohort"]
+FITTED = [
+    *["--config", "config.yaml", "--model", "clinical_cox", "--models", "models"],
+    *["--splits", "splits/splits.tsv", "--clinical"],
+]
+TRAIN = ["train", "--fold", "splits/r0f0", *FITTED]
+PREDICT = ["predict", "--folds", "splits/r0f0", "--out", "o.tsv", *FITTED]
+SLIDES = [
+    *["process-slides", "--config", "config.yaml", "--slides", "cohort/slides.tsv"],
+    *["--out", "s", "--manifest", "m.tsv"],
+]
+MERGE = ["merge-slides", "--config", "config.yaml", "--out", "all.tsv"]
+EVALUATE = ["evaluate", "--config", "config.yaml", "--out", "e.json"]
+EVALUATE += ["--outcomes", "cohort/outcomes.tsv", "--predictions", "predictions"]
+CLINICAL = "cohort/clinical.tsv"
+
+
+@pytest.fixture
+def divided(home: Path) -> Path:
+    """A cohort that is checked and divided, with files that no command can read."""
+    assert main([*CHECK, "--out", "cohort"]) == 0
+    assert main(["make-splits", *CHECK[1:], "--cohort", "cohort", "--out", "splits"]) == 0
+    (home / "empty").write_text("")
+    (home / "bytes").write_bytes(bytes(range(256)))
+    return home
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([*CHECK, "--log", "cohort"], "cohort: is a directory"),
+        ([*CHECK, "--log", "patients.tsv/log.txt"], r"patients\.tsv: is a file"),
+        ([*CHECK, "--out", "patients.tsv"], r"patients\.tsv: is a file"),
+        ([*ENCODE, "--out", "cohort"], "cohort: is a directory"),
+        ([*ENCODE, "--out", "patients.tsv/o/o.npz"], r"patients\.tsv/o: lies below a file"),
+        (["make-splits", *CHECK[1:], "--cohort", "patients.tsv", "--out", "s"], "below a file"),
+        ([*TRAIN, CLINICAL, "--omics", "none.npz"], r"none\.npz: .*no such"),
+        ([*TRAIN, CLINICAL, "--omics", "patients.tsv"], "is no gene matrix"),
+        ([*TRAIN, CLINICAL, "--omics", "empty"], "is no gene matrix"),
+        ([*TRAIN, CLINICAL, "--slides", "none.tsv"], r"none\.tsv: there is no such file"),
+        ([*TRAIN, CLINICAL, "--slides", "patients.tsv"], "is no manifest of slides"),
+        ([*TRAIN, CLINICAL, "--slides", "bytes"], "is no manifest of slides"),
+        ([*TRAIN, "empty"], "empty: not readable as a table"),
+        ([*TRAIN, "bytes"], "bytes: not readable as a table"),
+        ([*TRAIN, "config.yaml"], r"config\.yaml: has no column patient_id"),
+        ([*PREDICT, CLINICAL], "models/clinical_cox/r0f0: holds no fitted model; train"),
+        ([*MERGE, "none.tsv"], r"none\.tsv: there is no such file"),
+        ([*SLIDES, "--batch", "2", "--batches", "2"], "there is no such batch"),
+        ([*EVALUATE, "--splits", "splits"], "splits: is a directory"),
+    ],
+    ids=lambda given: " ".join(given[:1] + given[-2:]) if isinstance(given, list) else "",
+)
+@pytest.mark.usefixtures("divided")
+def test_a_wrong_path_exits_2_with_its_name(
+    capsys: pytest.CaptureFixture, arguments: list[str], said: str
+) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr().err
+    assert re.search(said, printed), printed
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("option", ["--batches", "--threads"])
+@pytest.mark.usefixtures("home")
+def test_of_nothing_there_are_no_batches(option: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([*SLIDES, "--batch", "0", "--batches", "1", option, "0"])
+    assert caught.value.code == 2
+    assert "whole number from 1" in capsys.readouterr().err
+
+
+def test_a_network_beyond_all_memory_is_refused_before_the_run(
+    home: Path, capsys: pytest.CaptureFixture
+) -> None:
+    immense = {"name": "x", "kind": "snn", "options": {"width": 10**8}}
+    changed(home, models=[*CONFIG["models"], immense])
+    assert main(CHECK) == 2
+    assert "models.x: snn cannot be built" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("divided")
+def test_missing_memory_of_a_gpu_exits_75_in_prediction_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from survfuse.training import predict
+
+    def exhausted(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(predict, "predict_model", exhausted)
+    assert main([*PREDICT, CLINICAL]) == 75
+    assert "Traceback" not in capsys.readouterr().err

@@ -20,7 +20,8 @@ from survfuse.arguments import (
     add_schema_command,
     add_stage_commands,
 )
-from survfuse.errors import RetryableError, SurvfuseError
+from survfuse.errors import SurvfuseError
+from survfuse.system_errors import of_system
 
 log = logging.getLogger("survfuse")
 
@@ -29,23 +30,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
     0 done, 2 wrong input, 3 missing device or weights, 4 too many failed items, 75 worth another
-    try with more memory or time, 1 a defect of survfuse.
+    try with more memory, time or disk, 1 a defect of survfuse.
     """
     parsed = parser().parse_args(arguments)
     os.umask(0o077)  # patient data: results are readable by their owner alone
-    start_logging(parsed.log)
     try:
+        start_logging(parsed.log)
         parsed.command(parsed)
     except SurvfuseError as error:
         log.error("%s", error)
         return error.exit_code
-    except MemoryError:
-        log.error("memory ran out; run this job again with more")
-        return RetryableError.exit_code
     except KeyboardInterrupt:
         log.error("interrupted; run the same command to continue")
         return 130
-    except Exception:
+    except Exception as error:
+        if told := of_system(error):
+            log.error("%s", told)
+            return told.exit_code
         log.exception("this is a defect of survfuse, not of your input; please report it")
         return 1
     return 0
@@ -56,14 +57,13 @@ def start_logging(file: Path | None) -> None:
     terminal = logging.StreamHandler()
     terminal.setFormatter(logging.Formatter("survfuse: %(message)s"))
     terminal.setLevel(logging.WARNING if file else logging.INFO)
-    handlers: list[logging.Handler] = [terminal]
+    logging.basicConfig(level=logging.WARNING, handlers=[terminal], force=True)
+    log.setLevel(logging.INFO)
     if file:
         file.parent.mkdir(parents=True, exist_ok=True)
         written = logging.FileHandler(file, mode="w", encoding="utf-8")
         written.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        handlers.append(written)
-    logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
-    log.setLevel(logging.INFO)
+        logging.getLogger().addHandler(written)
 
 
 def parser() -> argparse.ArgumentParser:

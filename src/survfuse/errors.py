@@ -30,6 +30,6 @@ class TooManyFailuresError(SurvfuseError):
 
 
 class RetryableError(SurvfuseError):
-    """Memory or time ran out; the same command may succeed with more. Exit code 75."""
+    """Memory, time or the disk ran out; the same command may succeed with more. Exit code 75."""
 
     exit_code = 75

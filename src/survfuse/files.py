@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary name keeps the suffix of `path`, because several libraries choose a format by it.
     """
     path = Path(path)
+    if path.is_dir():  # the rename would fail, after all work, and name the temporary file
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
     os.close(handle)
