@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from survfuse.cohort.omics_sheet import genes_per_type, is_measurement, read_omics_sheet
+from survfuse.cohort.omics_sheet import genes_per_type, measurement, read_omics_sheet
 from survfuse.cohort.problems import SheetError
+from survfuse.cohort.sheets import check_unique
 
 
 @pytest.fixture
@@ -79,6 +81,56 @@ def test_unreadable(tmp_path: Path, file: str, content: bytes | None, fault: str
         read_omics_sheet(tmp_path / file)
 
 
+def test_a_short_row_whose_id_comes_last_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "o.csv"
+    file.write_text("A,B,patient_id\n1,2,P1\n3,4\n")
+    sheet = read_omics_sheet(file, keep=True)
+    (found,) = check_unique(sheet.ids, "patient_id")
+    assert (found.row, found.problem) == (3, "is empty")
+    assert "write the id, or remove the row" in found.remedy
+
+
+def test_a_suffix_of_no_gene_matrix(tmp_path: Path) -> None:
+    with pytest.raises(SheetError) as caught:
+        read_omics_sheet(tmp_path / "genes.xlsx")
+    assert caught.value.problems[0].remedy == "use .parquet, .csv or .tsv, the latter also .gz"
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.CSV", "o.tsv.gz", "o.csv.GZ", "o.parquet"])
+def test_numbers_are_kept_where_asked(tmp_path: Path, name: str) -> None:
+    """The checked cells are those that are encoded, whatever the form of the file."""
+    file = tmp_path / name
+    separator = "\t" if ".tsv" in name else ","
+    text = "patient_id, A,B \nNA,1, nA\nnull, ,2.5\nNone,-3e2,NAN\n".replace(",", separator)
+    if name.endswith("parquet"):
+        ids = pa.array([" NA", "null", "None"])
+        values = [pa.array([1, None, -300]), pa.array([np.nan, 2.5, None])]
+        pq.write_table(pa.table([ids, *values], names=["patient_id", "A", "B"]), file)
+    else:
+        packed = name.lower().endswith(".gz")
+        file.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    sheet = read_omics_sheet(file, keep=True)
+    assert sheet.ids.rows["patient_id"].tolist() == ["NA", "null", "None"]
+    assert sheet.columns == ("A", "B")
+    np.testing.assert_array_equal(sheet.values, [[1, np.nan], [np.nan, 2.5], [-300, np.nan]])
+    assert sheet.values.dtype == np.float32
+    assert read_omics_sheet(file).values is None
+
+
+def test_parquet_of_other_numbers(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"patient_id": [7, 8], "flag": [True, None], "A": [1.5, 2.5]})
+    frame.index = [3, 4]  # stored as a column without a name
+    frame.to_parquet(tmp_path / "o.parquet")
+    sheet = read_omics_sheet(tmp_path / "o.parquet", keep=True)
+    assert sheet.ids.rows["patient_id"].tolist() == ["7", "8"]
+    assert sheet.columns == ("flag", "A")
+    np.testing.assert_array_equal(sheet.values, [[1, 1.5], [np.nan, 2.5]])
+    frame["A"] = [1e39, 0]
+    frame.to_parquet(tmp_path / "o.parquet")
+    with pytest.raises(SheetError, match=r"1e\+39 +is not a finite number"):
+        read_omics_sheet(tmp_path / "o.parquet")
+
+
 def test_first_bad_cell_of_each_column(tmp_path: Path) -> None:
     file = tmp_path / "o.csv"
     file.write_text('patient_id,A,B,C\nP1,1,"0,5",NA\nP2,x,"0,7",\nP3,y,,nan\n')
@@ -88,9 +140,9 @@ def test_first_bad_cell_of_each_column(tmp_path: Path) -> None:
     assert sorted(found) == [(2, "B", "0,5"), (3, "A", "x")]
 
 
-@pytest.mark.parametrize("text", ["1_0", "inf", "1e999", "-", "n.a."])
+@pytest.mark.parametrize("text", ["1_0", "inf", "1e999", "1e39", "-", "n.a."])
 def test_no_measurement(text: str) -> None:
-    assert not is_measurement(text)
+    assert measurement(text) is None
 
 
 def test_longest_suffix_decides() -> None:

@@ -108,8 +108,8 @@ def test_rows_join_by_id_whatever_the_order(sheet: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("patient_id,A\nP1,1\nP1,2\n", "P1 has two rows"),
-        ("patient_id,A\nP1,high\n", "not a number"),
+        ("patient_id,A\nP1,1\nP1,2\n", "repeats row 2"),
+        ("patient_id,A\nP1,high\n", "is not a finite number"),
         ("id,A\nP1,1\n", "patient_id"),
         ("patient_id,A_x\nP1,1\n", "set omics.suffixes"),
     ],
@@ -119,6 +119,15 @@ def test_bad_matrices_are_named(tmp_path: Path, table: str, said: str) -> None:
     path.write_text(table)
     with pytest.raises(UserInputError, match=said):
         build_matrix(path, OmicsConfig(suffixes={"rna": "" if "A_x" not in table else "_rna"}))
+
+
+def test_patients_may_be_called_like_missing_values(tmp_path: Path) -> None:
+    path = tmp_path / "genes.csv"
+    path.write_text("patient_id, A,B\nNA,1,na\nnull,2,\nP1,3,4\n")
+    (tmp_path / "sets.gmt").write_text("one\t\tA\tB\n")
+    matrix = build_matrix(path, OmicsConfig(gene_sets=tmp_path / "sets.gmt"), ["NA", "null"])
+    assert matrix.patient_ids.tolist() == ["NA", "null"]
+    np.testing.assert_array_equal(matrix.values, [[1, np.nan], [2, np.nan]])
 
 
 def test_scaling_by_hand() -> None:

@@ -11,6 +11,9 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
+from survfuse.cohort.omics_sheet import read_omics_sheet
+from survfuse.cohort.problems import stop_if_any
+from survfuse.cohort.sheets import check_unique
 from survfuse.config import OmicsConfig
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path
@@ -105,28 +108,14 @@ def build_matrix(
 
 
 def read_sheet(path: Path) -> pd.DataFrame:
-    """Gene matrix as a frame indexed by patient; the first column must be patient_id."""
-    try:
-        if path.suffix == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            separator = "," if ".csv" in path.suffixes else "\t"
-            frame = pd.read_csv(path, sep=separator, dtype={0: str, "patient_id": str})
-    except FileNotFoundError:
-        raise UserInputError(f"{path}: no such gene matrix") from None
-    except (OSError, ValueError) as error:
-        raise UserInputError(f"{path}: not readable as a table: {error}") from None
-    if "patient_id" not in frame.columns:
-        raise UserInputError(f"{path}: the first column must be patient_id")
-    frame = frame.set_index("patient_id")
-    frame.index = frame.index.astype(str).str.strip()
-    if frame.index.has_duplicates:
-        twice = frame.index[frame.index.duplicated()][0]
-        raise UserInputError(f"{path}: patient {twice} has two rows; keep one")
-    try:
-        return frame.astype(np.float32)
-    except ValueError as error:
-        raise UserInputError(f"{path}: a gene value is not a number: {error}") from None
+    """Gene matrix as a float32 frame indexed by patient, NaN = not measured.
+
+    Raises SheetError (a UserInputError) for what check-cohort refuses, in the same words.
+    """
+    sheet = read_omics_sheet(path, keep=True)
+    stop_if_any(check_unique(sheet.ids, "patient_id"))
+    index = pd.Index(sheet.ids.rows["patient_id"], name="patient_id")
+    return pd.DataFrame(sheet.values, index=index, columns=list(sheet.columns))
 
 
 def gene_of_column(columns: Sequence[str], suffixes: dict[str, str]) -> dict[str, str]:
