@@ -316,3 +316,61 @@ def test_missing_memory_of_a_gpu_exits_75_in_prediction_too(
     monkeypatch.setattr(predict, "predict_model", exhausted)
     assert main([*PREDICT, CLINICAL]) == 75
     assert "Traceback" not in capsys.readouterr().err
+
+
+GENE_SETS = {"gene_sets": "sets.gmt"}
+TRAINED = {"encoder": "test_resnet", "weights": "weights.safetensors"}
+
+
+def with_slides(home: Path, features: str = "") -> dict:
+    """Add a slide that nobody has looked into."""
+    (home / "S1.svs").write_text("a slide")
+    (home / "S1.h5").write_text("embeddings")
+    (home / "slides.tsv").write_text(f"slide_id\tpatient_id\tpath\tfeatures\nS1\tP1\t{features}\n")
+    return {**CONFIG["cohort"], "slides": "slides.tsv"}
+
+
+@pytest.mark.parametrize(
+    ("slides", "code", "said"),
+    [
+        ({}, 3, r"slides\.weights is not set: name a local"),
+        (TRAINED, 3, r"weights\.safetensors is not there"),
+        ({**TRAINED, "untrained": True}, 2, "weights or untrained: true, not both"),
+        ({"untrained": True, "encoder_options": {"a": 1}}, 2, "resnet50_trunc has none"),
+    ],
+)
+def test_an_encoder_that_cannot_be_loaded_is_told_before_the_run(
+    home: Path, capsys: pytest.CaptureFixture, slides: dict, code: int, said: str
+) -> None:
+    changed(home, slides=slides)
+    assert main(CHECK) == 0, "without a slide sheet nothing is to be embedded"
+    changed(home, slides=slides, cohort=with_slides(home, "\tS1.h5"))
+    assert main(CHECK) == 0, "the only slide is embedded already"
+    changed(home, slides=slides, cohort=with_slides(home, "S1.svs\t"))
+    capsys.readouterr()
+    assert main(CHECK) == code
+    assert re.search(said, capsys.readouterr().err)
+    (home / "weights.safetensors").write_bytes(b"")
+    changed(home, slides=TRAINED, cohort=with_slides(home, "S1.svs\t"))
+    assert main(CHECK) == 0, "what weights hold is not looked into"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"one\tdescription\n", r"sets\.gmt, row 1: a GMT line"),
+        (b"\xff\xfe", r"sets\.gmt: not readable as text"),
+        (b"one\t\tTP53\tMYC\n", r"sets\.gmt: no gene set has 2 genes"),
+        (b"one\t\tA\tMYC\n", r"sets\.gmt: no gene set has 2 genes"),
+    ],
+)
+def test_gene_sets_that_do_not_serve_are_told_before_the_run(
+    home: Path, capsys: pytest.CaptureFixture, content: bytes, said: str
+) -> None:
+    changed(home, omics=GENE_SETS)
+    (home / "sets.gmt").write_bytes(content)
+    assert main(CHECK) == 2
+    assert re.search(said, capsys.readouterr().err)
+    (home / "sets.gmt").write_bytes(b"one\t\tA\tB\ntwo\t\tA\tMYC\n")
+    assert main(CHECK) == 0
+    assert "dropped: 1 (two)" in capsys.readouterr().err

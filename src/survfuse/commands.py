@@ -72,17 +72,12 @@ def import_command(given: argparse.Namespace) -> None:
 
 
 def check_command(given: argparse.Namespace) -> None:
-    from survfuse.cohort.check import check_cohort
+    from survfuse.checks import check_run
     from survfuse.cohort.summary import write_cohort
     from survfuse.config_file import load
 
     config = load(given.config)
-    cohort = check_cohort(config)
-    from survfuse.evaluation.required import check_leaderboard
-    from survfuse.training.stage import check_models
-
-    check_models(config)
-    check_leaderboard(config)
+    cohort = check_run(config)
     if given.out:
         write_cohort(cohort, config, given.out)
     log.info("%s: no problems found", counted(cohort.outcomes))

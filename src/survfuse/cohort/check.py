@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import pandas as pd
 
+from survfuse.cohort.check_splits import check_splits
 from survfuse.cohort.covariates import check_covariates, check_leaks, check_site
 from survfuse.cohort.endpoint import endpoint_columns, parse_outcomes
 from survfuse.cohort.folds import REQUIRED as FOLD_COLUMNS
@@ -23,12 +24,6 @@ from survfuse.cohort.sheets import Sheet, cells_of, check_identifiers, check_uni
 from survfuse.cohort.slide_sheet import COLUMNS as SLIDE_COLUMNS
 from survfuse.cohort.slide_sheet import REQUIRED as SLIDE_REQUIRED
 from survfuse.cohort.slide_sheet import check_slides
-from survfuse.cohort.splits import (
-    LEAST_TEST_EVENTS,
-    make_splits,
-    too_few_events,
-    too_few_of_a_class,
-)
 from survfuse.config import Config
 from survfuse.config_imaging import IMAGES
 
@@ -45,7 +40,7 @@ class Cohort:
     slides: `slide_id, patient_id, path, mpp, features`; text, absolute paths, "" = missing.
     images: `patient_id, visit, modality, path, mask, reference, registration`; likewise.
     omics_ids: patients of the cohort that have a row in the gene matrix.
-    genes: number of measured columns per data type.
+    genes: number of measured columns per data type; gene_columns: all their names.
     folds: published folds `patient_id, fold`, or None.
     notes: sentences about what is unusual but not wrong.
     """
@@ -58,6 +53,7 @@ class Cohort:
     folds: pd.DataFrame | None
     notes: tuple[str, ...]
     images: pd.DataFrame = field(default_factory=lambda: no_images())
+    gene_columns: tuple[str, ...] = ()
 
     @property
     def sites(self) -> pd.Series[str] | None:
@@ -141,6 +137,7 @@ def check_cohort(config: Config) -> Cohort:
         folds=folds,
         notes=tuple(notes(sheets, config)),
         images=images,
+        gene_columns=sheets.omics.columns if sheets.omics else (),
     )
     missing = config.cohort.missing
     if missing and missing.published:
@@ -239,56 +236,6 @@ def check_modalities(sheets: Sheets) -> list[Problem]:
         )
         for row, patient in cells_of(sheets.patients, "patient_id")
         if patient not in measured
-    ]
-
-
-def check_splits(cohort: Cohort, config: Config) -> list[Problem]:
-    """Problems of a cohort that cannot be divided as configured; the rule is in `splits`."""
-    if config.cohort.diagnosis:
-        return check_class_splits(cohort, config)
-    events = int(cohort.outcomes["event"].sum())
-    needed = LEAST_TEST_EVENTS * config.splits.folds
-    remedy = f"use fewer folds; {needed} events are needed for {config.splits.folds}"
-    if events < needed:
-        problem = f"there are {events} events for {config.splits.folds} folds"
-        return [Problem("configuration", None, "splits.folds", None, problem, remedy)]
-    splits = make_splits(cohort.outcomes, cohort.sites, config.splits, cohort.folds)
-    where = "cohort.folds" if cohort.folds is not None else "splits.folds"
-    remedy = "use fewer or other folds; every part needs events"
-    problems = [
-        Problem("configuration", None, where, None, sentence, remedy)
-        for sentence in too_few_events(splits, cohort.outcomes, config.splits)
-    ]
-    if config.splits.group_by_site and cohort.folds is not None and cohort.sites is not None:
-        fold = cohort.folds.set_index("patient_id")["fold"]
-        if divided := int((fold.groupby(cohort.sites).nunique() > 1).sum()):
-            problem = f"{divided} sites lie in more than one of the published folds"
-            remedy = "unset splits.group_by_site, or remove cohort.folds"
-            problems.append(Problem("configuration", None, where, None, problem, remedy))
-    return problems
-
-
-def check_class_splits(cohort: Cohort, config: Config) -> list[Problem]:
-    """Problems of a cohort whose classes cannot be divided as configured."""
-    assert config.cohort.diagnosis is not None
-    labels = cohort.outcomes["label"]
-    remedy = "use fewer folds, or other classes; every part needs patients of every class"
-    needed = 2 * config.splits.folds
-    rare = [
-        Problem("configuration", None, "cohort.diagnosis", None, sentence, remedy)
-        for number, name in enumerate(config.cohort.diagnosis.classes)
-        if (n := int((labels == number).sum())) < needed
-        for sentence in (
-            f"class {name} has {n} patients, {needed} are needed for {config.splits.folds} folds",
-        )
-    ]
-    if rare:
-        return rare
-    splits = make_splits(cohort.outcomes, cohort.sites, config.splits, cohort.folds)
-    where = "cohort.folds" if cohort.folds is not None else "splits.folds"
-    return [
-        Problem("configuration", None, where, None, sentence, remedy)
-        for sentence in too_few_of_a_class(splits, cohort.outcomes, config.splits)
     ]
 
 

@@ -21,6 +21,8 @@ from survfuse.omics.gene_sets import GeneSets, read_gene_sets
 
 log = logging.getLogger(__name__)
 
+SHOWN_SETS = 5  # of those that are dropped
+
 
 @dataclass(frozen=True)
 class OmicsMatrix:
@@ -76,26 +78,11 @@ def build_matrix(
     frame = read_sheet(sheet)
     if known_patients is not None:
         frame = frame[frame.index.isin(list(known_patients))]
-    genes = gene_of_column(list(frame.columns), config.suffixes)
-    if not genes:
-        raise UserInputError(
-            f"{sheet}: no column ends with any of the suffixes {list(config.suffixes.values())}; "
-            "set omics.suffixes to those of your table"
-        )
+    genes, sets = measured_sets(sheet, list(frame.columns), config)
     if frame.empty:
         raise UserInputError(f"{sheet}: no row belongs to a patient of the cohort")
     frame = frame[sorted(genes)].sort_index()
-    sets = (
-        read_gene_sets(config.gene_sets)
-        if config.gene_sets
-        else {"all genes": tuple(sorted(set(genes.values())))}
-    )
-    names, offsets, index = pack_groups(list(frame.columns), genes, sets, config.min_genes)
-    if not names:
-        raise UserInputError(
-            f"{config.gene_sets}: no gene set has {config.min_genes} genes that are measured in "
-            f"{sheet}; check that both use the same gene symbols"
-        )
+    names, offsets, index = pack_groups(list(frame.columns), genes, sets)
     log.info("gene columns: %d, gene groups: %d", len(frame.columns), len(names))
     return OmicsMatrix(
         patient_ids=frame.index.to_numpy(dtype=str),
@@ -132,23 +119,53 @@ def gene_of_column(columns: Sequence[str], suffixes: dict[str, str]) -> dict[str
     return genes
 
 
+def measured_sets(
+    sheet: Path, columns: Sequence[str], config: OmicsConfig
+) -> tuple[dict[str, str], GeneSets]:
+    """Genes by the columns of the configured data types, and the gene sets that have enough.
+
+    A set keeps its measured genes alone. Raises UserInputError where there are no such columns, the
+    file of gene sets is none, or no set has `min_genes` measured genes.
+    """
+    genes = gene_of_column(columns, config.suffixes)
+    if not genes:
+        raise UserInputError(
+            f"{sheet}: no column ends with any of the suffixes {list(config.suffixes.values())}; "
+            "set omics.suffixes to those of your table"
+        )
+    measured = set(genes.values())
+    sets = {"all genes": tuple(sorted(measured))}
+    if config.gene_sets:
+        sets = {
+            name: tuple(gene for gene in members if gene in measured)
+            for name, members in read_gene_sets(config.gene_sets).items()
+        }
+    large = {name: members for name, members in sets.items() if len(members) >= config.min_genes}
+    if not large:
+        raise UserInputError(
+            f"{config.gene_sets or sheet}: no gene set has {config.min_genes} genes "
+            f"(omics.min_genes) that are measured in {sheet}; check that both use the same gene "
+            "symbols, or lower omics.min_genes"
+        )
+    if dropped := [name for name in sets if name not in large]:
+        shown = ", ".join(dropped[:SHOWN_SETS]) + (", ..." if len(dropped) > SHOWN_SETS else "")
+        told = "gene sets with fewer than %d measured genes, which are dropped: %d (%s)"
+        log.warning(told, config.min_genes, len(dropped), shown)
+    return genes, large
+
+
 def pack_groups(
-    columns: Sequence[str], genes: dict[str, str], sets: GeneSets, min_genes: int
+    columns: Sequence[str], genes: dict[str, str], sets: GeneSets
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Names, offsets and packed column indices of the sets with enough measured genes."""
+    """Names, offsets and packed column indices of sets of measured genes."""
     columns_of: dict[str, list[int]] = {}
     for position, column in enumerate(columns):
         columns_of.setdefault(genes[column], []).append(position)
-    names, packed, offsets = [], [], [0]
-    for name, members in sets.items():
-        measured = [gene for gene in members if gene in columns_of]
-        if len(measured) < min_genes:
-            log.warning("gene set %s has %d measured genes and is dropped", name, len(measured))
-            continue
-        names.append(name)
-        packed += sorted(position for gene in measured for position in columns_of[gene])
+    packed, offsets = [], [0]
+    for members in sets.values():
+        packed += sorted(position for gene in members for position in columns_of[gene])
         offsets.append(len(packed))
-    return names, np.array(offsets, dtype=np.int64), np.array(packed, dtype=np.int64)
+    return list(sets), np.array(offsets, dtype=np.int64), np.array(packed, dtype=np.int64)
 
 
 def write_matrix(path: Path, matrix: OmicsMatrix) -> None:

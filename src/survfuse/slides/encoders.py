@@ -28,6 +28,7 @@ from survfuse.config import SlideConfig
 from survfuse.device import choose_device
 from survfuse.errors import MissingResourceError, UserInputError
 from survfuse.files import sha256_file
+from survfuse.slides.encoder_settings import TRUNCATED, check_encoder
 from survfuse.slides.reader import resized
 from survfuse.slides.torchvision_shim import declare_missing_operators
 
@@ -38,7 +39,6 @@ import timm.data  # noqa: E402
 import timm.layers  # noqa: E402
 from torch.fx.experimental.optimization import fuse  # noqa: E402
 
-TRUNCATED = "resnet50_trunc"
 UNTRAINED_SEED = 0
 
 
@@ -107,31 +107,18 @@ class TruncatedResNet50(nn.Module):
 def identify(config: SlideConfig) -> EncoderIdentity:
     """Check the encoder's settings and hash its weights, without loading anything.
 
-    Raises UserInputError for an unknown encoder or contradictory settings, MissingResourceError
-    when there are no weights.
+    Raises UserInputError for an unknown encoder, and what `check_encoder` raises.
     """
+    check_encoder(config)
     name = config.encoder
     if name != TRUNCATED and not timm.is_model(name):
         raise UserInputError(
             f"slides.encoder: {name!r} is neither {TRUNCATED} nor a model of timm "
             f"{timm.__version__}; see timm.list_models()"
         )
-    if config.encoder_options and name == TRUNCATED:
-        raise UserInputError(f"slides.encoder_options: {TRUNCATED} has none; remove them")
     if config.encoder_options:
         name += json.dumps(config.encoder_options, sort_keys=True)
-    if config.untrained and config.weights is not None:
-        raise UserInputError("slides: set weights or untrained: true, not both")
-    if config.untrained:
-        return EncoderIdentity(name, "")
-    if config.weights is None:
-        raise MissingResourceError(
-            f"slides.weights is not set: name a local .safetensors or .pt file with weights for "
-            f"{name}, or set slides.untrained: true for a demonstration"
-        )
-    if not config.weights.is_file():
-        raise MissingResourceError(f"slides.weights: {config.weights} is not there")
-    return EncoderIdentity(name, sha256_file(config.weights))
+    return EncoderIdentity(name, sha256_file(config.weights) if config.weights else "")
 
 
 def load_encoder(config: SlideConfig, identity: EncoderIdentity, device: str) -> Encoder:
