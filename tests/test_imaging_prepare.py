@@ -9,10 +9,12 @@ import cv2
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from imaging_fixture import CENTRE_MM, brain_of, head, save
 from survfuse.config_imaging import ImagingConfig
 from survfuse.errors import TooManyFailuresError, UserInputError
+from survfuse.imaging import placement
 from survfuse.imaging.batch import process_batch
 from survfuse.imaging.bias import corrected
 from survfuse.imaging.brain import dice, find_brain, largest_piece
@@ -26,7 +28,7 @@ from survfuse.imaging.grid import (
     resampled_mask,
 )
 from survfuse.imaging.intensity import by_percentiles, by_reference
-from survfuse.imaging.placement import VolumeRow
+from survfuse.imaging.placement import VolumeRow, without_face
 from survfuse.imaging.reader import read_volume
 from survfuse.imaging.registration import read_matrix, register
 from survfuse.imaging.store import (
@@ -295,6 +297,60 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     coloured = picture.max(axis=-1).astype(int) - picture.min(axis=-1) > 100
     assert 1000 < coloured.sum() < 20_000  # the outline; the rest is grey
     assert cv2.imread(str(tmp_path / "a" / first["P1-m00-fdg"].alignment)).shape == (768, 768, 3)
+
+
+def test_a_visit_whose_brain_was_not_cut_out_shows_no_face(
+    tmp_path: Path, masked: tuple[Path, Path]
+) -> None:
+    """Everybody takes the mask of the anchor over: if that is the head, it stays known as such."""
+    config = QUICK.model_copy(update={"find_mask": False})
+    rows = [row(masked[0]), row(masked[0], "flair"), row(masked[0], "t2", mask=masked[1])]
+    found = run(tmp_path, *rows, config=config)
+    masks = {status.modality: status.mask_by for status in found.values()}
+    assert masks == {"t1": "head", "flair": "head", "t2": "given"}
+    # The picture of a registration would show the target beside it, which is a head.
+    assert not list(tmp_path.rglob("*_alignment.png"))
+
+
+@pytest.mark.parametrize(("uneven", "own"), [(0, "head"), (100, "search")])
+def test_a_volume_without_a_brain_of_its_own_is_pictured_within_that_of_the_visit(
+    tmp_path: Path,
+    masked: tuple[Path, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    uneven: int,
+    own: str,
+) -> None:
+    """A tracer that fills the head: what is found in it is no brain, or nothing is."""
+    volume = head()
+    index = np.moveaxis(np.indices(volume.data.shape), 0, -1)
+    world = index @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    radius = np.linalg.norm((world - CENTRE_MM) / [62, 78, 58], axis=-1)
+    uptake = np.where(radius < 1.3, 500 + uneven * np.cos(world[..., 0] / 15), 0)
+    uptake += np.random.default_rng(0).uniform(0, 10, uptake.shape)
+    pet = save(replace(volume, data=uptake.astype(np.float32)), tmp_path / "fdg.nii.gz")
+    found_by = []
+    monkeypatch.setattr(
+        placement,
+        "without_face",
+        lambda placed, *rest: found_by.append(placed.brain.found_by) or without_face(placed, *rest),
+    )
+    lit: dict[str, tuple[float, float]] = {}
+
+    def spy(
+        _path: Path, pictures: list[tuple[str, np.ndarray]], mask: np.ndarray, *_: object
+    ) -> None:
+        for name, data in pictures:
+            near = ndimage.binary_dilation(mask, iterations=3)  # 9 mm
+            bright = data > 0.1 * data.max()
+            lit[name] = (bright & ~near).sum() / mask.sum(), bright.sum() / mask.sum()
+
+    monkeypatch.setattr(placement, "write_alignment", spy)
+    found = run(tmp_path / "out", row(masked[0], mask=masked[1]), row(pet, "fdg"))
+    assert [status.mask_by for status in found.values()] == ["visit", "given"]
+    assert found_by == [own]
+    assert set(lit) == {"target", "before", "after"}
+    assert max(lit["target"][0], lit["after"][0]) < 0.01
+    assert lit["before"][1] < 1.4  # lies elsewhere, but is no more than the brain and a margin
 
 
 def test_bad_volumes_are_set_aside_and_the_batch_goes_on(

@@ -360,6 +360,9 @@ def test_no_picture_where_a_face_could_be(clinic: Clinic, data: DiagnosisData, h
     html = patient_html(config, changed_data, clinic.with_pet)
     assert not Page(html).all("img")
     assert "so that it may show a face" in text_of(html)
+    made = patient_html(config, changed_data, clinic.without_pet)  # from an MRI that is not shown
+    assert not Page(made).all("img")
+    assert "the one it was made from" in text_of(made)
 
 
 def test_a_cohort_without_volumes_has_no_such_section(clinic: Clinic, data: DiagnosisData) -> None:

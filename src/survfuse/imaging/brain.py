@@ -19,7 +19,8 @@ from scipy import ndimage
 from survfuse.imaging.bias import foreground
 from survfuse.imaging.faults import NoBrain
 from survfuse.imaging.grid import covering_grid, resampled, resampled_mask
-from survfuse.imaging.volume import Mask, Volume
+from survfuse.imaging.store import HEAD
+from survfuse.imaging.volume import Grid, Mask, Volume
 
 WORKING_MM = 2.5
 BRAIN_ML = (600.0, 2100.0)  # of a mask that is believed
@@ -32,15 +33,21 @@ THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6)  # between the dark and the bright end of
 DEPTHS_MM = (2.0, 3.5, 5.0, 7.0, 9.0)  # of erosion
 LEAST_LIKENESS = 0.5  # real heads reach 0.6 to 0.9, noise 0.45
 CLOSING_MM = 8.0  # of furrows, and of ventricles that reach the outside
+MARGIN_MM = 6.0  # by which a brain may stand out from that of the target after registration
 SHELL_MM = 4.0  # around a candidate, in which it should be dark
 
 
 @dataclass(frozen=True)
 class Brain:
-    """A mask (I, J, K) on the grid of its volume; `found_by`: given, outline, search, or visit."""
+    """A mask (I, J, K) on the grid of its volume; `found_by`: given, outline, search, or head."""
 
     mask: Mask
     found_by: str
+
+    @property
+    def whole_head(self) -> bool:
+        """Whether the mask is not that of a brain, so that what it cuts out may show a face."""
+        return self.found_by == HEAD
 
 
 def find_brain(volume: Volume) -> Brain:
@@ -152,6 +159,12 @@ def closed(mask: Mask, radius_mm: float, mm: float) -> Mask:
     narrow = ndimage.distance_transform_edt(wide) * mm > radius_mm
     inner = slice(margin, -margin)
     return filled(narrow[inner, inner, inner])
+
+
+def with_margin(mask: Mask, grid: Grid) -> tuple[Mask, Grid]:
+    """A brain and MARGIN_MM around it, on a coarse grid."""
+    coarse = covering_grid(grid, (WORKING_MM,) * 3, upright=True)
+    return distance_mm(resampled_mask(mask, grid, coarse), WORKING_MM) <= MARGIN_MM, coarse
 
 
 def distance_mm(mask: Mask, mm: float) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from survfuse.config_imaging import ImagingConfig
-from survfuse.imaging.brain import dice
+from survfuse.imaging.brain import Brain, dice, with_margin
 from survfuse.imaging.faults import BadRegistration
 from survfuse.imaging.grid import (
     covering_grid,
@@ -21,7 +21,7 @@ from survfuse.imaging.grid import (
 )
 from survfuse.imaging.pictures import write_alignment
 from survfuse.imaging.registration import read_matrix, register
-from survfuse.imaging.store import paths_of
+from survfuse.imaging.store import HEAD, paths_of
 from survfuse.imaging.template import Template
 from survfuse.imaging.volume import Affine, Array, Grid, Mask, Volume, inverse
 
@@ -58,25 +58,31 @@ class Job:
 class Anchor:
     """The first MRI of a visit, where the results lie, and how to get from there to it.
 
-    `native_from_grid` (4, 4) takes world mm of the result to world mm of the anchor's file.
+    `native_from_grid` (4, 4) takes world mm of the result to world mm of the anchor's file. What
+    its `brain` cuts out may show a face where that is the whole head.
     """
 
     volume: Volume
-    mask: Mask
+    brain: Brain
     grid: Grid
     native_from_grid: Affine
+
+    @property
+    def mask(self) -> Mask:
+        """The mask of the brain, on the grid of the volume."""
+        return self.brain.mask
 
 
 def place(
     row: VolumeRow,
     volume: Volume,
-    mask: Mask,
+    brain: Brain,
     job: Job,
     anchor: Anchor | None,
     known: dict[str, Any],
 ) -> Anchor:
     """Where a volume goes: by a given transform, to the anchor, to the template, or nowhere."""
-    template = job.template
+    template, mask = job.template, brain.mask
     matrix: Affine = np.eye(4)  # world mm of the result to world mm of the file
     if row.registration is not None:
         matrix = inverse(read_matrix(row.registration))
@@ -92,7 +98,7 @@ def place(
         known.update(similarity_before=found.before, similarity=found.after)
         matrix = found.moving_from_fixed
     grid = anchor.grid if anchor is not None else result_grid(volume, mask, matrix, job)
-    placed = Anchor(volume, mask, grid, matrix)
+    placed = Anchor(volume, brain, grid, matrix)
     if "similarity" in known:
         write_before_and_after(row, placed, job, anchor, known)
     return placed
@@ -138,9 +144,14 @@ def check_overlap(job: Job, placed: Anchor, known: dict[str, Any], must: bool) -
 def write_before_and_after(
     row: VolumeRow, placed: Anchor, job: Job, anchor: Anchor | None, known: dict[str, Any]
 ) -> None:
-    """The picture of a registration: target, volume before, volume after; masked, on the grid."""
+    """The picture of a registration: target, volume before, volume after; masked, on the grid.
+
+    There is none where the target is masked by the whole head, which may show a face.
+    """
     grid = placed.grid
     if anchor is not None:
+        if anchor.brain.whole_head:
+            return
         target, mask = anchor.volume, anchor.mask
         to_target, before = anchor.native_from_grid, anchor.native_from_grid
     else:
@@ -148,6 +159,9 @@ def write_before_and_after(
         target, mask = job.template.volume, job.template.mask
         to_target, before = np.eye(4), np.eye(4)
     inside = resampled_mask(mask, target.grid, grid, to_target)
+    own = without_face(placed, mask, target.grid, to_target @ inverse(placed.native_from_grid))
+    if not own.any():
+        return
 
     def shown(volume: Volume, cut: Mask, matrix: Affine) -> Array:
         low = volume.data[cut].min()
@@ -156,9 +170,24 @@ def write_before_and_after(
 
     pictures = [
         ("target", shown(target, mask, to_target)),
-        ("before", shown(placed.volume, placed.mask, before)),
-        ("after", shown(placed.volume, placed.mask, placed.native_from_grid)),
+        ("before", shown(placed.volume, own, before)),
+        ("after", shown(placed.volume, own, placed.native_from_grid)),
     ]
     path = paths_of(row.patient_id, row.visit, row.modality)["alignment"]
     write_alignment(job.out / path, pictures, inside, grid.spacing_mm)
     known["alignment"] = str(path)
+
+
+def without_face(
+    placed: Anchor, target: Mask, target_grid: Grid, target_from_native: Affine
+) -> Mask:
+    """The part of a placed volume's mask that is brain by the target too.
+
+    A mask that was searched for may hold scalp or eyes, and one of the whole head does.
+    """
+    if placed.brain.found_by not in ("search", HEAD):
+        return placed.mask
+    near, near_grid = target, target_grid
+    if not placed.brain.whole_head:
+        near, near_grid = with_margin(target, target_grid)
+    return placed.mask & resampled_mask(near, near_grid, placed.volume.grid, target_from_native)

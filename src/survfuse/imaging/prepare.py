@@ -23,7 +23,7 @@ from survfuse.imaging.intensity import BACKGROUND, by_percentiles, by_reference
 from survfuse.imaging.pictures import write_planes
 from survfuse.imaging.placement import Anchor, Job, VolumeRow, check_overlap, place
 from survfuse.imaging.reader import read_volume
-from survfuse.imaging.store import VolumeStatus
+from survfuse.imaging.store import HEAD, VolumeStatus
 from survfuse.imaging.template import read_mask
 from survfuse.imaging.volume import Array, Mask, Volume, inverse, to_ras
 from survfuse.manifest import OK, QUARANTINED
@@ -78,18 +78,19 @@ def prepare_volume(
         volume = corrected(volume)
     brain = brain_of(row, volume, config, anchored=anchor is not None)
     known["mask_by"] = brain.found_by
-    placed = place(row, volume, brain.mask, job, anchor, known)
+    placed = place(row, volume, brain, job, anchor, known)
     grid = placed.grid
     check_overlap(job, placed, known, must=anchor is None)
     if job.template is not None and brain.found_by == "search":
         back = inverse(placed.native_from_grid)
-        placed = replace(placed, mask=job.template.trimmed(brain.mask, volume.grid, back))
+        trimmed = job.template.trimmed(brain.mask, volume.grid, back)
+        placed = replace(placed, brain=replace(brain, mask=trimmed))
 
     fill = float(volume.data.min())
     moved = resampled(volume, grid, placed.native_from_grid, fill)
     if anchor is not None and row.mask is None and config.align_visit:
         mask = resampled_mask(anchor.mask, anchor.volume.grid, grid, anchor.native_from_grid)
-        known["mask_by"] = "visit"
+        known["mask_by"] = HEAD if anchor.brain.whole_head else "visit"
     else:
         mask = resampled_mask(placed.mask, volume.grid, grid, placed.native_from_grid)
     if not mask.any():
@@ -121,7 +122,7 @@ def brain_of(row: VolumeRow, volume: Volume, config: ImagingConfig, anchored: bo
         except NoBrain:
             if not anchored:
                 raise
-    return Brain(foreground(volume), "head")
+    return Brain(foreground(volume), HEAD)
 
 
 def normalised(

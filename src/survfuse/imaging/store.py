@@ -18,7 +18,8 @@ from survfuse.files import atomic_path, read_json, write_json, write_text
 from survfuse.imaging.volume import Affine, Array, Mask
 from survfuse.manifest import Manifest
 
-SCHEMA = 1
+SCHEMA = 2
+HEAD = "head"  # mask_by where no brain was found: what is shown may be a face
 FILES = ("volume", "tensor", "mask", "transform", "picture", "alignment")
 
 

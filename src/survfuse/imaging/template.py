@@ -7,16 +7,13 @@ from pathlib import Path
 
 from survfuse.config_imaging import ImagingConfig
 from survfuse.errors import UserInputError
-from survfuse.imaging.brain import WORKING_MM, distance_mm, find_brain, given_brain
+from survfuse.imaging.brain import find_brain, given_brain, with_margin
 from survfuse.imaging.faults import VolumeFault
-from survfuse.imaging.grid import covering_grid, resampled_mask
+from survfuse.imaging.grid import resampled_mask
 from survfuse.imaging.reader import read_volume
 from survfuse.imaging.volume import Affine, Grid, Mask, Volume, to_ras
 
 NEARLY_ALL = 0.99  # a mask has no brain around it that could be infinite or not a number
-
-
-MARGIN_MM = 6.0  # by which a brain may stand out from the template's after registration
 
 
 @dataclass(frozen=True)
@@ -53,9 +50,7 @@ def read_template(config: ImagingConfig) -> Template | None:
             reference = read_mask(reading, volume.grid)
     except VolumeFault as fault:
         raise UserInputError(f"{reading}: {fault.reason}") from None
-    coarse = covering_grid(volume.grid, (WORKING_MM,) * 3, upright=True)
-    around = distance_mm(resampled_mask(mask, volume.grid, coarse), WORKING_MM) <= MARGIN_MM
-    return Template(volume, mask, reference, around, coarse)
+    return Template(volume, mask, reference, *with_margin(mask, volume.grid))
 
 
 def read_mask(path: Path, grid: Grid) -> Mask:

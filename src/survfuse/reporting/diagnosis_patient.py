@@ -128,18 +128,19 @@ def diagnosis_patient_context(
 def picture_of(config: Config, shown: ShownVolume, saliency: Saliency | None) -> VolumePicture:
     """The key slices of what the model saw."""
     name = findings.MODALITIES[shown.modality]
-    status, why = shown.status, ""
+    synthetic, why = shown.state == SYNTHETIC, ""
+    cut_out = (
+        shown.source if synthetic else shown.status
+    )  # the one whose mask is that of the picture
     if shown.state in ("missing", "quarantined"):
         why = "There is no usable volume."
     elif shown.prepared is None:
         why = "The prepared volume is not at hand."
-    elif not config.imaging.strip or (
-        shown.state == "present" and status is not None and status.mask_by == "head"
-    ):
-        why = "Not shown: the brain was not cut out of this volume, so that it may show a face."
+    elif cut_out is None or not volumes.may_be_shown(config, cut_out):
+        made = "the one it was made from" if synthetic else "this volume"
+        why = f"Not shown: the brain was not cut out of {made}, so that it may show a face."
     if why or shown.prepared is None:
         return VolumePicture(name, shown.state, None, why, None)
-    synthetic = shown.state == SYNTHETIC
     values = saliency.maps.get(shown.modality) if saliency and not synthetic else None
     return VolumePicture(
         name,

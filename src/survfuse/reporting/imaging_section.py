@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from survfuse.config import Config
-from survfuse.imaging.store import VolumeStatus
+from survfuse.imaging.store import HEAD, VolumeStatus
 from survfuse.manifest import OK, QUARANTINED
 from survfuse.reporting import volumes, wording
 from survfuse.reporting.disclosure import withhold
@@ -21,7 +21,7 @@ MASKS = {
     "outline": "found by the outline of the volume",
     "search": "found by search",
     "visit": "taken from the MRI of the visit",
-    "head": "not found: the whole head was taken",
+    HEAD: "not found: the whole head was taken",
 }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from survfuse.config import Config
-from survfuse.config_imaging import IMAGES
+from survfuse.config_imaging import IMAGES, MADE_FROM
 from survfuse.imaging.store import Prepared, VolumeStatus, read_tensor
 from survfuse.imaging.synthetic import NAME, synthetic_paths
 from survfuse.manifest import OK, QUARANTINED
@@ -39,6 +40,7 @@ class ShownVolume:
     state: str  # present, synthetic, missing or quarantined
     status: VolumeStatus | None  # the volume of the sheet, usable or not
     prepared: Prepared | None  # what was shown, if its file is there
+    source: VolumeStatus | None = None  # of a synthetic volume: what it was made from
 
 
 def volume_of(
@@ -47,28 +49,28 @@ def volume_of(
     """What the model saw of `modality` (mri or pet) in a patient tested in `fold` (r0f3)."""
     own = [v for v in data.volumes if v.patient_id == patient_id]
     visit = config.imaging.visit or min((v.visit for v in own), default="")
-    at_visit = [v for v in own if v.visit == visit and v.modality in IMAGES[modality]]
-    ranked = sorted(at_visit, key=lambda volume: IMAGES[modality].index(volume.modality))
+    at_visit = [v for v in own if v.visit == visit]
+    ranked = ranked_of(at_visit, modality)
     usable = [volume for volume in ranked if volume.status == OK]
     manifest = data.inputs.images_manifest
     if usable and manifest is not None:
         path = manifest.parent / usable[0].tensor
         return ShownVolume(modality, "present", usable[0], tensor_at(path))
     aside = next((volume for volume in ranked if volume.status == QUARANTINED), None)
+    others = ranked_of(at_visit, MADE_FROM[modality])
+    source = next((volume for volume in others if volume.status == OK), None)
     if synthesised and (path_made := synthetic_path(data, patient_id, modality, fold)) is not None:
-        return ShownVolume(modality, "synthetic", aside, tensor_at(path_made))
-    if synthesised and own and other_is_there(data, patient_id, modality, visit):
-        return ShownVolume(modality, "synthetic", aside, None)
+        return ShownVolume(modality, SYNTHETIC, aside, tensor_at(path_made), source)
+    if synthesised and source is not None:
+        return ShownVolume(modality, SYNTHETIC, aside, None, source)
     return ShownVolume(modality, "quarantined" if aside else "missing", aside, None)
 
 
-def other_is_there(data: RunData, patient_id: str, modality: str, visit: str) -> bool:
-    """Whether the patient has a usable volume of the other kind, which this one is made from."""
-    others = {name for kind, names in IMAGES.items() if kind != modality for name in names}
-    return any(
-        v.patient_id == patient_id and v.visit == visit and v.modality in others and v.status == OK
-        for v in data.volumes
-    )
+def ranked_of(statuses: Sequence[VolumeStatus], modality: str) -> list[VolumeStatus]:
+    """The volumes that may stand for a modality, in the order in which they do."""
+    names = IMAGES[modality]
+    mine = [volume for volume in statuses if volume.modality in names]
+    return sorted(mine, key=lambda volume: names.index(volume.modality))
 
 
 def tensor_at(path: Path) -> Prepared | None:
@@ -85,7 +87,7 @@ def synthetic_path(data: RunData, patient_id: str, modality: str, fold: str) -> 
 
 def source_of(modality: str) -> str:
     """What a synthetic volume is made from, in words."""
-    return findings.MODALITIES["mri" if modality == "pet" else "pet"]
+    return findings.MODALITIES[MADE_FROM[modality]]
 
 
 def volume_chip(shown: ShownVolume, used: bool) -> Chip:

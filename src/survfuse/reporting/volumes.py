@@ -18,7 +18,7 @@ from survfuse.config import Config
 from survfuse.errors import UserInputError
 from survfuse.imaging.intensity import BACKGROUND
 from survfuse.imaging.pictures import SIDE_PX, plane, plane_at
-from survfuse.imaging.store import Prepared, VolumeStatus
+from survfuse.imaging.store import HEAD, Prepared, VolumeStatus
 from survfuse.manifest import OK
 from survfuse.reporting.images import jpeg_uri
 
@@ -33,7 +33,7 @@ STRONGEST = 0.75  # opacity of the strongest block
 
 def may_be_shown(config: Config, volume: VolumeStatus) -> bool:
     """Whether pictures of a volume show the brain alone: it was found, and the rest cut away."""
-    return volume.status == OK and config.imaging.strip and volume.mask_by != "head"
+    return volume.status == OK and config.imaging.strip and volume.mask_by != HEAD
 
 
 def picture_file(path: Path, width_px: int) -> str | None:
