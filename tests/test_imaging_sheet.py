@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from imaging_fixture import brain_of, head, save, write_series
 from survfuse.cli import main
+from survfuse.cohort.check import check_cohort
 from survfuse.cohort.image_sheet import check_images
 from survfuse.cohort.sheets import read_sheet
 from survfuse.config import CohortConfig, Config
@@ -180,6 +181,33 @@ def test_images_are_planned_checked_prepared_and_joined(home: Path) -> None:
     assert str(home) not in json.dumps(record)
     for path in (home / "i").rglob("*"):
         assert not path.is_file() or path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_visit_of_the_models_must_be_in_the_sheet(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = yaml.safe_load((home / "config.yaml").read_text())
+    config["imaging"]["visit"] = "baseline"
+    (home / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main(["check-cohort", "--config", "config.yaml"]) == 2
+    told = capfd.readouterr().err
+    assert "imaging.visit" in told
+    assert "'baseline'" in told
+    assert "(m00)" in told
+
+
+def test_patients_are_counted_at_the_visit_that_models_read(home: Path) -> None:
+    late = "P0\tm24\tfdg\tv/b.nii.gz\t\n"
+    sheet = home / "images.tsv"
+    sheet.write_text(sheet.read_text().replace("P2\tm00\tt1\tv/b.nii.gz\tv/m.nii.gz\n", late))
+    config = yaml.safe_load((home / "config.yaml").read_text())
+    counts = {}
+    for visit in (None, "m00", "m24"):
+        config["imaging"]["visit"] = visit
+        checked = Config.model_validate(config)
+        found = check_cohort(checked).available(checked)
+        counts[visit] = int(found["mri"].sum()), int(found["pet"].sum())
+    assert counts == {None: (3, 0), "m00": (3, 0), "m24": (0, 1)}
 
 
 def test_a_missing_template_is_a_problem_of_the_sheet(

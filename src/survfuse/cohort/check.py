@@ -16,7 +16,7 @@ from survfuse.cohort.folds import REQUIRED as FOLD_COLUMNS
 from survfuse.cohort.folds import check_folds
 from survfuse.cohort.image_sheet import COLUMNS as IMAGE_COLUMNS
 from survfuse.cohort.image_sheet import REQUIRED as IMAGE_REQUIRED
-from survfuse.cohort.image_sheet import check_images
+from survfuse.cohort.image_sheet import check_images, check_visit_of_models, read_by_models
 from survfuse.cohort.missing_splits import published_pattern
 from survfuse.cohort.omics_sheet import OmicsSheet, genes_per_type, read_omics_sheet
 from survfuse.cohort.problems import Problem, SheetError, stop_if_any
@@ -61,21 +61,20 @@ class Cohort:
         by_patient = self.clinical.set_index("patient_id")
         return by_patient.get("site")
 
-    def patients_with(self, image: str) -> set[str]:
-        """Who has a volume of this kind, mri or pet, as the sheet says."""
-        mine = self.images["modality"].isin(IMAGES[image])
-        return set(self.images.loc[mine, "patient_id"])
-
     def available(self, config: Config) -> pd.DataFrame:
         """Who has slides, omics, any covariate, and MRI and PET where there is an image sheet."""
         described = self.clinical.set_index("patient_id")[list(config.cohort.covariates)]
-        ids, images = described.index, IMAGES if config.cohort.images else ()
+        ids, images = described.index, IMAGES if config.cohort.images else {}
+        read = read_by_models(self.images, config.imaging.visit)
         return pd.DataFrame(
             {
                 "slides": ids.isin(self.slides["patient_id"]),
                 "omics": ids.isin(list(self.omics_ids)),
                 "clinical": (described != "").any(axis=1),
-                **{name: ids.isin(self.patients_with(name)) for name in images},
+                **{
+                    name: ids.isin(read.loc[read["modality"].isin(kinds), "patient_id"])
+                    for name, kinds in images.items()
+                },
             },
             index=ids,
         )
@@ -117,6 +116,7 @@ def check_cohort(config: Config) -> Cohort:
     if sheets.images:
         images, wrong = check_images(sheets.images, known, config.cohort)
         problems += wrong
+        problems += check_visit_of_models(sheets.images, config.imaging.visit)
     if sheets.omics:
         problems += check_unique(sheets.omics.ids, "patient_id")
     folds = None

@@ -17,6 +17,7 @@ from survfuse.config_imaging import MRI, PET
 REQUIRED = ("patient_id", "visit", "modality", "path")
 COLUMNS = (*REQUIRED, "mask", "reference", "registration")
 FILES = ("path", "mask", "reference", "registration")
+SHOWN_VISITS = 5  # that a problem lists
 KEY = ["patient_id", "visit", "modality"]
 
 
@@ -40,6 +41,23 @@ def check_images(
         problems += check_paths(sheet, column, roots)
     files = {name: [absolute(sheet.path, text) for text in rows[name]] for name in FILES}
     return rows.assign(**files).sort_values(KEY, ignore_index=True), problems
+
+
+def read_by_models(images: pd.DataFrame, visit: str | None) -> pd.DataFrame:
+    """The rows at `imaging.visit`, by default at each patient's first in alphabetical order."""
+    first = images.groupby("patient_id")["visit"].transform("min")
+    return images[images["visit"] == (visit or first)]
+
+
+def check_visit_of_models(sheet: Sheet, visit: str | None) -> list[Problem]:
+    """A problem where no volume is of the visit that models shall read."""
+    named = sorted(set(sheet.rows["visit"]))
+    if visit is None or visit in named:
+        return []
+    shown = ", ".join(named[:SHOWN_VISITS]) + (", ..." if len(named) > SHOWN_VISITS else "")
+    fault = f"no row of {sheet.path.name} has the visit {visit!r}"
+    remedy = f"name one of its visits ({shown}), or leave it out to read each patient's first"
+    return [Problem("configuration", None, "imaging.visit", None, fault, remedy)]
 
 
 def check_visits(sheet: Sheet) -> list[Problem]:
