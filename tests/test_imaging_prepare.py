@@ -417,6 +417,21 @@ def test_steps_can_be_switched_off(tmp_path: Path, masked: tuple[Path, Path]) ->
     np.testing.assert_allclose(after.affine, before.affine, atol=1e-5)
 
 
+def test_values_that_the_number_format_cannot_hold_set_a_volume_aside(tmp_path: Path) -> None:
+    volume = head(5.0, 44)
+    path = save(replace(volume, data=volume.data * 100), tmp_path / "t1.nii.gz")
+    raw = QUICK.model_copy(
+        update={"normalise": False, "find_mask": False, "cache_dtype": "float16"}
+    )
+    found = run(tmp_path / "half", row(path), config=raw)["P1-m00-t1"]
+    assert found.status == "quarantined"
+    assert found.reason.startswith("not_finite: ")
+    assert "imaging.cache_dtype to float32" in found.reason
+    whole = raw.model_copy(update={"cache_dtype": "float32"})
+    kept = run(tmp_path / "whole", row(path), config=whole)["P1-m00-t1"]
+    assert read_tensor(tmp_path / "whole" / kept.tensor).volume.max() > 65504
+
+
 def test_pet_is_divided_by_the_region_that_the_sheet_names(
     tmp_path: Path, masked: tuple[Path, Path]
 ) -> None:

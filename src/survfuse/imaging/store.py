@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path, read_json, write_json, write_text
+from survfuse.imaging.faults import NotFinite
 from survfuse.imaging.volume import Affine, Array, Mask
 from survfuse.manifest import Manifest
 
@@ -103,12 +104,27 @@ def compressed(content: bytes) -> bytes:
     return gzip.compress(content, compresslevel=4, mtime=0)
 
 
+def in_format(data: Array, dtype: str) -> NDArray[Any]:
+    """The voxels in a number format. Raises NotFinite where it cannot hold them."""
+    with np.errstate(over="ignore"):
+        kept = np.ascontiguousarray(data.astype(dtype))
+    if not np.isfinite(kept).all():
+        raise NotFinite(
+            f"values go up to {np.abs(data).max():.3g}, more than {dtype} can hold; set "
+            "imaging.normalise to true, or imaging.cache_dtype to float32"
+        )
+    return kept
+
+
 def write_tensor(path: Path, data: Array, mask: Mask, affine: Affine, dtype: str) -> None:
-    """Write the tensors that training reads: `volume`, `mask` (0 or 1) and `affine`."""
+    """Write the tensors that training reads: `volume`, `mask` (0 or 1) and `affine`.
+
+    Raises NotFinite where the number format cannot hold the values.
+    """
     from safetensors.numpy import save
 
     tensors = {
-        "volume": np.ascontiguousarray(data.astype(dtype)),
+        "volume": in_format(data, dtype),
         "mask": np.ascontiguousarray(mask.astype(np.uint8)),
         "affine": np.ascontiguousarray(affine),
     }
