@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from survfuse.config import Config, ModelConfig
+from survfuse.config_synthesis import SynthesisConfig
 from survfuse.errors import UserInputError
 from survfuse.training.checkpoint import write_fitted
 from survfuse.training.diagnose import diagnose_fold, fit_diagnosis, judges, threshold_of
@@ -174,6 +175,8 @@ def test_three_classes_have_no_threshold() -> None:
     p = probabilities(x, **weights)
     np.testing.assert_allclose(p.sum(axis=1), 1)
     assert (p.argmax(axis=1) == label).mean() > 0.8 and held_out.shape == (90, 3)
+    assert np.isnan(threshold_of(held_out[judges(part)], part)).all()
+    assert np.isfinite(threshold_of(held_out[judges(part)][:, :2], part)).all()  # of two it has one
 
 
 @pytest.mark.parametrize(
@@ -266,6 +269,36 @@ def test_volumes_on_other_grids_are_refused(cohort: tuple[CohortInputs, np.ndarr
 def test_rows_that_estimate_survival_are_refused(kind: str) -> None:
     with pytest.raises(UserInputError, match=f"{kind} is not made for.*logistic"):
         check_models(config([{"name": "other", "kind": kind}]))
+
+
+@pytest.mark.parametrize(
+    ("section", "wrong", "told"),
+    [
+        ("imaging", {"normalise": False}, r"imaging\.normalise is false, but models\.cnn"),
+        ("imaging", {"reorient": False}, r"imaging\.reorient is false.*models\.cnn"),
+        ("training", {"loss": "cox"}, r"training\.loss is cox"),
+    ],
+)
+def test_settings_that_would_not_be_honoured_are_refused(
+    section: str, wrong: dict[str, object], told: str
+) -> None:
+    settings = config([{"name": "cnn", "kind": "mri_cnn"}])
+    changed = getattr(settings, section).model_copy(update=wrong)
+    with pytest.raises(UserInputError, match=told):
+        check_models(settings.model_copy(update={section: changed}))
+    check_models(settings)
+
+
+def test_volumes_that_nobody_reads_may_be_prepared_as_they_are() -> None:
+    settings = config([])
+    as_they_are = settings.imaging.model_copy(update={"normalise": False, "reorient": False})
+    settings = settings.model_copy(update={"imaging": as_they_are})
+    check_models(settings)
+    with pytest.raises(UserInputError, match="but synthesis reads volumes"):
+        check_models(settings.model_copy(update={"synthesis": SynthesisConfig()}))
+    volumes = {"name": "v", "kind": "logistic", "options": {"modalities": ["pet"]}}
+    with pytest.raises(UserInputError, match=r"but models\.v reads volumes"):
+        check_models(config([volumes]).model_copy(update={"imaging": as_they_are}))
 
 
 def test_a_logistic_row_is_refused_where_survival_is_asked() -> None:

@@ -39,7 +39,9 @@ class ImagingConfig(Section):
         "more set the volume aside. Programs that write NaN outside the brain need about 0.9.",
     )
     reorient: bool = Field(
-        True, description="Turn the axes to right, front, top, without interpolation."
+        True,
+        description="Turn the axes to right, front, top, without interpolation; without it "
+        "and without a template volumes can be prepared, but not read by models or synthesis.",
     )
     bias_correction: bool = Field(True, description="Correct MRI for coil brightness by N4.")
     find_mask: bool = Field(
@@ -68,7 +70,11 @@ class ImagingConfig(Section):
     shape: tuple[int, int, int] = Field(
         (96, 128, 96), description="Voxels of a prepared volume: right, front, top."
     )
-    normalise: bool = Field(True, description="Scale intensities to -1..1; background is -1.")
+    normalise: bool = Field(
+        True,
+        description="Scale intensities to -1..1; background is -1. Without it volumes can be "
+        "prepared, but not read by models or synthesis.",
+    )
     visit: str | None = Field(
         None,
         description="Visit whose volumes models read; default: each patient's first in "

@@ -40,7 +40,8 @@ class TrainingConfig(Section):
     loss: Literal["nll", "cox"] = Field(
         "nll",
         description="nll: discrete-time likelihood of time bins. cox: partial likelihood of one "
-        "log-hazard ratio within each batch; survival then comes from Breslow's baseline.",
+        "log-hazard ratio within each batch; survival then comes from Breslow's baseline. "
+        "Not for a diagnosis, which has a loss of its own.",
     )
 
     bins_months: list[float] = Field(

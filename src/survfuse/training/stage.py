@@ -18,12 +18,17 @@ from survfuse.training.checkpoint import software, write_fitted
 from survfuse.training.inputs import CohortInputs, InputPaths
 from survfuse.training.part import TrainingPart, read_part
 from survfuse.training.predict import SECTIONS, Fitted, find_model, predict_parts
+from survfuse.training.suited import check_suited
 
 
 def check_models(config: Config) -> None:
-    """Refuse unknown kinds, options and parts before any compute. Raises UserInputError."""
+    """Refuse unknown kinds, options and parts, and settings that do not suit them.
+
+    Before any compute. Raises UserInputError.
+    """
     for model in config.models:
         check_model(config, model)
+    check_suited(config)
 
 
 def check_model(config: Config, model: ModelConfig) -> None:
