@@ -167,6 +167,66 @@ def test_synthesis_is_planned_once_per_fold_and_only_when_asked_for(tmp_path: Pa
     assert "synthesise" not in jobs(snakemake(tmp_path, "-n").stdout)
 
 
+STUB = """#!{python}
+import sys
+from pathlib import Path
+_, command, *options = sys.argv
+told = dict(zip(options, options[1:]))
+out, fold = told.get("--out", ""), Path(told.get("--fold", "")).name
+tables = {{
+    "check-cohort": "clinical.tsv outcomes.tsv slides.tsv images.tsv availability.tsv cohort.json",
+    "make-splits": "splits.tsv r0f0/train.tsv r0f0/test_ids.tsv r0f1/train.tsv r0f1/test_ids.tsv",
+    "synthesise": "synthetic.tsv",
+    "report": "index.html",
+}}
+written = {{f"{{out}}/{{name}}" for name in tables.get(command, "").split()}} or {{out}}
+if command == "train":
+    model = Path(told["--models"], told["--model"], fold)
+    written = {{model / "model.safetensors", model / "fit.json"}}
+written |= {{told[o] for o in ("--manifest", "--patterns", "--attention", "--tidy") if o in told}}
+for path in map(Path, written - {{""}} if command != "prepare-images" else [told["--manifest"]]):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("the same whatever the settings")
+if command == "synthesise":
+    Path(out, "synthesis.json").write_text(Path(told["--config"]).read_text())
+"""
+CLINIC = {
+    "output": "results",
+    "source": None,
+    "cohort": {"patients": "p.tsv", "images": "i.tsv", "diagnosis": {"column": "group"}},
+    "imaging": {"visit": "bl"},
+    "synthesis": {"epochs": 3},
+    "models": [{"name": "logistic", "kind": "logistic"}, {"name": "itcfn", "kind": "itcfn"}],
+    "evaluation": {"reference": "logistic"},
+    "report": {},
+}
+
+
+def test_models_follow_new_generators_and_another_visit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the synthesis was made again in a run that went no further."""
+    program = tmp_path / "bin" / "survfuse"
+    program.parent.mkdir()
+    program.write_text(STUB.format(python=sys.executable))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    home = prepared(tmp_path / "home", **CLINIC)
+    for name in ("p", "i"):
+        (home / f"{name}.tsv").write_text("patient_id\n1\n2\n")
+    snakemake(home)
+    assert "Nothing to be done" in snakemake(home, "-n").stdout
+    prepared(home, **{**CLINIC, "synthesis": {"epochs": 4}})
+    snakemake(home, "--until", "synthesise")
+    planned = jobs(snakemake(home, "-n").stdout)
+    assert (planned["train"], planned["predict"], planned["map_volumes"]) == (4, 2, 1)
+    assert "synthesise" not in planned
+    snakemake(home)
+    prepared(home, **{**CLINIC, "synthesis": {"epochs": 4}, "imaging": {"visit": "m12"}})
+    planned = jobs(snakemake(home, "-n").stdout)
+    assert (planned["check_cohort"], planned["list_inputs"], planned["train"]) == (1, 1, 4)
+
+
 def test_slides_are_planned_in_batches(tmp_path: Path) -> None:
     (tmp_path / "patients.tsv").write_text("patient_id\n")
     rows = "".join(f"S{i}\tP{i}\tx.svs\n" for i in range(10_000))

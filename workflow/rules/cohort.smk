@@ -84,7 +84,7 @@ rule check_cohort:
         config=CONFIG,
         results=OUT,
         settings=settings("cohort", "splits", "omics"),
-        visit=str(SETTINGS.imaging.visit),  # at which patients are counted
+        visit=VISIT,
     shell:
         "survfuse check-cohort --config {params.config:q} --out {params.results:q}/cohort --log {log:q}"
 

@@ -65,6 +65,8 @@ FOLDS = [f"r{r}f{f}" for r in range(REPEATS) for f in range(SETTINGS.splits.fold
 BATCHES = range(count_batches())
 IMAGE_BATCHES = range(count_image_batches())
 IMAGES = OUT / "images" / "images.tsv" if SETTINGS.cohort.images else []
+# Which volumes are read is no setting of what is done to them.
+VISIT = str(SETTINGS.imaging.visit)
 SLIDES = OUT / "slides" / "slides.tsv" if SETTINGS.cohort.slides else []
 EXPLAINED = explained_model(SETTINGS) if SETTINGS.task == "survival" else None
 MAPPED = mapped_model(SETTINGS)
@@ -97,10 +99,14 @@ def parts_fitted(wildcards):
 
 
 def synthesised(wildcards):
-    """The volumes that were synthesised for a fold, or for all of them."""
+    """The volumes that were synthesised for a fold, or for all of them.
+
+    By the file that holds the hash of the generator's weights: the table of volumes is the same
+    whatever they show, and Snakemake takes a small file of equal content for unchanged.
+    """
     folds = [wildcards.fold] if hasattr(wildcards, "fold") else FOLDS
     return (
-        expand(SYNTHESIS / "{fold}" / "synthetic.tsv", fold=folds) if SYNTHESIS else []
+        expand(SYNTHESIS / "{fold}" / "synthesis.json", fold=folds) if SYNTHESIS else []
     )
 
 

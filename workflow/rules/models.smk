@@ -37,6 +37,7 @@ rule train:
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
         images=optional("--images", IMAGES),
+        visit=VISIT,
         synthesis=optional("--synthesis", SYNTHESIS),
         device=device,
     shell:
@@ -78,6 +79,7 @@ rule predict:
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
         images=optional("--images", IMAGES),
+        visit=VISIT,
         synthesis=optional("--synthesis", SYNTHESIS),
         device=device,
     shell:
@@ -118,6 +120,7 @@ rule explain:
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
         images=optional("--images", IMAGES),
+        visit=VISIT,
         synthesis=optional("--synthesis", SYNTHESIS),
         device=device,
     shell:
@@ -156,6 +159,7 @@ rule map_volumes:
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
         images=optional("--images", IMAGES),
+        visit=VISIT,
         synthesis=optional("--synthesis", SYNTHESIS),
         device=device,
     shell:
@@ -187,6 +191,7 @@ rule list_inputs:
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
         images=optional("--images", IMAGES),
+        visit=VISIT,
     shell:
         "survfuse list-inputs --config {params.config:q} --splits {input.splits:q}"
         " --clinical {input.clinical:q} {params.slides} {params.omics} {params.images} --out {output:q} --log {log:q}"
