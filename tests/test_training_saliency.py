@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +10,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from survfuse.classes import UNKNOWN
 from survfuse.config import Config
 from survfuse.errors import UserInputError
 from survfuse.fusion.interface import Batch, Output
+from survfuse.imaging.store import read_tensor, write_tensor
+from survfuse.training.ensemble import diagnose_neural, ensemble
 from survfuse.training.inputs import CohortInputs
+from survfuse.training.predict import find_model, read_matching
 from survfuse.training.saliency import map_volumes, maps_of, mean_volume, on_a_page, over_blocks
 from survfuse.training.scalers import fit_scalers
 from survfuse.training.tokens import TokenSource, token_source
 from survfuse.training.volumes import read_voxels
-from test_training_diagnosis import config
+from test_training_diagnosis import TESTED, TRAINED, config, fitted_and_predicted
 from volume_fixture import SHAPE, clinic
 
 
@@ -48,6 +52,9 @@ class Team:
 
     def network(self, member: int) -> nn.Module:
         return self.networks[member]
+
+    def marginal_logits(self) -> Tensor:
+        return torch.zeros(2, dtype=torch.float64)  # as many of either class
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +87,34 @@ def test_a_map_sums_to_how_far_the_patient_is_from_the_average(inputs: CohortInp
     ]  # fmt: skip
     assert abs(np.mean(moved)) > 1e-3
     assert found["mri"].sum() == pytest.approx(np.mean(moved), abs=1e-4)
+
+
+def test_a_map_explains_the_probability_that_is_reported(tmp_path: Path) -> None:
+    """Of a network fitted where one class is rare: predictions hold the frequencies too."""
+    inputs, label = clinic(tmp_path / "volumes")
+    rare = label.copy()
+    rare[np.flatnonzero(label[TRAINED] == 1)[4:]] = UNKNOWN
+    row: dict[str, object] = {"name": "cnn", "kind": "mri_cnn"}
+    _, fold = fitted_and_predicted(row, inputs, rare, tmp_path)
+    model, fitted = find_model(fold.config, "cnn"), read_matching("cnn", fold)
+    ids = [f"B{i:03d}" for i in TESTED]
+    asked = ensemble(fitted, model, inputs, ids, fold.config.training, torch.device("cpu"))
+    assert asked.marginal_logits().exp()[1] < 0.25
+    mean = mean_volume(inputs, "mri", ids, asked)
+    assert mean is not None
+    average = write_average(inputs, ids[0], mean, tmp_path / "average.safetensors")
+    at_mean = ensemble(fitted, model, average, ids[:1], fold.config.training, torch.device("cpu"))
+    base = diagnose_neural(at_mean).probability[0, 1]
+    for number, moved in enumerate(diagnose_neural(asked).probability[:4, 1] - base):
+        found = maps_of(asked, number, {"mri": mean})["mri"].sum()
+        assert found == pytest.approx(moved, abs=0.1 * abs(moved) + 1e-3)
+
+
+def write_average(inputs: CohortInputs, who: str, mean: np.ndarray, path: Path) -> CohortInputs:
+    """The inputs with the mean volume as somebody's MRI."""
+    own = read_tensor(inputs.volumes["mri"][who])
+    write_tensor(path, mean.reshape(SHAPE), own.mask, own.affine, "float32")
+    return replace(inputs, volumes={**inputs.volumes, "mri": {**inputs.volumes["mri"], who: path}})
 
 
 def test_an_absent_volume_has_no_map(inputs: CohortInputs) -> None:

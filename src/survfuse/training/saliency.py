@@ -103,7 +103,7 @@ def maps_of(team: Ensemble, row: int, means: dict[str, Voxels | None]) -> dict[s
             continue
         start = torch.from_numpy(mean).to(team.device)[None, None]
         total = sum(
-            gradient_along(team.network(member), batch, image, start)
+            gradient_along(team.network(member), team.marginal_logits(), batch, image, start)
             for member in range(team.members)
         )
         moved = torch.as_tensor(total) / team.members * (batch.tokens[image] - start)
@@ -111,8 +111,13 @@ def maps_of(team: Ensemble, row: int, means: dict[str, Voxels | None]) -> dict[s
     return found
 
 
-def gradient_along(network: FusionModel, batch: Batch, image: str, start: Tensor) -> Tensor:
-    """Mean gradient (1, 1, V) of the probability of class 1 along the path from `start`."""
+def gradient_along(
+    network: FusionModel, marginal: Tensor, batch: Batch, image: str, start: Tensor
+) -> Tensor:
+    """Mean gradient (1, 1, V) of the probability of class 1 along the path from `start`.
+
+    The probability that is predicted: `marginal` (K,) are added to the logits, as there.
+    """
     points, weights = np.polynomial.legendre.leggauss(STEPS)
     total = torch.zeros_like(start)
     with frozen(network), torch.enable_grad():
@@ -120,7 +125,8 @@ def gradient_along(network: FusionModel, batch: Batch, image: str, start: Tensor
             place = start + float(point) * (batch.tokens[image] - start)
             place = place.detach().requires_grad_(True)
             moved = replace(batch, tokens={**batch.tokens, image: place})
-            probability = network(moved).logits.softmax(dim=1)[0, 1]
+            logits = network(moved).logits.double() + marginal.to(start.device)
+            probability = logits.softmax(dim=1)[0, 1]
             (gradient,) = torch.autograd.grad(probability, place)
             total += float(weight) * gradient
     return total
