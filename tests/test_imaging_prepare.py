@@ -377,6 +377,21 @@ def test_bad_volumes_are_set_aside_and_the_batch_goes_on(
     check_failures(out / "batches" / "0.tsv", 0.7)
 
 
+def test_a_volume_that_is_bright_all_over_is_set_aside(
+    tmp_path: Path, masked: tuple[Path, Path]
+) -> None:
+    volume = head(5.0, 44)
+    data = np.full_like(volume.data, 255.0)
+    data[20:24, 20:24, 20:24] = 0
+    path = save(replace(volume, data=data), tmp_path / "bright.nii.gz")
+    for name, settings in (("n4", {"bias_correction": True}), ("head", {"find_mask": False})):
+        config = QUICK.model_copy(update=settings)
+        rows = [row(path), row(masked[0], "t1", "P2", mask=masked[1])]
+        found = run(tmp_path / name, *rows, config=config)
+        assert found["P1-m00-t1"].reason.startswith("constant: nearly all voxels")
+        assert found["P2-m00-t1"].status == "ok"
+
+
 def test_finished_volumes_are_not_done_again(tmp_path: Path, masked: tuple[Path, Path]) -> None:
     path = tmp_path / "t1.nii.gz"
     path.write_bytes(masked[0].read_bytes())

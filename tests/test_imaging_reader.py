@@ -304,6 +304,15 @@ def test_a_truncated_slice_is_refused(tmp_path: Path, part: float) -> None:
         read_volume(tmp_path / "s")
 
 
+def test_a_damaged_number_of_frames_is_a_fault(tmp_path: Path) -> None:
+    paths = write_series(SMALL, tmp_path / "series", NumberOfFrames="1")
+    content = paths[0].read_bytes()
+    start = content.index(b"\x28\x00\x08\x00IS\x02\x00") + 8  # tag, type and length of the value
+    paths[0].write_bytes(content[:start] + b"x " + content[start + 2 :])
+    with pytest.raises(UnreadableVolume, match="number of frames"):
+        read_volume(tmp_path / "series")
+
+
 def test_gzip_of_nothing_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.nii.gz").write_bytes(gzip.compress(b""))
     with pytest.raises(UnreadableVolume):

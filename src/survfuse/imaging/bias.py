@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
+from survfuse.imaging.faults import ConstantVolume
 from survfuse.imaging.grid import covering_grid, resampled
 from survfuse.imaging.volume import Mask, Volume, from_image, one_thread, to_image
 
@@ -44,9 +45,17 @@ def corrected(volume: Volume) -> Volume:
 
 
 def foreground(volume: Volume) -> Mask:
-    """Head or brain against air: the largest piece above a tenth from dark to bright, filled."""
+    """Head or brain against air: the largest piece above a tenth from dark to bright, filled.
+
+    Raises ConstantVolume where nothing is, because nearly all voxels are of the highest value.
+    """
     dark, bright = np.percentile(volume.data, [2, 98])
     labels, count = ndimage.label(volume.data > dark + 0.1 * (bright - dark))
+    if not count:
+        raise ConstantVolume(
+            "nearly all voxels have the highest value, so nothing tells a head from air; export "
+            "the volume again"
+        )
     if count > 1:
         sizes = np.bincount(labels.ravel())
         sizes[0] = 0

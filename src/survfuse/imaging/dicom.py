@@ -89,7 +89,13 @@ def read_files(folder: Path) -> list[Dataset]:
 
 def located(tags: Dataset) -> Slice:
     """Where a slice lies. Raises UnreadableVolume if its tags do not tell."""
-    if int(tags.get("NumberOfFrames") or 1) > 1:
+    try:
+        frames = int(tags.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError):
+        raise UnreadableVolume(
+            "the number of frames of a slice is damaged; copy it again"
+        ) from None
+    if frames > 1:
         raise UnreadableVolume(
             "the file holds many frames (enhanced DICOM); convert the series to NIfTI first"
         )
