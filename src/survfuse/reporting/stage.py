@@ -25,9 +25,9 @@ def write_reports(
     """Write `out`/index.html and `out`/patients/{patient_id}.html from a results directory.
 
     With `patients` only their pages are written, otherwise the cohort report and the pages of
-    `config.report.patients`, and pages of other patients are removed. Raises UserInputError if files are absent, unreadable or do not
-    belong together, for an unknown patient before anything is written, and if the model of the
-    pages has no prediction for a patient.
+    `config.report.patients`, and pages of other patients are removed. Raises UserInputError if
+    files are absent, unreadable or do not belong together, for an unknown patient before anything
+    is written, and if the model of the pages has no prediction for a patient.
     """
     inputs = ReportInputs.under(results)
     if config.cohort.diagnosis is not None:

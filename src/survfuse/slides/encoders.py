@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from survfuse.config import SlideConfig
 from survfuse.device import choose_device
-from survfuse.errors import MissingResourceError, UserInputError
+from survfuse.errors import UserInputError
 from survfuse.files import sha256_file
 from survfuse.slides.encoder_settings import TRUNCATED, check_encoder
 from survfuse.slides.reader import resized
