@@ -11,7 +11,6 @@ from survfuse.cohort.tables import (
     read_clinical,
     read_outcomes,
     read_slides,
-    read_table,
     write_table,
 )
 from survfuse.errors import UserInputError
@@ -33,10 +32,10 @@ def test_text_stays_text(tmp_path: Path) -> None:
 
 def test_lacking_column_and_file(tmp_path: Path) -> None:
     write_table(tmp_path / "c.tsv", pd.DataFrame({"patient_id": ["P1"]}))
-    with pytest.raises(UserInputError, match=r"c\.tsv: has no column slide_id"):
+    with pytest.raises(UserInputError, match=r"c\.tsv: the column slide_id is missing"):
         read_slides(tmp_path / "c.tsv")
-    with pytest.raises(UserInputError, match=r"none\.tsv: no such file; run the stage"):
+    with pytest.raises(UserInputError, match=r"none\.tsv: no such table; run the stage"):
         read_clinical(tmp_path / "none.tsv")
     (tmp_path / "e.tsv").write_bytes(b"")
-    with pytest.raises(UserInputError, match="not readable as a table"):
-        read_table(tmp_path / "e.tsv", [])
+    with pytest.raises(UserInputError, match="not readable as a tab-separated table"):
+        read_clinical(tmp_path / "e.tsv")

@@ -1,4 +1,4 @@
-"""Atomic writing, JSON and content hashes: the only file habits shared by all stages."""
+"""Atomic writing, JSON, tables of text and content hashes: the file habits shared by all stages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from survfuse.errors import UserInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @contextmanager
@@ -61,6 +66,30 @@ def write_json(path: str | Path, value: Any) -> None:
 def read_json(path: str | Path) -> Any:
     """Read a JSON file."""
     return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_text_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read a TSV of an earlier stage as text; empty cells are "".
+
+    Raises UserInputError where the file is not there, is no table or lacks one of the columns.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise UserInputError(
+            f"{path}: no such table; run the stage that writes it, or correct the path"
+        ) from None
+    except ValueError as error:  # of pandas, or of a file in another encoding
+        raise UserInputError(
+            f"{path}: not readable as a tab-separated table ({error}); write it again"
+        ) from None
+    if missing := [name for name in columns if name not in table]:
+        raise UserInputError(
+            f"{path}: the column {missing[0]} is missing; write the table again with this version"
+        )
+    return table
 
 
 def sha256_file(path: str | Path) -> str:

@@ -20,12 +20,11 @@ from survfuse.cohort.tables import (
     read_availability,
     read_clinical,
     read_outcomes,
-    read_table,
     typed_outcomes,
     write_table,
 )
 from survfuse.config import Config, SplitConfig
-from survfuse.files import sha256_file
+from survfuse.files import read_text_table, sha256_file
 
 TIME_STRATA = 4  # per value of event
 LEAST_TEST_EVENTS = 2  # a test fold with fewer has no pair of events to order
@@ -249,12 +248,12 @@ def read_train(path: Path) -> pd.DataFrame:
     For a diagnosis, `label` (int), with or without the follow-up. Where modalities are withheld,
     `withheld` names them, separated by commas.
     """
-    return typed_outcomes(path, read_table(path, ["patient_id", "role"]))
+    return typed_outcomes(path, read_text_table(path, ["patient_id", "role"]))
 
 
 def read_test_ids(path: Path) -> list[str]:
     """test_ids.tsv: the patients that a fold predicts."""
-    return read_table(path, ["patient_id"])["patient_id"].tolist()
+    return read_text_table(path, ["patient_id"])["patient_id"].tolist()
 
 
 def splits_hash(path: Path) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from survfuse.errors import UserInputError
-from survfuse.files import atomic_path
+from survfuse.files import atomic_path, read_text_table
 
 FOLLOW_UP = ("time_months", "event")
 OUTCOME = {"time_months": float, "event": int, "label": int}
@@ -20,28 +19,12 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
         frame.to_csv(temporary, sep="\t", index=False, lineterminator="\n", encoding="utf-8")
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read a table of this project as text.
-
-    Raises UserInputError where the file is not there or lacks a column.
-    """
-    try:
-        frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError:
-        raise UserInputError(f"{path}: no such file; run the stage that writes it") from None
-    except ValueError as error:
-        raise UserInputError(f"{path}: not readable as a table: {error}") from None
-    if lacking := [name for name in columns if name not in frame.columns]:
-        raise UserInputError(f"{path}: has no column {lacking[0]}; run the stage that writes it")
-    return frame
-
-
 def read_outcomes(path: Path) -> pd.DataFrame:
     """outcomes.tsv: `patient_id` (text), `time_months` (float), `event` (0 or 1).
 
     For a diagnosis, `label` (int, -1 = unknown), with or without the follow-up.
     """
-    return typed_outcomes(path, read_table(path, ["patient_id"]))
+    return typed_outcomes(path, read_text_table(path, ["patient_id"]))
 
 
 def typed_outcomes(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
@@ -53,21 +36,21 @@ def typed_outcomes(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 def read_clinical(path: Path) -> pd.DataFrame:
     """clinical.tsv: `patient_id`, `site` if configured, covariates; all text, "" = missing."""
-    return read_table(path, ["patient_id"])
+    return read_text_table(path, ["patient_id"])
 
 
 def read_slides(path: Path) -> pd.DataFrame:
     """slides.tsv of the cohort: `slide_id, patient_id, path, mpp, features`; all text."""
-    return read_table(path, ["slide_id", "patient_id", "path", "mpp", "features"])
+    return read_text_table(path, ["slide_id", "patient_id", "path", "mpp", "features"])
 
 
 def read_images(path: Path) -> pd.DataFrame:
     """images.tsv of the cohort: who, when, what, and the paths of its files; all text."""
     columns = ["patient_id", "visit", "modality", "path", "mask", "reference", "registration"]
-    return read_table(path, columns)
+    return read_text_table(path, columns)
 
 
 def read_availability(path: Path) -> pd.DataFrame:
     """availability.tsv: bool columns by modality, indexed by patient id."""
-    frame = read_table(path, ["patient_id", "slides", "omics", "clinical"])
+    frame = read_text_table(path, ["patient_id", "slides", "omics", "clinical"])
     return frame.set_index("patient_id") == "1"

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from survfuse.errors import UserInputError
+from survfuse.files import read_text_table
 
 
 @dataclass(frozen=True)
@@ -131,20 +132,7 @@ def read_folds(splits: Path, patient_ids: tuple[str, ...], outcomes: Path) -> tu
 
 def read_table(path: Path, numbers: dict[str, type]) -> pd.DataFrame:
     """Read a TSV with the column patient_id and the given numeric columns, all complete."""
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise UserInputError(
-            f"{path}: no such table; run the stage that writes it, or correct the path"
-        ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UserInputError(
-            f"{path}: not readable as a tab-separated table ({error}); write it again"
-        ) from None
-    if missing := [name for name in ("patient_id", *numbers) if name not in table]:
-        raise UserInputError(
-            f"{path}: the column {missing[0]} is missing; write the table again with this version"
-        )
+    table = read_text_table(path, ["patient_id", *numbers])
     for name, kind in numbers.items():
         table[name] = to_numbers(table[name], path)
         if bad := np.flatnonzero(table[name].isna()).tolist():

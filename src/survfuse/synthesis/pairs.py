@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from survfuse.cohort.splits import read_test_ids
-from survfuse.cohort.tables import read_table
 from survfuse.config_imaging import MADE_FROM
 from survfuse.config_synthesis import SynthesisConfig
 from survfuse.errors import UserInputError
+from survfuse.files import read_text_table
 from survfuse.imaging.choice import chosen_tensors
 from survfuse.imaging.store import Prepared, read_tensor
 from survfuse.synthesis.generator import PairBatch, seen_of
@@ -92,7 +92,7 @@ def read_fold(fold_directory: Path, images_manifest: Path, visit: str | None) ->
     Raises UserInputError where a patient is in both parts of the fold.
     """
     path = fold_directory / "train.tsv"
-    part = read_table(path, ["patient_id", "role"])
+    part = read_text_table(path, ["patient_id", "role"])
     test = tuple(read_test_ids(fold_directory / "test_ids.tsv"))
     if both := sorted(set(part["patient_id"]) & set(test)):
         raise UserInputError(
