@@ -10,7 +10,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from survfuse.reporting.figures import INK, MUTED, STYLE, WIDTH, in_figure, legend_line, svg
+from survfuse.reporting.drawing import INK, MUTED, STYLE, WIDTH, in_figure, legend_line, svg
 
 # Colour and line style by place: they are told apart without colour as well.
 LINES: tuple[tuple[str, Any], ...] = (
