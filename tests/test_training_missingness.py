@@ -11,15 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from survfuse.training.absence import STRATA, association, strata
 from survfuse.training.missingness import (
     POLICIES,
-    STRATA,
     Hiding,
-    association,
     chance_of_showing,
     fit_hiding,
     hide,
-    strata,
 )
 
 MODALITIES = ("slides", "omics")
