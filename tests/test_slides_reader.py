@@ -17,7 +17,8 @@ from survfuse.slides.faults import (
     TooCoarse,
     UnreadableSlide,
 )
-from survfuse.slides.reader import Slide, resolve_mpp
+from survfuse.slides.reader import Slide
+from survfuse.slides.resolution import resolve_mpp
 from survfuse.slides.tiles import side_px0
 
 RAMP_PX = 1280

@@ -7,7 +7,6 @@ Only the pyramid is ever read: label and macro images show names, so they are ne
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,25 +17,15 @@ import openslide
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from survfuse.microscopy import PLAUSIBLE_MPP
-from survfuse.slides.faults import (
-    CorruptTile,
-    ImplausibleMpp,
-    MissingMpp,
-    TooCoarse,
-    UnreadableSlide,
-)
+from survfuse.slides.faults import CorruptTile, TooCoarse, UnreadableSlide
+from survfuse.slides.resolution import resolve_mpp
 
 Image = MatLike  # uint8 (height, width, 3), red green blue
 
-MAX_ANISOTROPY = 0.05  # relative difference of the pixel's width and height
 FINE_ENOUGH = 1.01  # a level this much coarser than asked for is read as it is
 MAX_ENLARGEMENT = 1.25  # of the finest level, for a scanner a little coarser than asked for
 BLOCK_PX = 16_000_000  # pixels decoded at once when a whole level is read: 64 MB
 SMALLEST_PIECE_PX = 256  # around damage, an area is given up in pieces of about this side
-UNIT_UM = {"centimeter": 10_000.0, "inch": 25_400.0}
-ORIGINS = {"metadata": "the scanner's metadata", "tiff": "the TIFF resolution tag"}
-REMEDY = "write the right value into the column mpp of the slide sheet"
 
 
 @dataclass(frozen=True)
@@ -218,60 +207,3 @@ def enlarged(square: Image, used_px: float, side_px: int) -> Image:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-
-
-def resolve_mpp(properties: Mapping[str, str], declared: float | None) -> tuple[float, str]:
-    """Micrometres per level-0 pixel, and where the value is from.
-
-    The first that is there counts: the slide sheet ("sheet"), the scanner's metadata
-    ("metadata"), the TIFF resolution tags ("tiff"). It is never guessed from the objective.
-    Raises MissingMpp without any, ImplausibleMpp outside 0.05 to 4 micrometres, and if width and
-    height of a pixel differ by more than 5 %; below that their geometric mean is taken.
-    """
-    if declared is not None:
-        return plausible(declared, declared, "the slide sheet"), "sheet"
-    x = number(properties.get("openslide.mpp-x"))
-    y = number(properties.get("openslide.mpp-y"))
-    # For plain TIFF, OpenSlide's values are themselves derived from the resolution tags.
-    source = "tiff" if properties.get("openslide.vendor") == "generic-tiff" else "metadata"
-    if x is None or y is None:
-        x, y = tiff_mpp(properties, "X"), tiff_mpp(properties, "Y")
-        source = "tiff"
-    if x is None or y is None:
-        raise MissingMpp(
-            "neither the metadata nor the TIFF tags tell the micrometres per pixel; " + REMEDY
-        )
-    return plausible(x, y, ORIGINS[source]), source
-
-
-def tiff_mpp(properties: Mapping[str, str], axis: str) -> float | None:
-    """Micrometres per pixel from the TIFF resolution tags; None if they say nothing."""
-    pixels_per_unit = number(properties.get(f"tiff.{axis}Resolution"))
-    unit_um = UNIT_UM.get(properties.get("tiff.ResolutionUnit", ""))
-    if unit_um is None or not pixels_per_unit:
-        return None
-    return unit_um / pixels_per_unit
-
-
-def number(text: str | None) -> float | None:
-    """The text as a number, None if it is none."""
-    try:
-        return float(text) if text is not None else None
-    except ValueError:
-        return None
-
-
-def plausible(x_mpp: float, y_mpp: float, origin: str) -> float:
-    """The pixel size of both axes as one number, if a microscope can have it."""
-    low, high = PLAUSIBLE_MPP
-    if not (low <= x_mpp <= high and low <= y_mpp <= high):  # also refuses NaN
-        raise ImplausibleMpp(
-            f"{origin} gives {x_mpp:.4g} x {y_mpp:.4g} micrometres per pixel, outside the "
-            f"plausible {low:g} to {high:g}; {REMEDY}"
-        )
-    if abs(x_mpp - y_mpp) > MAX_ANISOTROPY * max(x_mpp, y_mpp):
-        raise ImplausibleMpp(
-            f"{origin} gives pixels of {x_mpp:.4g} x {y_mpp:.4g} micrometres, which are not "
-            f"square; {REMEDY}"
-        )
-    return math.sqrt(x_mpp * y_mpp)
