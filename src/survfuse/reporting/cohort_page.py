@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -11,18 +11,16 @@ import numpy as np
 from survfuse.config import Config
 from survfuse.evaluation.rows import COMBINING
 from survfuse.kinds import kind_of
-from survfuse.manifest import OK, QUARANTINED
 from survfuse.reporting import (
     disclosure,
     explanations,
     figures,
     findings,
     provenance,
-    wording,
 )
 from survfuse.reporting.imaging_section import imaging_context
 from survfuse.reporting.inputs import ReportData, RunData
-from survfuse.slides.store import SlideStatus
+from survfuse.reporting.slide_section import quarantine_rows, slide_counts
 
 INPUT_NAMES = {"slides": "slides", "omics": "genes", "mri": "MRI", "pet": "PET"}
 # Figures of every model of a long leaderboard would bury the rest of the page.
@@ -206,33 +204,6 @@ def calibration_figures(config: Config, data: ReportData) -> list[dict[str, Any]
             svg = figures.calibration(panels, row["label"], f"calibration-{row['model']}")
             found.append({"label": row["label"], "svg": svg})
     return found
-
-
-def slide_counts(slides: Sequence[SlideStatus]) -> dict[str, int] | None:
-    """Slides and their patients by status."""
-    if not slides:
-        return None
-    usable = [slide for slide in slides if slide.status == OK]
-    return {
-        "total": len(slides),
-        "usable": len(usable),
-        "quarantined": len(slides) - len(usable),
-        "patients": len({slide.patient_id for slide in slides}),
-        "patients_usable": len({slide.patient_id for slide in usable}),
-    }
-
-
-def quarantine_rows(slides: Sequence[SlideStatus]) -> list[dict[str, str]]:
-    """Quarantined slides with the reason in words."""
-    return [
-        {
-            "slide_id": slide.slide_id,
-            "patient_id": slide.patient_id,
-            "reason": wording.reason_in_words(slide.reason),
-        }
-        for slide in slides
-        if slide.status == QUARANTINED
-    ]
 
 
 def grid_text(grid_months: list[float]) -> str:

@@ -24,8 +24,9 @@ from survfuse.reporting.diagnosis_inputs import (
     saliency_of,
 )
 from survfuse.reporting.diagnosis_page import class_rows, shared_context
+from survfuse.reporting.input_chips import clinical_chip
 from survfuse.reporting.inputs import RunData
-from survfuse.reporting.patient_page import clinical_chip, covariate_rows
+from survfuse.reporting.patient_page import covariate_rows
 from survfuse.reporting.shown_volumes import (
     SYNTHETIC,
     ShownVolume,
