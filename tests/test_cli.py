@@ -53,6 +53,10 @@ def changed(home: Path, **changes: object) -> None:
     (home / "config.yaml").write_text(yaml.safe_dump({**CONFIG, **changes}))
 
 
+def row(kind: str, **options: object) -> dict:
+    return {"name": "x", "kind": kind, "options": options}
+
+
 def commands() -> dict[str, argparse.ArgumentParser]:
     action = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
     return action.choices
@@ -105,6 +109,28 @@ def test_results_are_readable_by_their_owner_alone(home: Path) -> None:
                 ],
             ),
             "names 'a'",
+        ),
+        (
+            lambda h: changed(h, models=[*CONFIG["models"], row("clinical_cox", penaliser=5)]),
+            r"models\.x: clinical_cox has no option 'penaliser'; its only option is covariates",
+        ),
+        (
+            lambda h: changed(
+                h,
+                models=[
+                    *CONFIG["models"],
+                    row("late_fusion", parts=["clinical_cox", "permuted"], weights=[1, 0]),
+                ],
+            ),
+            "late_fusion has no option 'weights'; its only option is parts",
+        ),
+        (
+            lambda h: changed(
+                h,
+                cohort={**CONFIG["cohort"], "site": "age"},
+                models=[*CONFIG["models"], row("site_only", covariates=["age"])],
+            ),
+            "site_only has no option 'covariates'; it has none",
         ),
         (lambda h: changed(h, models=CONFIG["models"][:1]), "needs a control"),
         (

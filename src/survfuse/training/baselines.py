@@ -16,12 +16,31 @@ from survfuse.training.cox import CoxModel, describe, fit_cox
 from survfuse.training.part import TrainingPart
 from survfuse.training.prediction import Prediction, mean_over_available, percentile_ranks
 
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "site_only": (),
+    "clinical_cox": ("covariates",),
+    "late_fusion": ("parts",),
+}
+
+
+def refuse_others(model: ModelConfig) -> None:
+    """Raise UserInputError naming the row where it has an option that its kind does not know."""
+    known = OPTIONS[model.kind]
+    if unknown := [name for name in model.options if name not in known]:
+        listed = f"its only option is {known[0]}" if known else "it has none"
+        raise UserInputError(
+            f"models.{model.name}: {model.kind} has no option {unknown[0]!r}; {listed}"
+        )
+
 
 def covariates_of(model: ModelConfig, cohort: CohortConfig) -> dict[str, Covariate]:
     """The columns that a row reads: the covariates it names or all declared ones, or the site.
 
-    Raises UserInputError naming the row where there are none, or it names others.
+    Raises UserInputError naming the row where there are none, it names others, or, unless it is a
+    row with options of its own, it has another option.
     """
+    if model.kind in OPTIONS:
+        refuse_others(model)
     if model.kind != "site_only":
         named = model.options.get("covariates", list(cohort.covariates))
         if not isinstance(named, list) or not set(named) <= set(cohort.covariates):
@@ -74,7 +93,8 @@ def predict_cox_row(
 
 
 def parts_of(model: ModelConfig) -> list[str]:
-    """The rows that a late fusion averages."""
+    """The rows that a late fusion averages. Raises UserInputError where they are not listed."""
+    refuse_others(model)
     parts = model.options.get("parts")
     if not isinstance(parts, list) or len(parts) < 2:
         raise UserInputError(
