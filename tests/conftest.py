@@ -1,7 +1,9 @@
 """Fixtures shared by all tests."""
 
+import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,3 +19,15 @@ def real_data() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("needs the real data: set SURVFUSE_TEST_DATA")
     return Path(named)
+
+
+@pytest.fixture(autouse=True)
+def no_log_of_the_command_line() -> Iterator[None]:
+    """Undo what a test's command line set up, or later tests of the process log as it does."""
+    yield
+    logging.getLogger("survfuse").setLevel(logging.NOTSET)
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if type(handler) in (logging.StreamHandler, logging.FileHandler):
+            root.removeHandler(handler)
+            handler.close()
