@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from survfuse.files import atomic_path
 from survfuse.system_errors import of_system
@@ -27,6 +28,7 @@ def refused(number: int, *paths: str) -> OSError:
         (refused(errno.EISDIR, ".tmp", "out"), 2, "^out: is a directory"),  # of a renaming
         (refused(errno.ENOSPC, "a.tsv"), 75, r"^a\.tsv: the disk is full"),
         (refused(errno.ENOSPC), 75, "^the disk is full"),  # writing names no file
+        (SafetensorError("I/O error: No space left on device (os error 28)"), 75, "^the disk is"),
         (refused(errno.EIO, "a.tsv"), 75, r"^a\.tsv: the disk failed \(Input/output error\)"),
         (MemoryError(), 75, "memory ran out"),
         (torch.OutOfMemoryError("CUDA out of memory"), 75, "memory ran out"),

@@ -7,6 +7,7 @@ be enough at another time.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import sys
 
@@ -39,13 +40,12 @@ def of_system(error: Exception) -> SurvfuseError | None:
     """The error to report for one that the system caused; None for any other, a defect."""
     if ran_out_of_memory(error):
         return RetryableError("memory ran out; run this job again with more")
+    place = place_of(error)
+    where = f"{place}: " if place else ""
+    if any(os.strerror(number) in str(error) for number in NO_SPACE):  # safetensors has no errno
+        return RetryableError(f"{where}the disk is full; free some space and run this job again")
     if not isinstance(error, OSError):
         return None
-    named = IN_TEXT.search(str(error))
-    place = error.filename2 or error.filename or (named[1] if named else None)
-    where = f"{place}: " if place else ""
-    if error.errno in NO_SPACE:
-        return RetryableError(f"{where}the disk is full; free some space and run this job again")
     if error.errno in BAD_DEVICE:
         return RetryableError(
             f"{where}the disk failed ({error.strerror}); check it and run this job again"
@@ -53,6 +53,13 @@ def of_system(error: Exception) -> SurvfuseError | None:
     if place and error.errno in WRONG_PATH:
         return UserInputError(f"{where}{WRONG_PATH[error.errno]}")
     return None
+
+
+def place_of(error: Exception) -> str | None:
+    """The path that an error is about, if it tells one."""
+    named = IN_TEXT.search(str(error))
+    told = getattr(error, "filename2", None) or getattr(error, "filename", None)
+    return told or (named[1] if named else None)
 
 
 def ran_out_of_memory(error: Exception) -> bool:
