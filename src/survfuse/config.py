@@ -214,7 +214,8 @@ class ModelConfig(Section):
     )
     permute_outcomes: bool = Field(
         False,
-        description="Control: train on outcomes permuted among training patients.",
+        description="Control: train on outcomes permuted among training patients. A late fusion is "
+        "one if all its parts are.",
     )
 
 

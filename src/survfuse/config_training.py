@@ -12,7 +12,9 @@ from survfuse.config_section import Section
 class TuningConfig(Section):
     """Search for a learning rate, weight decay and dropout on the inner patients of each fold."""
 
-    trials: int = Field(0, ge=0, le=100, description="Settings tried per fold; 0 = no search.")
+    trials: int = Field(
+        0, ge=0, le=100, description="Settings tried per fold; 0 = no search. Needs stop: inner."
+    )
     learning_rate: tuple[float, float] = Field(
         (1e-4, 3e-3), description="Range of the learning rate, searched on a log scale."
     )
