@@ -14,6 +14,7 @@ from scipy import ndimage
 from imaging_fixture import CENTRE_MM, brain_of, head, save
 from survfuse.config_imaging import ImagingConfig
 from survfuse.errors import TooManyFailuresError, UserInputError
+from survfuse.files import sha256_file
 from survfuse.imaging import placement
 from survfuse.imaging.batch import process_batch
 from survfuse.imaging.bias import corrected
@@ -411,8 +412,11 @@ def test_finished_volumes_are_not_done_again(tmp_path: Path, masked: tuple[Path,
     before = stamp()
     run(out, *rows, config=QUICK.model_copy(update={"batch_size": 3}))
     assert stamp() == before
-    run(out, *rows, config=QUICK.model_copy(update={"percentiles": (1.0, 99.0)}))
+    assert first.tensor_sha256 == sha256_file(out / first.tensor)
+    other = run(out, *rows, config=QUICK.model_copy(update={"percentiles": (1.0, 99.0)}))
     assert stamp() != before
+    assert other["P1-m00-t1"].tensor_sha256 == sha256_file(out / first.tensor)
+    assert other["P1-m00-t1"].tensor_sha256 != first.tensor_sha256
     save(head(seed=5), path)
     before = stamp()
     run(out, *rows, config=QUICK.model_copy(update={"percentiles": (1.0, 99.0)}))

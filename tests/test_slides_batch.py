@@ -23,6 +23,7 @@ from slides_fixture import (
 )
 from survfuse.config import SlideConfig
 from survfuse.errors import MissingResourceError, RetryableError
+from survfuse.files import sha256_file
 from survfuse.slides import encoders
 from survfuse.slides.batch import SlideRow, batch_rows, process_batch
 from survfuse.slides.reader import Slide
@@ -38,9 +39,10 @@ class MeanColour:
 
     identity: encoders.EncoderIdentity
     dim: int = 3
+    scale: float = 1.0
 
     def embed(self, tiles: np.ndarray) -> np.ndarray:
-        return tiles.mean(axis=(1, 2)).astype(np.float32)
+        return self.scale * tiles.mean(axis=(1, 2)).astype(np.float32)
 
 
 @pytest.fixture
@@ -89,8 +91,8 @@ def test_rows_are_dealt_to_batches() -> None:
 @pytest.mark.usefixtures("mean_colour")
 def test_a_sound_slide(tmp_path: Path) -> None:
     path = write_slide(tmp_path / "a.tif", stained(640, 640, BOX), levels=2)
-    status = run(tmp_path / "out", row(path))["S1"]
     out = tmp_path / "out"
+    status = run(out, row(path))["S1"]
     assert status == SlideStatus(
         "S1",
         "PS1",
@@ -104,6 +106,7 @@ def test_a_sound_slide(tmp_path: Path) -> None:
         patches="20x_64px_0px_overlap/patches/S1_patches.h5",
         features="20x_64px_0px_overlap/features_test_resnet/S1.h5",
         overview="20x_64px_0px_overlap/visualization/S1.jpg",
+        features_sha256=sha256_file(out / "20x_64px_0px_overlap/features_test_resnet/S1.h5"),
     )
     assert status.tissue_mm2 == pytest.approx(0.256 * 0.224, rel=0.1)
     coords = tile_corners(out / status.patches)
@@ -236,6 +239,31 @@ def test_complete_slides_are_not_done_again(
     assert run(out, *rows, config=stricter)["S2"].n_tiles < 56
 
 
+def test_the_manifest_tells_embeddings_by_other_weights_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights are replaced under one name, as for a new release: nothing else would differ."""
+
+    def load(config: SlideConfig, identity: encoders.EncoderIdentity, _: str) -> MeanColour:
+        assert config.weights is not None
+        scale = float(config.weights.read_text())
+        return MeanColour(identity, scale=scale)
+
+    monkeypatch.setattr(encoders, "load_encoder", load)
+    weights, out = tmp_path / "w.safetensors", tmp_path / "out"
+    config = CONFIG.model_copy(update={"untrained": False, "weights": weights})
+    slide = row(write_slide(tmp_path / "a.tif", stained(640, 640, BOX)))
+    manifests, embedded = [], []
+    for scale in ("1", "1", "2", "1"):
+        weights.write_text(scale)
+        status = run(out, slide, config=config)["S1"]
+        manifests.append((out / "batches" / "0.tsv").read_bytes())
+        embedded.append(np.array(read_features(out / status.features).features, dtype=float))
+    np.testing.assert_allclose(embedded[2], 2 * embedded[0], rtol=1e-3)
+    assert manifests[0] == manifests[1] == manifests[3]
+    assert manifests[0] != manifests[2]
+
+
 @pytest.mark.usefixtures("mean_colour")
 def test_a_slide_that_became_bad_leaves_no_old_embeddings(tmp_path: Path) -> None:
     path = write_slide(tmp_path / "a.tif", stained(640, 640, BOX))
@@ -316,7 +344,10 @@ def test_given_embeddings_are_checked_and_stay_where_they_are(
     monkeypatch.setattr(encoders, "identify", None)  # no encoder is needed
     rows = [SlideRow(path.stem, "P1", None, None, path) for path in (good, nan, flat)]
     found = run(tmp_path / "out", *rows, config=SlideConfig())
-    assert found["good"] == SlideStatus("good", "P1", "ok", n_tiles=4, features=str(good))
+    assert found["good"] == SlideStatus(
+        "good", "P1", "ok", n_tiles=4, features=str(good), features_sha256=sha256_file(good)
+    )
+    assert found["nan"].features_sha256 == ""
     assert found["nan"].reason.startswith("bad_features: 4 of 4")
     assert found["flat"].reason.startswith("bad_features: ")
 

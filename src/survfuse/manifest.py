@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
@@ -69,12 +69,16 @@ class Manifest(Generic[Row]):
                 writer.writerow({name: cell(value) for name, value in asdict(row).items()})
 
     def read(self, path: Path) -> list[Row]:
-        """Read the status of items; UserInputError if the file is no such manifest."""
-        columns = [field.name for field in fields(self.row)]
+        """Read the status of items; UserInputError if the file is no such manifest.
+
+        Columns that have a default may be absent: an earlier version did not write them all.
+        """
+        known = {field.name for field in fields(self.row)}
+        needed = {field.name for field in fields(self.row) if field.default is MISSING}
         try:
             with Path(path).open(encoding="utf-8", newline="") as handle:
                 reader = csv.DictReader(handle, delimiter="\t")
-                if reader.fieldnames == columns:
+                if needed <= set(reader.fieldnames or ()) <= known:
                     return [parse_row(self.row, row) for row in reader]
         except (UnicodeDecodeError, csv.Error):
             pass

@@ -99,7 +99,7 @@ def parts_fitted(wildcards):
 
 
 def synthesised(wildcards):
-    """The volumes that were synthesised for a fold, or for all of them.
+    """How volumes were synthesised for a fold, or for all of them.
 
     By the file that holds the hash of the generator's weights: the table of volumes is the same
     whatever they show, and Snakemake takes a small file of equal content for unchanged.
@@ -107,13 +107,6 @@ def synthesised(wildcards):
     folds = [wildcards.fold] if hasattr(wildcards, "fold") else FOLDS
     return (
         expand(SYNTHESIS / "{fold}" / "synthesis.json", fold=folds) if SYNTHESIS else []
-    )
-
-
-def measured_synthesis():
-    """How well volumes were synthesised, of every fold."""
-    return (
-        expand(SYNTHESIS / "{fold}" / "synthesis.json", fold=FOLDS) if SYNTHESIS else []
     )
 
 

@@ -14,7 +14,7 @@ rule evaluate:
         patterns=expand(OUT / "predictions" / "{model}.patterns.tsv", model=MODELS),
         availability=OUT / "predictions" / "availability.tsv",
         explained=EXPLANATIONS,
-        synthesised=measured_synthesis(),
+        synthesised=synthesised,
         truth=TRUTH,
     output:
         scores=OUT / "evaluation" / "evaluation.json",

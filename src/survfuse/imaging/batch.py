@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -74,7 +75,7 @@ def process_batch(
                     statuses += worked
     except MemoryError:
         raise RetryableError("memory ran out; run again with more, or with fewer threads") from None
-    write_manifest(manifest, statuses)
+    write_manifest(manifest, [hashed(status, out) for status in statuses])
     usable = sum(status.status == OK for status in statuses)
     log.info("%d of %d volumes are usable", usable, len(statuses))
 
@@ -94,6 +95,13 @@ def work(visit: Visit, common: str, job: Job) -> list[VolumeStatus]:
     for status in statuses:
         log.info("%s %s %s: %s %s", *status.key, status.status, status.reason)
     return statuses
+
+
+def hashed(status: VolumeStatus, out: Path) -> VolumeStatus:
+    """The status of a volume with the hash of its tensor, if it has one."""
+    if status.status != OK:
+        return status
+    return replace(status, tensor_sha256=sha256_file(out / status.tensor))
 
 
 def finished(visit: Visit, common: str, out: Path) -> tuple[Visit, list[VolumeStatus] | None]:

@@ -48,6 +48,7 @@ class VolumeStatus:
     transform: str = ""
     picture: str = ""
     alignment: str = ""  # picture of the registration
+    tensor_sha256: str = ""  # of usable volumes, by which later stages see another tensor
 
     @property
     def key(self) -> tuple[str, str, str]:

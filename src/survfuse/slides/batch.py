@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def process_batch(
         raise RetryableError(
             "memory ran out; run again with more, or with fewer slides at a time"
         ) from None
-    write_manifest(manifest, statuses)
+    write_manifest(manifest, [hashed(status, out) for status in statuses])
     usable = sum(status.status == OK for status in statuses)
     log.info("%d of %d slides are usable", usable, len(statuses))
 
@@ -110,6 +111,13 @@ def embed_slides(
             done = pool.map(work, waiting, [hashes[row] for row in waiting])
             statuses |= dict(zip(waiting, done, strict=True))
     return [status for status in statuses.values() if status is not None]
+
+
+def hashed(status: SlideStatus, out: Path) -> SlideStatus:
+    """The status of a slide with the hash of its embeddings, if it has any."""
+    if status.status != OK:
+        return status
+    return replace(status, features_sha256=sha256_file(out / status.features))
 
 
 def slide_hash(row: SlideRow) -> str:

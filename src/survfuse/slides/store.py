@@ -64,6 +64,7 @@ class SlideStatus:
     patches: str = ""
     features: str = ""
     overview: str = ""
+    features_sha256: str = ""  # of usable slides, by which later stages see other embeddings
 
     @property
     def key(self) -> tuple[str]:

@@ -148,7 +148,10 @@ class InputPaths:
     visit: str | None = None  # whose volumes are read; default: each patient's first
 
     def digest(self, fold: str | None = None) -> str:
-        """Hash of the contents, by which interrupted work is recognised."""
+        """Hash of the contents, by which interrupted work is recognised.
+
+        Embeddings and volumes are among them: the tables of slides and volumes hold their hashes.
+        """
         paths = [self.splits, self.clinical, self.slides, self.omics, self.images]
         if self.synthesis and fold:
             paths += [self.synthesis / fold / "synthesis.json"]
