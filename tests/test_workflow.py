@@ -262,6 +262,53 @@ def test_every_command_holds_where_a_path_has_a_space(tmp_path: Path) -> None:
     assert {path.parts[0] for path in given} == {"my results", "config.yaml"}
 
 
+def inputs_of(printed: str) -> dict[str, set[str]]:
+    """Rule -> its input files, from a dry run; of several jobs those of the last."""
+    found = re.findall(r"^(?:local)?rule (\w+):\n    input: (.+)$", printed, re.M)
+    return {rule: set(files.split(", ")) for rule, files in found}
+
+
+def test_files_that_the_configuration_names_are_inputs_of_the_rules_that_read_them(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "pattern"
+    folder.mkdir()
+    published = {f"pattern/fold_{fold}_W20_O0.csv" for fold in (0, 1)}
+    sheets = {"patients.tsv", "slides.tsv", "omics.csv"}
+    for name in (*sheets, *published, "sets.gmt", "weights.safetensors"):
+        (tmp_path / name).write_text("patient_id\n")
+    cohort = {
+        **SMALL["cohort"],
+        **{name.split(".")[0]: name for name in sheets},
+        "missing": {"slides": 0.2, "published": "pattern"},
+    }
+    slides = {"encoder": "test_resnet", "weights": "weights.safetensors"}
+    omics = {"gene_sets": "sets.gmt"}
+    prepared(tmp_path, source=None, cohort=cohort, slides=slides, omics=omics)
+    read = inputs_of(snakemake(tmp_path, "-n").stdout)
+    assert read["check_cohort"] == {*sheets, *published, "sets.gmt"}
+    assert read["make_splits"] >= published
+    assert read["process_slides"] == {"results/cohort/slides.tsv", "weights.safetensors"}
+
+
+def test_an_edited_published_table_is_imported_again(tmp_path: Path) -> None:
+    row = "O{0},{1},{2},F,{3},12,2,29,{4},1500,0.7,1.1\n"
+    header = "Subject ID,Visit,MR Delay,M/F,Age,EDUC,SES,MMSE,CDR,eTIV,nWBV,ASF\n"
+    table = "".join(row.format(i, 1, 0, 70, 0) + row.format(i, 2, 400, 71, 0.5) for i in range(9))
+    (tmp_path / "oasis.csv").write_text(header + table)
+    cohort = {"endpoint": {"time_unit": "days"}, "covariates": {"age": {"type": "continuous"}}}
+    models = [{"name": "clinical_cox", "kind": "clinical_cox"}]
+    source = {"kind": "oasis", "table": "oasis.csv"}
+    prepared(tmp_path, source=source, cohort=cohort, models=models, report={})
+    sheet = "results/sheets/patients.tsv"
+    snakemake(tmp_path, sheet)
+    before = (tmp_path / sheet).read_text()
+    assert "Nothing to be done" in snakemake(tmp_path, "-n", sheet).stdout
+    (tmp_path / "oasis.csv").write_text(header + table.replace(",70,", ",60,"))
+    snakemake(tmp_path, sheet)
+    assert (tmp_path / sheet).read_text() != before
+
+
 @pytest.mark.parametrize(
     ("changes", "arguments", "said"),
     [

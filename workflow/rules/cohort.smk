@@ -11,6 +11,10 @@ SHEETS = [
     )
     if sheet
 ]
+# Published folds with modalities withheld.
+PATTERN = files_of(
+    SETTINGS.cohort.missing.published if SETTINGS.cohort.missing else None
+)
 # What a source writes; some bring the sets that they group their columns by.
 WRITTEN = [sheet for sheet in SHEETS if sheet.parent == OUT / "sheets"]
 if SETTINGS.source and SETTINGS.source.kind in ("simulate", "hancock"):
@@ -44,6 +48,8 @@ if SETTINGS.source and not SETTINGS.simulation:
 
     rule import_cohort:
         """Turn the tables of a published cohort into sample sheets."""
+        input:
+            files_of(*(path for _, path in SETTINGS.source if isinstance(path, Path))),
         output:
             WRITTEN,
         log:
@@ -65,7 +71,8 @@ rule check_cohort:
     """Validate all sheets; separate outcomes from what models may see."""
     input:
         SHEETS,
-        [SETTINGS.omics.gene_sets] if SETTINGS.omics.gene_sets else [],
+        files_of(SETTINGS.omics.gene_sets),
+        PATTERN,
     output:
         OUT / "cohort" / "clinical.tsv",
         OUT / "cohort" / "outcomes.tsv",
@@ -93,6 +100,8 @@ rule make_splits:
     """Divide the patients into folds, once; each fold's training outcomes get their own file."""
     input:
         rules.check_cohort.output,
+        files_of(SETTINGS.cohort.folds),
+        PATTERN,
     output:
         OUT / "splits" / "splits.tsv",
         expand(OUT / "splits" / "{fold}" / "train.tsv", fold=FOLDS),

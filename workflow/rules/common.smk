@@ -32,6 +32,15 @@ def count_lines(path):
         return 0
 
 
+def files_of(*paths):
+    """Files that the configuration names, themselves or by their folder; None names none."""
+    found = []
+    for path in filter(None, paths):
+        inside = sorted(path.glob("[!.]*")) if path.is_dir() else [path]
+        found += [file for file in inside if not file.is_dir()]
+    return found
+
+
 def count_batches():
     """Jobs over which the slides are spread; known before any sheet is written."""
     if SETTINGS.cohort.slides is None:

@@ -6,15 +6,11 @@ if IMAGES:
         """One batch of patients; a bad volume is quarantined and listed, the batch goes on."""
         input:
             images=OUT / "cohort" / "images.tsv",
-            spaces=[
-                path
-                for path in (
-                    SETTINGS.imaging.template,
-                    SETTINGS.imaging.template_mask,
-                    SETTINGS.imaging.reference_region,
-                )
-                if path
-            ],
+            spaces=files_of(
+                SETTINGS.imaging.template,
+                SETTINGS.imaging.template_mask,
+                SETTINGS.imaging.reference_region,
+            ),
         output:
             OUT / "images" / "batches" / "{batch}.tsv",
         log:

@@ -4,7 +4,8 @@
 rule process_slides:
     """One batch of slides; a bad slide is quarantined and listed, the batch goes on."""
     input:
-        OUT / "cohort" / "slides.tsv",
+        sheet=OUT / "cohort" / "slides.tsv",
+        weights=files_of(SETTINGS.slides.weights if SLIDES else None),
     output:
         OUT / "slides" / "batches" / "{batch}.tsv",
     log:
@@ -21,7 +22,7 @@ rule process_slides:
         device=device,
         batches=len(BATCHES),
     shell:
-        "survfuse process-slides --config {params.config:q} --slides {input:q} --batch {wildcards.batch}"
+        "survfuse process-slides --config {params.config:q} --slides {input.sheet:q} --batch {wildcards.batch}"
         " --batches {params.batches}"
         " --out {params.results:q}/slides --manifest {output:q} --threads {threads}"
         " --device {params.device} --log {log:q}"
