@@ -467,6 +467,14 @@ def test_what_the_report_alone_reads_writes_the_report_and_nothing_else(
 
 
 @pytest.mark.slow
+def test_predictions_are_made_again_for_other_horizons_alone(finished: Path) -> None:
+    drawn = {**SMALL["evaluation"], "bootstrap": 60, "seed": 1}
+    assert planned_after(finished, evaluation=drawn) == {"evaluate", "report"}
+    later = {**SMALL["evaluation"], "horizons_months": [12, 36]}
+    assert planned_after(finished, evaluation=later) == {"predict", "evaluate", "report"}
+
+
+@pytest.mark.slow
 def test_other_genes_are_checked_again(finished: Path) -> None:
     """How many genes there are of each type is in the summary of the cohort."""
     planned = planned_after(finished, omics={"suffixes": {"rna": "", "cnv": "_cnv"}})

@@ -74,7 +74,9 @@ rule predict:
     params:
         config=CONFIG,
         results=OUT,
-        settings=settings("evaluation", "training"),
+        settings=settings("training"),
+        # Of the evaluation, predictions hold its horizons and nothing else.
+        horizons=SETTINGS.evaluation.horizons_months,
         folds=lambda wildcards, input: [str(Path(ids).parent) for ids in input.test_ids],
         slides=optional("--slides", SLIDES),
         omics=optional("--omics", OMICS),
