@@ -194,6 +194,22 @@ def test_settings_hash_depends_on_what_is_read_and_nothing_else(tmp_path: Path) 
     assert one.settings_hash("training", model="clinical_cox") != one.settings_hash("training")
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"endpoint": {"name": "OS", "definition": "other words"}},
+        {"diagnosis": {"column": "dx", "name": "type", "definition": "other words"}},
+    ],
+)
+def test_words_of_the_cohort_are_read_with_the_report_only(tmp_path: Path, words: dict) -> None:
+    plain = {key: {k: v for k, v in part.items() if k == "column"} for key, part in words.items()}
+    one = load(written(tmp_path, cohort={"patients": "p.tsv", **plain}))
+    other = load(written(tmp_path, cohort={"patients": "p.tsv", **words}))
+    assert one.settings_hash("cohort") == other.settings_hash("cohort")
+    assert one.settings_hash("report", "cohort") != other.settings_hash("report", "cohort")
+    assert one.settings_hash("report") == other.settings_hash("report")
+
+
 def test_grid_holds_horizons_and_bin_edges() -> None:
     config = Config.model_validate(MINIMAL)
     grid = config.grid_months()

@@ -160,6 +160,20 @@ def test_pages_of_patients_who_no_longer_get_one_are_removed(fixture, tmp_path):
     assert written() == set()
 
 
+def test_limit_and_words_are_those_of_the_report_not_of_the_last_check(fixture, tmp_path):
+    report = {"patients": ["P001"], "min_cell": 79}
+    config = configuration(fixture.config.output, report=report)
+    renamed = config.cohort.endpoint.model_copy(update={"definition": "from surgery to death"})
+    cohort = config.cohort.model_copy(update={"endpoint": renamed})
+    config = config.model_copy(update={"cohort": cohort})
+    write_reports(config, config.output, tmp_path)
+    for page in ("index.html", "patients/P001.html"):
+        text = (tmp_path / page).read_text("utf-8")
+        assert "from surgery to death" in text
+        assert "IV: withheld" in text
+        assert not re.search(r"IV: \d", text)
+
+
 def test_writing_twice_gives_the_same_bytes(fixture, pages, tmp_path):
     for folder in ("a", "b"):
         write_reports(fixture.config, fixture.config.output, tmp_path / folder)

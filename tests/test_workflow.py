@@ -459,11 +459,12 @@ def planned_after(finished: Path, **changes: object) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("change", [{"title": "Another title"}, {"min_cell": 7}])
-def test_what_the_report_alone_reads_writes_the_report_and_nothing_else(
-    finished: Path, change: dict
-) -> None:
-    assert planned_after(finished, report={**SMALL["report"], **change}) == {"report"}
+def test_what_the_report_alone_reads_writes_the_report_and_nothing_else(finished: Path) -> None:
+    for change in ({"title": "Another title"}, {"min_cell": 7}):
+        assert planned_after(finished, report={**SMALL["report"], **change}) == {"report"}
+    endpoint = {"definition": "from surgery to death from any cause"}
+    cohort = {**SMALL["cohort"], "endpoint": endpoint}
+    assert planned_after(finished, cohort=cohort) == {"report"}
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ from survfuse.config_training import TrainingConfig
 from survfuse.files import sha256_json
 
 IDENTIFIER = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+# Words of the cohort that the reports print and nothing computes with.
+WORDS = {"endpoint": {"name", "definition"}, "diagnosis": {"name", "definition"}}
 MONTHS_PER = {"months": 1.0, "days": 1.0 / 30.4375, "years": 12.0}
 
 
@@ -328,9 +330,11 @@ class Config(Section):
         """Short hash of the named sections, one model row, and the version of survfuse.
 
         Rules carry it as a parameter, so that a stage runs again when, and only when, the part of
-        the configuration it reads has changed.
+        the configuration it reads has changed. Who does not read `report` does not read the words
+        of the cohort either.
         """
-        dumped = self.model_dump(mode="json")
+        unread = None if "report" in sections else {"cohort": WORDS}
+        dumped = self.model_dump(mode="json", exclude=unread)
         rows = [row for row in dumped["models"] if row["name"] == model]
         read = {section: dumped[section] for section in sections}
         return sha256_json([__version__, read, rows])[:12]

@@ -3,6 +3,12 @@
 TRUTH = OUT / "sheets" / "truth.tsv" if SETTINGS.simulation else []
 EXPLANATIONS = OUT / "predictions" / f"{EXPLAINED.name}.explain.h5" if EXPLAINED else []
 MAPS = OUT / "predictions" / f"{MAPPED.name}.saliency.h5" if MAPPED else []
+# What is diagnosed stands in the evaluation; of survival the report tells it.
+DIAGNOSIS_WORDS = (
+    [SETTINGS.cohort.diagnosis.name, SETTINGS.cohort.diagnosis.definition]
+    if SETTINGS.cohort.diagnosis
+    else []
+)
 
 
 rule evaluate:
@@ -30,6 +36,7 @@ rule evaluate:
         config=CONFIG,
         results=OUT,
         settings=settings("evaluation", "models"),
+        words=DIAGNOSIS_WORDS,
         truth=optional("--truth", TRUTH),
         explained=optional("--explained", EXPLANATIONS),
         synthesis=optional("--synthesis", SYNTHESIS),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from survfuse.config import Config
 from survfuse.reporting.cohort_page import cohort_context, page_ids
@@ -17,6 +19,8 @@ from survfuse.reporting.provenance import check_same_splits
 from survfuse.reporting.render import write_page
 
 log = logging.getLogger(__name__)
+
+Data = TypeVar("Data", bound=RunData)
 
 
 def write_reports(
@@ -33,7 +37,7 @@ def write_reports(
     if config.cohort.diagnosis is not None:
         write_diagnosis_reports(config, inputs, out, patients)
         return
-    data = read_report_data(inputs)
+    data = current(config, read_report_data(inputs))
     check_same_splits(config, data)
     chosen = chosen_patients(config, data, patients)
     if patients is None:
@@ -51,7 +55,7 @@ def write_diagnosis_reports(
     config: Config, inputs: ReportInputs, out: Path, patients: Sequence[str] | None
 ) -> None:
     """The same of a run whose models tell classes apart."""
-    data = read_diagnosis_data(config, inputs)
+    data = current(config, read_diagnosis_data(config, inputs))
     check_same_splits(config, data)
     chosen = chosen_patients(config, data, patients)
     if patients is None:
@@ -64,6 +68,16 @@ def write_diagnosis_reports(
             page = out / "patients" / f"{patient_id}.html"
             write_page("diagnosis_patient.html.j2", context, page)
     log.info("%d patient pages written", len(chosen))
+
+
+def current(config: Config, data: Data) -> Data:
+    """The data with the endpoint in the words of today.
+
+    The summary of the cohort has those that held when the cohort was checked.
+    """
+    endpoint = config.cohort.endpoint
+    words = {"name": endpoint.name, "definition": endpoint.definition}
+    return replace(data, cohort={**data.cohort, "endpoint": words})
 
 
 def chosen_patients(config: Config, data: RunData, patients: Sequence[str] | None) -> list[str]:
