@@ -353,6 +353,12 @@ def rule_texts() -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def test_rules_whose_commands_choose_volumes_run_again_for_another_visit() -> None:
+    choosing = {name for name, text in rule_texts().items() if "{params.images}" in text}
+    assert choosing == {"train", "predict", "explain", "map_volumes", "list_inputs"}
+    assert all("visit=VISIT" in rule_texts()[name] for name in choosing)
+
+
 def test_the_page_about_clusters_tells_what_every_rule_asks_for() -> None:
     told = (ROOT / "docs/hpc.md").read_text()
     told = " ".join(re.findall(r"^\| ([\w, ]+?)(?: \(.*\))? \|", told, re.M))

@@ -1,7 +1,8 @@
 """One training job per model and fold, then one prediction job per model.
 
 Training reads the outcomes of its own training patients and nothing else: the test outcomes are
-in files that no rule here has as an input.
+in files that no rule here has as an input. Every command reads from the configuration which visit's
+volumes it takes, so every rule has that as a parameter.
 """
 
 
