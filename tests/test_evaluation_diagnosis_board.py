@@ -1,5 +1,6 @@
 """The leaderboard of a diagnosis: independent numbers, known truths, and honest sentences."""
 
+import shutil
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -483,13 +484,13 @@ def test_gains_are_better_above_zero(clinic: Clinic, board: dict[str, Any]) -> N
     assert undefined["over_training_mean"]["reason"]
 
 
-def test_only_the_first_repeat_is_measured_and_strange_files_are_refused(
+def test_only_the_folds_asked_for_are_measured_and_strange_files_are_refused(
     clinic: Clinic, tmp_path: Path
 ) -> None:
     told = read_json(clinic.out / "synthesis" / "r0f0" / "synthesis.json")
     write_json(tmp_path / "r0f0" / "synthesis.json", told)
-    write_json(tmp_path / "r1f0" / "synthesis.json", told | {"repeat": 1})
-    (only,) = collect_synthesis(tmp_path, 0.25, 0.95)
+    write_json(tmp_path / "r0f7" / "synthesis.json", told | {"fold": 7})  # of more folds once
+    (only,) = collect_synthesis(tmp_path, ["r0f0"], 0.25, 0.95)
     assert only["folds"] == 1
     patient, error = next(iter(told["directions"]["pet"]["test"]["patients"].items()))
     assert error_of_patient(tmp_path, "r0f0", "pet", patient) == error["masked_mae"]
@@ -497,7 +498,18 @@ def test_only_the_first_repeat_is_measured_and_strange_files_are_refused(
     assert error_of_patient(tmp_path, "r0f4", "pet", patient) is None
     write_json(tmp_path / "r0f1" / "synthesis.json", {"repeat": 0})
     with pytest.raises(UserInputError, match=r"r0f1.synthesis\.json: no measurements"):
-        collect_synthesis(tmp_path, 0.25, 0.95)
+        collect_synthesis(tmp_path, ["r0f0", "r0f1"], 0.25, 0.95)
+    with pytest.raises(UserInputError, match=r"r0f2.synthesis\.json: no measurements"):
+        collect_synthesis(tmp_path, ["r0f2"], 0.25, 0.95)
+
+
+def test_folds_of_an_earlier_run_are_not_evaluated(clinic: Clinic, tmp_path: Path) -> None:
+    shutil.copytree(clinic.out / "synthesis", tmp_path / "synthesis")
+    told = read_json(clinic.out / "synthesis" / "r0f0" / "synthesis.json")
+    write_json(tmp_path / "synthesis" / "r0f7" / "synthesis.json", told | {"fold": 7})
+    found = evaluated(clinic.config, clinic, tmp_path / "e.json", synthesis=tmp_path / "synthesis")
+    (pet,) = found["synthesis"]
+    assert pet["folds"] == found["n_folds"]
 
 
 def test_the_reference_is_clinical_and_its_rivals_are_models() -> None:

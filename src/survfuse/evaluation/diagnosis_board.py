@@ -90,7 +90,12 @@ def evaluate_diagnoses(
         "policies": policies,
         "with_pet": compare_with_pet(rows, reference, risk, confidence),
         "availability": score_availability(present, study, confidence),
-        "synthesis": collect_synthesis(synthesis, study.test_share, confidence)
+        "synthesis": collect_synthesis(
+            synthesis,
+            [f"r0f{fold.fold}" for fold in study.folds_of(0)],
+            study.test_share,
+            confidence,
+        )
         if synthesis
         else [],
         "attainable": attainable(truth) if truth else None,

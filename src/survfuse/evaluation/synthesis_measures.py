@@ -21,8 +21,12 @@ CANDIDATES = ("synthetic", "training_mean", "copied_source")
 LOWER_IS_BETTER = frozenset({"masked_mae", "whole_mae", "regional_mae"})
 
 
-def collect_synthesis(folder: Path, test_share: float, confidence: float) -> list[dict[str, Any]]:
-    """What `folder`/*/synthesis.json measured in the first repeat, one entry per target.
+def collect_synthesis(
+    folder: Path, folds: Sequence[str], test_share: float, confidence: float
+) -> list[dict[str, Any]]:
+    """What `folder`/<fold>/synthesis.json measured, one entry per target.
+
+    `folds`: names of the folds of one repeat; others that lie there are of an earlier run.
 
     Every measure has, per candidate, the mean over test patients with its interval, `sd` between
     patients and their number `n`; and `over_training_mean`, `over_copied_source`: how much better
@@ -31,12 +35,10 @@ def collect_synthesis(folder: Path, test_share: float, confidence: float) -> lis
     is not one of the synthesis stage.
     """
     found: dict[str, list[Mapping[str, Any]]] = {}
-    for path in sorted(Path(folder).glob("*/synthesis.json")):
-        told = read_fold(path)
-        if told["repeat"] == 0:
-            for target, direction in told["directions"].items():
-                found.setdefault(target, []).append(direction)
-    return [joined(target, folds, test_share, confidence) for target, folds in found.items()]
+    for fold in folds:
+        for target, direction in read_fold(folder / fold / "synthesis.json")["directions"].items():
+            found.setdefault(target, []).append(direction)
+    return [joined(target, parts, test_share, confidence) for target, parts in found.items()]
 
 
 def read_fold(path: Path) -> dict[str, Any]:
