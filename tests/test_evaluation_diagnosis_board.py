@@ -215,6 +215,26 @@ def test_without_a_row_of_the_mri_alone_the_reference_is_compared_with(
     assert {rung["pet"] for rung in found["rungs"]} == {"real", "synthetic", "none", "unread"}
 
 
+def test_what_stands_in_for_the_pet_of_the_reference_is_compared_with_it(
+    clinic: Clinic, tmp_path: Path
+) -> None:
+    """A reference that reads PET is in the table twice; only one of its lines is the base."""
+    models = [m for m in clinic.config.models if m.name in ("itcfn", "logistic", "site_only")]
+    config = clinic.config.model_copy(
+        update={
+            "models": models,
+            "evaluation": clinic.config.evaluation.model_copy(update={"reference": "itcfn"}),
+        }
+    )
+    found = evaluated(config, clinic, tmp_path / "e.json")["with_pet"]
+    assert found["against"] == "itcfn"
+    rungs = {(rung["model"], rung["pet"]): rung for rung in found["rungs"]}
+    assert rungs["itcfn", "real"]["difference"] is None
+    apart = rungs["itcfn", "synthetic"]["auroc"]["value"] - rungs["itcfn", "real"]["auroc"]["value"]
+    assert rungs["itcfn", "synthetic"]["difference"]["value"] == pytest.approx(apart, abs=1e-12)
+    assert abs(apart) > 1e-3
+
+
 def test_nobody_is_compared_where_no_pet_was_withheld(clinic: Clinic, tmp_path: Path) -> None:
     models = [model for model in clinic.config.models if not model.kind.startswith("itcfn")]
     config = clinic.config.model_copy(update={"models": models})
