@@ -559,3 +559,22 @@ def test_an_unknown_patient_is_refused_before_anything_is_written(
     with pytest.raises(UserInputError, match="B9999 is not in the cohort"):
         write_reports(clinic.config, clinic.out, tmp_path / "r", ["B9999"])
     assert not (tmp_path / "r").exists()
+
+
+def test_a_modality_that_exactly_the_cases_have_is_told(
+    clinic: Clinic, data: DiagnosisData
+) -> None:
+    """Its AUROC is 1 and has no interval, and nothing else could mislead as much."""
+    complete = {"modality": "pet", "class": "converted", "auroc": 1.0, "low": None}
+    complete |= {"high": None, "reason": "the score separates cases from controls without overlap"}
+    text = text_of(cohort_html(clinic.config, changed(data, availability=[complete])))
+    assert "Having PET is more frequent in the class" in text
+    assert "(AUROC 1.00);" in text
+    reverse = text_of(
+        cohort_html(clinic.config, changed(data, availability=[complete | {"auroc": 0.0}]))
+    )
+    assert "Having PET is less frequent in the class" in reverse
+    unknown = complete | {"auroc": None, "reason": "all of the patients have it"}
+    assert "Having PET" not in text_of(
+        cohort_html(clinic.config, changed(data, availability=[unknown]))
+    )

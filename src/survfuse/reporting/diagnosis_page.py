@@ -152,11 +152,13 @@ def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any],
     """What having each modality says of a class: the entry, the modality, and the finding."""
     found = []
     for entry in evaluation["availability"]:
-        if entry["auroc"] is None or entry["low"] is None:
+        limits = findings.limits_of(entry)
+        if limits is None:
             continue
-        if entry["low"] > 0.5:
+        low, high = limits
+        if low > 0.5:
             finding = "is more frequent in the class"
-        elif entry["high"] < 0.5:
+        elif high < 0.5:
             finding = "is less frequent in the class"
         else:
             finding = "is not shown to go with the class"

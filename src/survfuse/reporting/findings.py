@@ -108,11 +108,10 @@ def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any],
     """
     found = []
     for entry in evaluation.get("availability", []):
-        value = entry["auroc"]
-        if value is None:
+        limits = limits_of(entry)
+        if limits is None:
             continue
-        # Without limits, having the modality separates the patients completely.
-        low, high = (entry[key] if entry[key] is not None else value for key in ("low", "high"))
+        low, high = limits
         if low > 0.5:
             finding = "is associated with an earlier event"
         elif high < 0.5:
@@ -121,6 +120,18 @@ def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any],
             finding = "is not shown to be associated with the outcome"
         found.append((entry, MODALITIES.get(entry["modality"], entry["modality"]), finding))
     return found
+
+
+def limits_of(entry: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The interval of what having a modality says; None where it says nothing.
+
+    An AUROC without limits is its own: having the modality separates the patients completely.
+    """
+    value = entry["auroc"]
+    if value is None:
+        return None
+    low, high = (value if entry[key] is None else entry[key] for key in ("low", "high"))
+    return low, high
 
 
 def metric(row: Row | None, name: str, horizon: float | None = None) -> Any:
