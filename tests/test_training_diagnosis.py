@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from survfuse.training.checkpoint import write_fitted
 from survfuse.training.diagnose import diagnose_fold, fit_diagnosis, judges, threshold_of
 from survfuse.training.inputs import CohortInputs, InputPaths
 from survfuse.training.logistic import fit_logistic, probabilities
+from survfuse.training.neural import prepare
 from survfuse.training.outcomes import class_outcomes
 from survfuse.training.part import TrainingPart
 from survfuse.training.predict import SECTIONS, Fitted
@@ -353,3 +355,39 @@ def test_the_same_networks_estimate_survival(
     assert np.isfinite(prediction.risk).all() and np.ptp(prediction.risk) > 0
     curves = prediction.survival
     assert ((curves >= 0) & (curves <= 1)).all() and (np.diff(curves, axis=1) <= 1e-9).all()
+
+
+def test_who_is_of_unknown_class_decides_nothing_about_hiding(
+    cohort: tuple[CohortInputs, np.ndarray],
+) -> None:
+    """100 of known class of whom 20 lack PET, 50 of unknown class of whom 40 do.
+
+    Nobody learns from the latter, and their lack of PET says nothing of a class.
+    """
+    inputs, _ = cohort
+    n, known = 150, np.arange(150) < 100
+    lacks = np.where(known, np.arange(n) % 5 == 0, np.arange(n) % 5 != 0)
+    assert (lacks[known].sum(), lacks[~known].sum()) == (20, 40)
+    ids = [f"B{i:03d}" for i in range(n)]
+    mri, pet = (inputs.volumes[image]["B001"] for image in ("mri", "pet"))
+    volumes = {
+        "mri": dict.fromkeys(ids, mri),
+        "pet": dict.fromkeys((who for who, gone in zip(ids, lacks, strict=True) if not gone), pet),
+    }
+    clinical = pd.DataFrame({"age": [str(50 + i % 40) for i in range(n)]}, index=ids)
+    label = np.where(known, np.arange(n) // 5 % 2, -1)  # PET says nothing of the class either
+    settings = config([{"name": "itcfn", "kind": "itcfn"}], modality_dropout=0.0)
+    nothing = np.full(n, np.nan)
+    role = np.full(n, "train")
+    part = TrainingPart(0, 0, np.array(ids), role, nothing, nothing > 0, label=label)
+    made = CohortInputs(clinical, {}, None, volumes)
+    hiding = prepare(settings, settings.models[1], part, made).task.hiding
+    column = hiding.modalities.index("pet")
+    shown = np.mean(
+        [~hiding.draw(np.random.default_rng(seed))[:, column] & ~lacks for seed in range(40)],
+        axis=0,
+    )
+    for number in (0, 1):
+        assert shown[label == number].mean() == pytest.approx(0.8, abs=0.02)
+    assert hiding.worst[column] == pytest.approx(0.2, abs=0.01)
+    assert not hiding.warnings
