@@ -243,6 +243,19 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         read_volume(tmp_path / "empty")
 
 
+def test_voxels_in_another_file_are_refused(tmp_path: Path) -> None:
+    """Which would be read from wherever the header says, and whose changes nobody would see."""
+    sitk.WriteImage(to_image(SMALL), str(tmp_path / "x.nhdr"))
+    header = (tmp_path / "x.nhdr").read_bytes()
+    assert b"data file: x.raw" in header
+    with pytest.raises(UnreadableVolume, match="suffix"):
+        read_volume(tmp_path / "x.nhdr")
+    for said in (b"data file: ", b"Data File: ", b"datafile: "):
+        (tmp_path / "y.nrrd").write_bytes(header.replace(b"data file: ", said))
+        with pytest.raises(UnreadableVolume, match="names another file"):
+            read_volume(tmp_path / "y.nrrd")
+
+
 def test_truncated_nrrd_is_refused(tmp_path: Path) -> None:
     sitk.WriteImage(to_image(SMALL), str(tmp_path / "x.nrrd"))
     content = (tmp_path / "x.nrrd").read_bytes()

@@ -36,6 +36,7 @@ def checked(folder: Path, *lines: str) -> tuple[pd.DataFrame, list[tuple[int | N
 def files(tmp_path: Path) -> Path:
     for name in "abc":
         (tmp_path / f"{name}.nii.gz").write_bytes(b"volume")
+    (tmp_path / "d.nhdr").write_bytes(b"NRRD0004")
     (tmp_path / "series").mkdir()
     return tmp_path
 
@@ -63,6 +64,8 @@ def test_a_good_sheet(files: Path) -> None:
         ("P1 m00 t1 b.nii.gz series", "mask"),
         ("P2 M00 T1 b.nii.gz", "modality"),
         ("P1 m00 t1 c.nii.gz", "path"),
+        ("P1 m00 t1 d.nhdr", "path"),
+        ("P1 m00 t1 a.nii.gz d.nhdr", "mask"),
     ],
 )
 def test_problems_name_row_and_column(files: Path, line: str, column: str) -> None:

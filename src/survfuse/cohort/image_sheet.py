@@ -18,6 +18,7 @@ REQUIRED = ("patient_id", "visit", "modality", "path")
 COLUMNS = (*REQUIRED, "mask", "reference", "registration")
 FILES = ("path", "mask", "reference", "registration")
 SHOWN_VISITS = 5  # that a problem lists
+DETACHED = ".nhdr"  # a NRRD header; the file that it names is neither checked nor hashed
 KEY = ["patient_id", "visit", "modality"]
 
 
@@ -113,6 +114,9 @@ def check_paths(sheet: Sheet, column: str, roots: list[Path]) -> list[Problem]:
             if not any(Path(real).is_relative_to(root) for root in roots):
                 remedy = "move the file there, or add its directory to cohort.roots"
                 fault = ("is outside the allowed directories", remedy)
+            elif column != "registration" and real.lower().endswith(DETACHED):
+                remedy = "save header and voxels in one .nrrd file, or convert it to NIfTI"
+                fault = ("keeps its voxels in another file", remedy)
             elif not there:
                 remedy = "correct the path; relative paths start at the sheet's directory"
                 fault = ("file does not exist", remedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from survfuse.imaging.volume import (
     new_volume,
 )
 
-NIFTI, NRRD = (".nii", ".nii.gz"), (".nrrd", ".nhdr")
+NIFTI, NRRD = (".nii", ".nii.gz"), ".nrrd"
 UNIT_MM = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
 COPY = "copy the file again, or convert it to NIfTI"
 DISAGREEMENT_MM = 2.0  # between the two places of a voxel that a NIfTI header may give
@@ -46,7 +47,7 @@ def read_volume(path: Path, max_nonfinite: float = 0.0) -> Volume:
         raise UnreadableVolume("this is one DICOM slice; name the folder of its series instead")
     else:
         raise UnreadableVolume(
-            "the suffix is none of .nii, .nii.gz, .nrrd, .nhdr, and the path is no folder of DICOM "
+            "the suffix is none of .nii, .nii.gz, .nrrd, and the path is no folder of DICOM "
             "slices; convert the volume to NIfTI"
         )
     return checked(volume, max_nonfinite)
@@ -128,9 +129,14 @@ def disagreement(image: Any) -> str:
 
 
 def read_nrrd(path: Path) -> Volume:
-    """A NRRD file, attached or with its own data file. Raises the faults of `read_volume`."""
+    """A NRRD file that holds its voxels. Raises the faults of `read_volume`."""
     import SimpleITK as sitk
 
+    if names_data_file(path):
+        raise UnreadableVolume(
+            "the header names another file for its voxels, which may have changed since, or lie "
+            "anywhere; save header and voxels in one .nrrd file, or convert the volume to NIfTI"
+        )
     try:
         reader = sitk.ImageFileReader()
         reader.SetImageIO("NrrdImageIO")
@@ -153,3 +159,11 @@ def read_nrrd(path: Path) -> Volume:
     if image.GetDimension() != 3:
         return new_volume(sitk.GetArrayFromImage(image).T, np.eye(4))  # which says what is wrong
     return from_image(image)
+
+
+def names_data_file(path: Path) -> bool:
+    """Whether the header of a NRRD, which ends at the first empty line, refers to other files."""
+    with path.open("rb") as handle:
+        header = itertools.takewhile(lambda line: line not in (b"\n", b"\r\n"), handle)
+        fields = (line.split(b":")[0].strip().lower() for line in header)
+        return any(field in (b"data file", b"datafile") for field in fields)
