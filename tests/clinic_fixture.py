@@ -278,7 +278,7 @@ def write_volumes(
             aligned = modality == "pet"
             row = VolumeStatus(
                 patient, VISIT, modality, OK, "", 9.1, "1.7x1.7x1.7", "SUV" if aligned else "",
-                "percentiles", "visit" if aligned else "search", 1350.0 + rng.normal(0, 90),
+                "percentiles", "visit" if aligned else "search", 1350.0 + rng.normal(0, 90), 1.0, 1.0,
                 None if aligned else float(rng.uniform(0.9, 0.97)),
                 0.31 if aligned else None, 0.62 if aligned else None,
                 paths["volume"], paths["tensor"], paths["mask"], paths["transform"],

@@ -354,6 +354,42 @@ def test_a_volume_without_a_brain_of_its_own_is_pictured_within_that_of_the_visi
     assert lit["before"][1] < 1.4  # lies elsewhere, but is no more than the brain and a margin
 
 
+@pytest.mark.parametrize(
+    ("cut", "told"), [(0, ""), (22, "% of the brain lies in"), (30, "cut_off")]
+)
+def test_a_field_of_view_that_leaves_brain_out_is_told(
+    tmp_path: Path, masked: tuple[Path, Path], cut: int, told: str
+) -> None:
+    """PET whose lowest slices are missing, beside an MRI of the whole brain."""
+    volume, brain = head(), brain_of(head())
+    affine = volume.affine.copy()
+    affine[:3, 3] += affine[:3, 2] * cut
+    pet = save(Volume(volume.data[:, :, cut:], affine), tmp_path / "pet.nii.gz")
+    config = QUICK.model_copy(update={"align_visit": False})
+    rows = [row(masked[0], mask=masked[1]), row(pet, "fdg", mask=masked[1])]
+    found = run(tmp_path / "out", *rows, config=config)["P1-m00-fdg"]
+    share = brain[:, :, cut:].sum() / brain.sum()
+    assert found.brain_in_view == pytest.approx(share, abs=1e-4)
+    assert found.reason.startswith(told) if told == "cut_off" else told in found.reason
+    assert (found.status == "ok") == (share > 0.8)
+    if found.status == "ok":
+        # What nobody saw is no brain, and does not count as dark.
+        mask = read_tensor(tmp_path / "out" / found.tensor).mask
+        assert mask.sum() * 27e-3 == pytest.approx(brain[:, :, cut:].sum() * 27e-3, rel=0.01)
+        assert not told or found.reason == f"{share:.0%} of the brain lies in the field of view"
+
+
+def test_a_grid_too_small_for_the_brain_is_told(tmp_path: Path, masked: tuple[Path, Path]) -> None:
+    for side, status in ((42, "ok"), (20, "quarantined")):
+        config = QUICK.model_copy(update={"shape": (side, 64, 56)})
+        found = run(tmp_path / str(side), row(masked[0], mask=masked[1]), config=config)
+        only = found["P1-m00-t1"]
+        assert only.status == status
+        expected = 1.0 if side == 42 else 0.65  # of an ellipsoid 124 mm wide the middle 60
+        assert only.brain_in_grid == pytest.approx(expected, abs=0.05)
+        assert ("raise imaging.shape" in only.reason) == (status != "ok")
+
+
 def test_bad_volumes_are_set_aside_and_the_batch_goes_on(
     tmp_path: Path, masked: tuple[Path, Path]
 ) -> None:

@@ -68,6 +68,12 @@ class NoBrain(VolumeFault):
     code = "no_brain"
 
 
+class CutOff(VolumeFault):
+    """A field of view, or a grid, that leaves out too much of the brain."""
+
+    code = "cut_off"
+
+
 class BadRegistration(VolumeFault):
     """A registration that failed, or a given one that is not usable."""
 

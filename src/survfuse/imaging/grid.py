@@ -16,6 +16,7 @@ from survfuse.imaging.volume import (
     Mask,
     Volume,
     corners_of,
+    inverse,
     to_image,
 )
 
@@ -124,3 +125,17 @@ def resampled_mask(
     """A mask on another grid: true where at least half of a voxel was."""
     volume = Volume(mask.astype(np.float32), source.affine)
     return resampled(volume, grid, moving_from_grid).data >= 0.5
+
+
+def within(mask: Mask, source: Grid, grid: Grid, grid_from_source: Affine) -> Mask:
+    """The part of a mask, given on `source`, whose voxels have their middle inside another grid.
+
+    `grid_from_source` (4, 4) takes world mm of the one to world mm of the other.
+    """
+    index = np.argwhere(mask)
+    matrix = inverse(grid.affine) @ grid_from_source @ source.affine
+    place = index @ matrix[:3, :3].T + matrix[:3, 3]
+    inside = ((place >= -0.5) & (place <= np.asarray(grid.shape) - 0.5)).all(axis=1)
+    kept = np.zeros_like(mask)
+    kept[tuple(index[inside].T)] = True
+    return kept

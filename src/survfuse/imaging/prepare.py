@@ -17,8 +17,9 @@ from survfuse.config_imaging import MRI, PET, ImagingConfig
 from survfuse.imaging import store
 from survfuse.imaging.bias import corrected, foreground
 from survfuse.imaging.brain import Brain, find_brain, given_brain, size_ml
+from survfuse.imaging.coverage import check_coverage
 from survfuse.imaging.faults import BadRegistration, NoBrain, VolumeFault
-from survfuse.imaging.grid import resampled, resampled_mask
+from survfuse.imaging.grid import resampled, resampled_mask, within
 from survfuse.imaging.intensity import BACKGROUND, by_percentiles, by_reference
 from survfuse.imaging.pictures import write_planes
 from survfuse.imaging.placement import Anchor, Job, VolumeRow, check_overlap, place
@@ -93,8 +94,10 @@ def prepare_volume(
         known["mask_by"] = HEAD if anchor.brain.whole_head else "visit"
     else:
         mask = resampled_mask(placed.mask, volume.grid, grid, placed.native_from_grid)
+    mask = within(mask, grid, volume.grid, placed.native_from_grid)  # of the rest nothing is known
     if not mask.any():
         raise BadRegistration("the brain lies outside the grid; check the registration and shape")
+    check_coverage(placed, anchor, known)
     in_grid = replace(volume, data=moved.data, affine=grid.affine)
     known["mask_ml"] = round(size_ml(mask, in_grid), 1)
     data = normalised(row, job, volume, moved.data, mask, placed, known)

@@ -39,6 +39,8 @@ class VolumeStatus:
     scaled_by: str = ""  # percentiles, reference, or none
     mask_by: str = ""  # given, outline, search, visit, or head
     mask_ml: float | None = None  # in the space of the result
+    brain_in_view: float | None = None  # share of the brain within the field of view
+    brain_in_grid: float | None = None
     dice: float | None = None  # of the mask with the template's
     similarity_before: float | None = None  # mutual information, nats
     similarity: float | None = None
