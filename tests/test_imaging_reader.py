@@ -150,6 +150,10 @@ def test_suv_over_midnight_and_decayed_to_injection() -> None:
     tags.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = "233000"
     tags.SeriesTime = "003000"
     assert suv_factor(tags, [])[0] == pytest.approx(70_000 / (370e6 * math.exp2(-60 / 110)))
+    # Midnight within the scan: its last slices are not its first.
+    tags.SeriesTime = "235500"
+    waited = suv_factor(tags, ["235500", "000500", "001500"])[0]
+    assert waited == pytest.approx(70_000 / (370e6 * math.exp2(-25 / 110)))
     tags.DecayCorrection = "ADMIN"
     assert suv_factor(tags, [])[0] == pytest.approx(70_000 / 370e6)
 

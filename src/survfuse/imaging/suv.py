@@ -53,7 +53,8 @@ def seconds_waited(
     """Seconds from injection to the start of the scan, over midnight if need be.
 
     The start is the series time, or the earliest acquisition where the series time is later
-    (series that were made again by post-processing).
+    (series that were made again by post-processing); which is earlier is told from the injection
+    on, for times after midnight look early.
     """
     scanned = [moment(text) for text in (str(first.get("SeriesTime", "")), *times)]
     known = [time for time in scanned if time is not None]
@@ -62,9 +63,7 @@ def seconds_waited(
         injected = moment(str(dose.get("RadiopharmaceuticalStartDateTime", ""))[8:])
     if injected is None or not known:
         return None
-    waited = min(known) - injected
-    if waited < timedelta(0):
-        waited += timedelta(days=1)
+    waited = min((time - injected) % timedelta(days=1) for time in known)
     return waited.total_seconds() if waited <= LONGEST else None
 
 
