@@ -242,7 +242,7 @@ def write_model(
     write_class_patterns(folder / f"{name}.patterns.tsv", pd.concat(parts))
 
 
-def bump(rng: np.random.Generator, shape: tuple[int, int, int] = (8, 10, 8)) -> np.ndarray:
+def bump(rng: np.random.Generator, shape: tuple[int, int, int] = (12, 16, 12)) -> np.ndarray:
     """A coarse map with one region that speaks for conversion and one against."""
     axes = np.stack(np.meshgrid(*(np.linspace(-1, 1, side) for side in shape), indexing="ij"))
 
@@ -278,8 +278,8 @@ def write_volumes(
             aligned = modality == "pet"
             row = VolumeStatus(
                 patient, VISIT, modality, OK, "", 9.1, "1.7x1.7x1.7", "SUV" if aligned else "",
-                "percentiles", "visit" if aligned else "search", 1350.0 + rng.normal(0, 90), 1.0, 1.0,
-                None if aligned else float(rng.uniform(0.9, 0.97)),
+                "percentiles", "visit" if aligned else "search", 1350.0 + rng.normal(0, 90),
+                1.0, 1.0, None if aligned else float(rng.uniform(0.9, 0.97)),
                 0.31 if aligned else None, 0.62 if aligned else None,
                 paths["volume"], paths["tensor"], paths["mask"], paths["transform"],
                 paths["picture"], paths["alignment"] if aligned else "",

@@ -22,7 +22,7 @@ from survfuse.evaluation.class_predictions import (
     write_class_predictions,
 )
 from survfuse.evaluation.diagnosis_board import evaluate_diagnoses
-from survfuse.evaluation.saliency import read_saliency, write_saliency
+from survfuse.evaluation.saliency import BLOCK, read_saliency, write_saliency
 from survfuse.files import read_json, write_json
 from survfuse.imaging.store import Prepared
 from survfuse.manifest import OK
@@ -36,6 +36,7 @@ from survfuse.reporting.inputs import ReportInputs, read_report_data
 from survfuse.reporting.render import render
 from survfuse.reporting.stage import write_reports
 from survfuse.reporting.wording import decimal, lint, of_100
+from survfuse.training.saliency import over_blocks
 
 ATTACK = "<script>alert('x')</script>"
 
@@ -290,9 +291,9 @@ def test_nothing_outside_the_brain_is_drawn() -> None:
 
 
 def test_saliency_lies_where_it_belongs() -> None:
-    saliency = np.zeros((3, 3, 3))
-    saliency[2, 1, 1] = 0.4  # at the right of the patient speaks for the class
-    saliency[0, 1, 1] = -0.4
+    saliency = np.zeros((6, 6, 6))
+    saliency[4:, 2:4, 2:4] = 0.4  # at the right of the patient speaks for the class
+    saliency[:2, 2:4, 2:4] = -0.4
     pixels = pixels_of(volumes.three_planes(block(), saliency=saliency))
     warm = pixels[..., 0] - pixels[..., 2] > 40
     cold = pixels[..., 2] - pixels[..., 0] > 40
@@ -300,6 +301,22 @@ def test_saliency_lies_where_it_belongs() -> None:
     # The patient's left is on the left of the picture, so that the right is on the right.
     assert warm[:, coronal][:, 128:].sum() > 20 * warm[:, coronal][:, :128].sum()
     assert cold[:, coronal][:, :128].sum() > 20 * cold[:, coronal][:, 128:].sum()
+
+
+@pytest.mark.parametrize("side", [8, 9, 11, 24])
+def test_a_block_is_spread_over_its_own_voxels(side: int) -> None:
+    """Also where the last block of an axis is cut off."""
+    for number in range(-(-side // BLOCK)):
+        voxels = np.zeros((side,) * 3)
+        voxels[BLOCK * number : BLOCK * (number + 1)] = 1
+        fine = volumes.spread(over_blocks(voxels), np.ones((side,) * 3, dtype=bool))[:, 4, 4]
+        middle = np.mean(np.flatnonzero(fine > fine.max() - 1e-6))
+        assert BLOCK * number <= middle < BLOCK * (number + 1)
+
+
+def test_a_map_of_a_volume_of_another_size_is_refused() -> None:
+    with pytest.raises(UserInputError, match="5x6x6 blocks for a volume of 24x24x24 voxels"):
+        volumes.three_planes(block(), saliency=np.zeros((5, 6, 6)))
 
 
 def test_saliency_of_a_synthetic_volume_is_not_shown(clinic: Clinic, data: DiagnosisData) -> None:

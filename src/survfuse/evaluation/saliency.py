@@ -1,7 +1,8 @@
 """The file of coarse maps of what in a volume moved a diagnosis, and the one place that knows it.
 
 Layout of `<model>.saliency.h5`: `/<patient_id>/<modality>` (i, j, k) float32, one value per cubic
-block of the prepared volume, with its axes; the last block of an axis may be cut off by its end.
+block of BLOCK voxels a side of the prepared volume, with its axes; the last block of an axis may be
+cut off by its end.
 The value is by how much the block moved the probability of class 1: above 0 it speaks for class 1,
 below 0 against it. The attribute `method` of the file says how it was computed. Only real volumes
 are mapped, never synthetic ones.
@@ -19,6 +20,8 @@ import numpy as np
 from survfuse.errors import UserInputError
 from survfuse.files import atomic_path
 from survfuse.kinds import MODALITIES
+
+BLOCK = 4  # voxels along each axis; finer maps are noise
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from PIL import Image
 
 from survfuse.config import Config
 from survfuse.errors import UserInputError
+from survfuse.evaluation.saliency import BLOCK
 from survfuse.imaging.intensity import BACKGROUND
 from survfuse.imaging.pictures import SIDE_PX, plane, plane_at
 from survfuse.imaging.store import HEAD, Prepared, VolumeStatus
@@ -102,12 +103,20 @@ def square(grey: NDArray[np.uint8], prepared: Prepared, axis: int) -> NDArray[np
 
 
 def spread(saliency: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """A coarse map at every voxel, in -1..1 by its largest absolute value; 0 outside the brain."""
+    """A coarse map at every voxel, in -1..1 by its largest absolute value; 0 outside the brain.
+
+    Raises UserInputError for a map of a volume of another size.
+    """
     from scipy.ndimage import zoom
 
+    if saliency.shape != tuple(-(-side // BLOCK) for side in mask.shape):
+        found, voxels = ("x".join(map(str, sides)) for sides in (saliency.shape, mask.shape))
+        raise UserInputError(
+            f"saliency.h5 has a map of {found} blocks for a volume of {voxels} voxels; the volumes "
+            "were prepared again since, so map them again with map-volumes"
+        )
     largest = float(np.abs(saliency).max()) or 1.0
-    blocks = [-(-full // side) for full, side in zip(mask.shape, saliency.shape, strict=True)]
-    fine = zoom(saliency / largest, blocks, order=1, grid_mode=True, mode="nearest")
+    fine = zoom(saliency / largest, BLOCK, order=1, grid_mode=True, mode="nearest")
     fine = fine[tuple(slice(0, full) for full in mask.shape)]  # the last blocks may be cut off
     return np.where(mask, fine, 0).astype(np.float32)
 

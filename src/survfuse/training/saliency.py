@@ -21,7 +21,7 @@ from survfuse.config import Config
 from survfuse.config_imaging import IMAGES
 from survfuse.device import choose_device
 from survfuse.errors import UserInputError
-from survfuse.evaluation.saliency import write_saliency
+from survfuse.evaluation.saliency import BLOCK, write_saliency
 from survfuse.fusion.interface import Batch, FusionModel
 from survfuse.kinds import kind_of
 from survfuse.training.attribution import frozen
@@ -36,7 +36,6 @@ Voxels = NDArray[np.float32]
 Map = NDArray[np.float64]
 
 STEPS = 8  # points of Gauss-Legendre quadrature along the path
-BLOCK = 4  # voxels along each axis; finer maps are noise
 METHOD = (
     f"integrated gradients of the probability from the mean training brain to the patient's, "
     f"summed over blocks of {BLOCK}x{BLOCK}x{BLOCK} voxels, mean over the ensemble"
