@@ -120,10 +120,17 @@ def test_a_late_fusion_is_the_mean_of_its_parts(
         where = tmp_path / "models" / model.name / "r0f0"
         write_fitted(where, model.kind, tensors, {**described, "settings": key})
         found[model.name] = diagnose_fold(model.name, fold, inputs, ids).probability
-        judged[model.name] = diagnose_fold(model.name, fold, inputs, inner)
+        judged[model.name] = diagnose_fold(model.name, fold, inputs, inner, held_out=True)
     np.testing.assert_allclose(found["late"], (found["logistic"] + found["volumes"]) / 2)
     mean = (judged["logistic"].probability + judged["volumes"].probability) / 2
     assert judged["late"].threshold == pytest.approx(threshold_of(mean, part)[0])
+    # The inner patients, who choose it, taught the models that predict, but not those that judge.
+    for name in ("logistic", "volumes"):
+        assert judged[name].threshold == pytest.approx(
+            threshold_of(judged[name].probability, part)[0]
+        )
+        learned = diagnose_fold(name, fold, inputs, inner).probability
+        assert np.abs(judged[name].probability - learned).max() > 1e-3
 
 
 def test_unknown_labels_change_nothing_that_is_fitted(
@@ -173,8 +180,8 @@ def test_three_classes_have_no_threshold() -> None:
     nothing = np.full(90, np.nan)
     role = np.where(np.arange(90) % 4 == 0, "inner", "train")
     part = TrainingPart(0, 0, np.arange(90).astype(str), role, nothing, nothing > 0, label=label)
-    weights, _, held_out = fit_logistic(x, part, 3, 0.5)
-    p = probabilities(x, **weights)
+    weights, _, others = fit_logistic(x, part, 3, 0.5)
+    p, held_out = probabilities(x, **weights), probabilities(x, **others)
     np.testing.assert_allclose(p.sum(axis=1), 1)
     assert (p.argmax(axis=1) == label).mean() > 0.8 and held_out.shape == (90, 3)
     assert np.isnan(threshold_of(held_out[judges(part)], part)).all()

@@ -36,7 +36,7 @@ def fit_diagnosis(
     config, family = fold.config, kind_of(model).family
     judged = part.patient_ids[judges(part)].tolist()
     if family == "late":
-        parts = diagnose_parts(model, fold, inputs, judged)
+        parts = diagnose_parts(model, fold, inputs, judged, held_out=True)
         mean = mean_of_parts(parts, config, model, inputs, judged)
         described = {"parts": list(parts), "modalities": [], "fitted_on": {}}
         return {"threshold": threshold_of(mean, part)}, described
@@ -75,11 +75,10 @@ def fit_logistic_row(
             features.to_json(),
             (features.arrays()),
         )
-    weights, chosen, held_out = fit_logistic(
-        x, part, len(config.cohort.diagnosis.classes), l1_ratio
-    )
+    weights, chosen, others = fit_logistic(x, part, len(config.cohort.diagnosis.classes), l1_ratio)
     arrays |= {f"logistic.{name}": value for name, value in weights.items()}
-    arrays["threshold"] = threshold_of(held_out[judges(part)], part)
+    arrays |= {f"held_out.{name}": value for name, value in others.items()}
+    arrays["threshold"] = threshold_of(probabilities(x[judges(part)], **others), part)
     return arrays, {
         **described,
         "chosen": chosen,
@@ -117,8 +116,13 @@ def diagnose_fold(
     inputs: CohortInputs,
     patient_ids: Sequence[str],
     attention: bool = False,
+    held_out: bool = False,
 ) -> ClassPrediction:
-    """Predict some patients with the model fitted on one fold."""
+    """Predict some patients with the model fitted on one fold.
+
+    `held_out`: of logistic rows, with the model that has not learned from the inner patients, as a
+    threshold that is chosen on them needs; networks never do.
+    """
     config, model = fold.config, find_model(fold.config, name)
     fitted, family = read_matching(name, fold), kind_of(model).family
     if family == "network":
@@ -140,16 +144,23 @@ def diagnose_fold(
     else:
         features = PooledFeatures.from_stored(fitted.arrays, fitted.fit)
         x = features.transform(inputs, patient_ids)
-    probability = probabilities(x, **fitted.under("logistic."))
+    probability = probabilities(x, **fitted.under("held_out." if held_out else "logistic."))
     nobody = np.zeros(len(patient_ids), dtype=bool)
     return ClassPrediction(tuple(patient_ids), probability[None], threshold, nobody)
 
 
 def diagnose_parts(
-    model: ModelConfig, fold: Fitted, inputs: CohortInputs, patient_ids: Sequence[str]
+    model: ModelConfig,
+    fold: Fitted,
+    inputs: CohortInputs,
+    patient_ids: Sequence[str],
+    held_out: bool = False,
 ) -> dict[str, ClassPrediction]:
-    """Predictions of the rows that a late fusion averages."""
-    return {part: diagnose_fold(part, fold, inputs, patient_ids) for part in parts_of(model)}
+    """Predictions of the rows that a late fusion averages; `held_out` as in `diagnose_fold`."""
+    return {
+        part: diagnose_fold(part, fold, inputs, patient_ids, held_out=held_out)
+        for part in parts_of(model)
+    }
 
 
 def mean_of_parts(

@@ -21,24 +21,23 @@ ITERATIONS = 2000
 
 def fit_logistic(
     x: Array, part: TrainingPart, classes: int, l1_ratio: float
-) -> tuple[dict[str, Array], dict[str, Any], Array]:
+) -> tuple[dict[str, Array], dict[str, Any], dict[str, Array]]:
     """Fit on all training patients of known class, with the penalty that inner patients prefer.
 
     x: (n, p) standardised. The penalty is that of the least log loss of the inner patients under
     models of the others; without inner patients it is the middle one. Returns coefficients (K, p)
-    and intercepts (K,), what was chosen, and the probabilities (n, K) by the model of the others,
-    on which a threshold may be chosen.
+    and intercepts (K,), what was chosen, and those of the model of the others, by whose
+    probabilities of the inner patients a threshold may be chosen.
     """
     assert part.label is not None, "a diagnosis has labels"
     known, inner = part.label != UNKNOWN, part.role == "inner"
     fitted = {}
     for penalty in PENALTIES:
-        weights = of_penalty(x, part.label, known & ~inner, classes, penalty, l1_ratio)
-        fitted[penalty] = probabilities(x, **weights)
+        fitted[penalty] = of_penalty(x, part.label, known & ~inner, classes, penalty, l1_ratio)
     judged = known & inner
     losses = {
-        penalty: float(-np.log(np.clip(p[judged, part.label[judged]], 1e-12, 1)).mean())
-        for penalty, p in fitted.items()
+        penalty: log_loss(probabilities(x[judged], **weights), part.label[judged])
+        for penalty, weights in fitted.items()
         if judged.any()
     }
     # Of equal losses the largest penalty; a middle one where there is nobody to judge by.
@@ -88,6 +87,12 @@ def of_penalty(
         coefficients[model.classes_] = model.coef_
         intercepts[model.classes_] = model.intercept_
     return {"coefficients": coefficients, "intercepts": intercepts}
+
+
+def log_loss(probability: Array, label: NDArray[np.int64]) -> float:
+    """Mean over patients of minus the logarithm of what their own class was given."""
+    own = probability[np.arange(len(label)), label]
+    return float(-np.log(np.clip(own, 1e-12, 1)).mean())
 
 
 def probabilities(x: Array, coefficients: Array, intercepts: Array) -> Array:
