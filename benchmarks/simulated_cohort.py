@@ -113,7 +113,7 @@ def genes_of(truth: Truth, haze: float) -> OmicsMatrix:
     table = expression(truth, haze).set_index("patient_id")
     columns = table.columns.tolist()
     sets = {name: tuple(symbols) for name, symbols in gene_sets().items()}
-    names, offsets, index = pack_groups(columns, {c: c for c in columns}, sets, 2)
+    names, offsets, index = pack_groups(columns, {c: c for c in columns}, sets)
     return OmicsMatrix(
         table.index.to_numpy(dtype=str),
         np.array(columns),
