@@ -206,6 +206,27 @@ def test_hand_computed_numbers_reach_the_page(clinic: Clinic, pages: dict[str, s
     assert "are expected to be converted by 36 months." in patient
 
 
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        (0.5, "above"),
+        (0.599, "just above"),
+        (0.6, "just above"),
+        (0.604, "just below"),
+        (0.7, "below"),
+    ],
+)
+def test_an_estimate_that_rounds_to_its_threshold_lies_just_beside_it(
+    clinic: Clinic, data: DiagnosisData, threshold: float, words: str
+) -> None:
+    model = read_class_model(clinic.config, data)
+    table = model.table.assign(p_0=0.4, p_1=0.6, p_low_1=0.6, p_high_1=0.6, threshold=threshold)
+    model = replace(model, table=table)
+    context = diagnosis_patient_context(clinic.config, data, model, clinic.with_pet)
+    text = text_of(render("diagnosis_patient.html.j2", context))
+    assert f"This lies {words} the threshold of the fold" in text
+
+
 def test_similar_patients_are_counted_without_the_patient(
     clinic: Clinic, data: DiagnosisData
 ) -> None:
