@@ -36,6 +36,7 @@ class LocalShades(FromZero):
     Volumes as they lie: moving them interpolates, which mixes tissues and changes the shades. They
     count from their mean over the volumes of training: all brains share most of it, and the first
     steps of training, which in a small cohort are most of them, would go into undoing what it says.
+    In prediction that mean is fixed, so that no volume changes the result of another.
 
     grid: number of places along each axis. A place and its mirror image, left and right, share
     their weights: most dementias take both sides, and half the weights overfit less.
