@@ -33,7 +33,7 @@ def load(path: str | Path) -> Config:
         raise UserInputError(readable(error, path)) from None
 
 
-class Loader(yaml.SafeLoader):
+class UniqueKeySafeLoader(yaml.SafeLoader):
     """YAML in which a key may be given once; its own rule is that the last one wins, silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -52,7 +52,7 @@ class Loader(yaml.SafeLoader):
 def read_yaml(path: Path) -> Any:
     """What a YAML file holds. Raises UserInputError with line and remedy."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8-sig"), Loader)
+        return yaml.load(path.read_text(encoding="utf-8-sig"), UniqueKeySafeLoader)
     except FileNotFoundError:
         raise UserInputError(f"{path}: no such configuration file; correct the path") from None
     except IsADirectoryError:

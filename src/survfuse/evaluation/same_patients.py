@@ -52,24 +52,18 @@ def compare_with_pet(
         found.append((ORACLE, "truth", told.of(patients)))
     base = baseline(rows, reference)
     their = base.first.of(patients)
-    rungs = []
+    rungs: list[dict[str, Any]] = []
     for heading, pet, ours in found:
         auroc = ranked(ours, confidence)
         itself = heading is base and pet in ("real", "unread")
         compared = None if itself else compare_diagnoses(ours, their, confidence)["auroc"]
         rung = {"model": heading.model, "label": heading.label, "pet": pet}
-        rungs.append(
-            (auroc.value or 0.0, {**rung, "auroc": auroc.as_json(), "difference": compared})
-        )
-    rungs.sort(key=lambda rung: -rung[0])
-    return {
-        "n": len(their.known()),
-        "against": base.model,
-        "rungs": [rung for _, rung in rungs],
-    }
+        rungs.append({**rung, "auroc": auroc.as_json(), "difference": compared})
+    rungs.sort(key=lambda rung: -(rung["auroc"]["value"] or 0.0))
+    return {"n": len(their.known()), "against": base.model, "rungs": rungs}
 
 
 def baseline(rows: Sequence[ClassRow], reference: str) -> ClassRow:
     """The first row that reads the MRI alone and is no control, or else the reference."""
     alone = [row for row in rows if row.modalities == ["mri"] and row.role not in UNRANKED]
-    return next(iter(alone), None) or next(row for row in rows if row.model == reference)
+    return (alone or [row for row in rows if row.model == reference])[0]
