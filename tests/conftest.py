@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+# One thread each: tests run side by side, and threads waiting for each other cost the most time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported
 # `snakemake` and `survfuse` of the environment that runs the tests, activated or not.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 

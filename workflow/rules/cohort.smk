@@ -4,9 +4,7 @@ SHEETS = [
     sheet
     for sheet in (
         SETTINGS.cohort.patients,
-        SETTINGS.cohort.slides,
-        SETTINGS.cohort.omics,
-        SETTINGS.cohort.images,
+        *sheets_of(SETTINGS.cohort).values(),
         SETTINGS.cohort.folds,
     )
     if sheet
@@ -36,7 +34,7 @@ if SETTINGS.simulation:
             mem_mb=2000,
             runtime=30,
         params:
-            config=CONFIG,
+            config=config_file,
             results=OUT,
             settings=settings("source"),
         shell:
@@ -45,11 +43,12 @@ if SETTINGS.simulation:
 
 
 if SETTINGS.source and not SETTINGS.simulation:
+    PUBLISHED = [path for _, path in SETTINGS.source if isinstance(path, Path)]
 
     rule import_cohort:
         """Turn the tables of a published cohort into sample sheets."""
         input:
-            files_of(*(path for _, path in SETTINGS.source if isinstance(path, Path))),
+            files_of(*PUBLISHED),
         output:
             WRITTEN,
         log:
@@ -60,9 +59,10 @@ if SETTINGS.source and not SETTINGS.simulation:
             mem_mb=2000,
             runtime=30,
         params:
-            config=CONFIG,
+            config=config_file,
             results=OUT,
             settings=settings("source"),
+            files=brought(*PUBLISHED),
         shell:
             "survfuse import-cohort --config {params.config:q} --out {params.results:q}/sheets --log {log:q}"
 
@@ -77,8 +77,10 @@ rule check_cohort:
         OUT / "cohort" / "clinical.tsv",
         OUT / "cohort" / "outcomes.tsv",
         OUT / "cohort" / "slides.tsv",
-        [OUT / "cohort" / "images.tsv"] if IMAGES else [],
+        [OUT / "cohort" / "images.tsv"] if SETTINGS.cohort.images else [],
+        [file for file in FILES.values() if file.parent == OUT / "cohort"],
         OUT / "cohort" / "availability.tsv",
+        OUT / "cohort" / "excluded.tsv",
         OUT / "cohort" / "cohort.json",
     log:
         OUT / "logs" / "check_cohort.log",
@@ -88,10 +90,12 @@ rule check_cohort:
         mem_mb=4000,
         runtime=30,
     params:
-        config=CONFIG,
+        config=config_file,
         results=OUT,
         settings=settings("cohort", "splits", "omics"),
+        files=brought(*SHEETS, SETTINGS.omics.gene_sets, *PATTERN),
         visit=VISIT,
+        read=READ_BY_ANY,
     shell:
         "survfuse check-cohort --config {params.config:q} --out {params.results:q}/cohort --log {log:q}"
 
@@ -104,6 +108,7 @@ rule make_splits:
         PATTERN,
     output:
         OUT / "splits" / "splits.tsv",
+        OUT / "splits" / "splits.json",
         expand(OUT / "splits" / "{fold}" / "train.tsv", fold=FOLDS),
         expand(OUT / "splits" / "{fold}" / "test_ids.tsv", fold=FOLDS),
     log:
@@ -114,9 +119,10 @@ rule make_splits:
         mem_mb=1000,
         runtime=10,
     params:
-        config=CONFIG,
+        config=config_file,
         results=OUT,
         settings=settings("splits", "cohort"),
+        files=brought(SETTINGS.cohort.folds, *PATTERN),
     shell:
         "survfuse make-splits --config {params.config:q} --cohort {params.results:q}/cohort --out {params.results:q}/splits"
         " --log {log:q}"

@@ -1,16 +1,18 @@
 """Brain volumes on one grid, many per job; nothing is planned without an image sheet."""
 
-if IMAGES:
+SPACES = (
+    SETTINGS.imaging.template,
+    SETTINGS.imaging.template_mask,
+    SETTINGS.imaging.reference_region,
+)
+
+if SETTINGS.cohort.images:
 
     rule prepare_images:
         """One batch of patients; a bad volume is quarantined and listed, the batch goes on."""
         input:
             images=OUT / "cohort" / "images.tsv",
-            spaces=files_of(
-                SETTINGS.imaging.template,
-                SETTINGS.imaging.template_mask,
-                SETTINGS.imaging.reference_region,
-            ),
+            spaces=files_of(*SPACES),
         output:
             OUT / "images" / "batches" / "{batch}.tsv",
         log:
@@ -18,12 +20,14 @@ if IMAGES:
         benchmark:
             OUT / "benchmarks" / "prepare_images" / "{batch}.tsv"
         resources:
-            mem_mb=lambda wildcards, attempt: 4000 * attempt,
-            runtime=lambda wildcards, attempt: 240 * attempt,
+            mem_mb=attempts(4000),
+            runtime=attempts(240),
         params:
-            config=CONFIG,
+            config=config_file,
             results=OUT,
             settings=settings("imaging"),
+            spaces=brought(*SPACES),
+            files=images_of_batch,
             batches=len(IMAGE_BATCHES),
         shell:
             "survfuse prepare-images --config {params.config:q} --images {input.images:q}"
@@ -35,7 +39,7 @@ if IMAGES:
         input:
             expand(OUT / "images" / "batches" / "{batch}.tsv", batch=IMAGE_BATCHES),
         output:
-            OUT / "images" / "images.tsv",
+            OUT / SOURCES["images"],
         log:
             OUT / "logs" / "merge_images.log",
         benchmark:
@@ -44,7 +48,7 @@ if IMAGES:
             mem_mb=1000,
             runtime=10,
         params:
-            config=CONFIG,
+            config=config_file,
             settings=settings("imaging"),
         shell:
             "survfuse merge-images --config {params.config:q} --out {output:q} --log {log:q} {input:q}"

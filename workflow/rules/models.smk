@@ -1,21 +1,15 @@
-"""One training job per model and fold, then one prediction job per model.
+"""A training job per network and fold, one per row of any other kind, then a prediction job per row.
 
 Training reads the outcomes of its own training patients and nothing else: the test outcomes are
-in files that no rule here has as an input. Every command reads from the configuration which visit's
-volumes it takes, so every rule has that as a parameter.
+in files that no rule here has as an input.
 """
 
 
 rule train:
-    """Fit one model on the training part of one fold."""
+    """Fit a network on the training part of one fold."""
     input:
-        fold=OUT / "splits" / "{fold}" / "train.tsv",
-        splits=OUT / "splits" / "splits.tsv",
-        clinical=OUT / "cohort" / "clinical.tsv",
-        slides=SLIDES,
-        omics=OMICS,
-        images=IMAGES,
-        synthesised=synthesised,
+        **PATIENT_INPUTS,
+        folds=folds_given("train.tsv"),
         parts=parts_fitted,
     output:
         OUT / "models" / "{model}" / "{fold}" / "model.safetensors",
@@ -24,87 +18,86 @@ rule train:
         OUT / "logs" / "train" / "{model}-{fold}.log",
     benchmark:
         OUT / "benchmarks" / "train" / "{model}-{fold}.tsv"
+    wildcard_constraints:
+        model=names(NETWORKS),
     threads: SETTINGS.training.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 720 * attempt,
+        mem_mb=attempts(8000),
+        runtime=attempts(720),
     params:
-        config=CONFIG,
-        results=OUT,
-        settings=lambda wildcards: SETTINGS.settings_hash(
-            "training", "omics", "cohort", model=wildcards.model
-        ),
-        fold=lambda wildcards, input: Path(input.fold).parent,
-        slides=optional("--slides", SLIDES),
-        omics=optional("--omics", OMICS),
-        images=optional("--images", IMAGES),
-        visit=VISIT,
-        synthesis=optional("--synthesis", SYNTHESIS),
-        device=device,
+        **MODEL_PARAMS,
+        settings=settings_of_training,
     shell:
-        "survfuse train --config {params.config:q} --model {wildcards.model} --fold {params.fold:q}"
-        " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
-        " {params.images} {params.synthesis}"
-        " --models {params.results:q}/models --device {params.device} --log {log:q}"
+        model_command("train")
+
+
+rule train_rows:
+    """Fit a row that is no network on all its folds, one after another.
+
+    What it imports takes longer than most of its fits. Folds that are fitted outlive a fold that
+    fails, as they are no declared output.
+    """
+    input:
+        **PATIENT_INPUTS,
+        folds=folds_given("train.tsv"),
+        parts=parts_fitted,
+    output:
+        OUT / "models" / "{model}" / "folds.json",
+    log:
+        OUT / "logs" / "train_rows" / "{model}.log",
+    benchmark:
+        OUT / "benchmarks" / "train_rows" / "{model}.tsv"
+    wildcard_constraints:
+        model=names(ROWS),
+    threads: SETTINGS.training.threads
+    resources:
+        mem_mb=attempts(8000),
+        runtime=attempts(720),
+    params:
+        **MODEL_PARAMS,
+        settings=settings_of_training,
+    shell:
+        model_command("train --record {output:q}")
 
 
 rule predict:
-    """Predict every patient with the model that has not seen the patient."""
+    """Predict every patient out of fold."""
     input:
-        fitted=expand(OUT / "models" / "{{model}}" / "{fold}" / "fit.json", fold=FOLDS),
-        test_ids=expand(OUT / "splits" / "{fold}" / "test_ids.tsv", fold=FOLDS),
-        splits=OUT / "splits" / "splits.tsv",
-        clinical=OUT / "cohort" / "clinical.tsv",
-        slides=SLIDES,
-        omics=OMICS,
-        images=IMAGES,
-        synthesised=synthesised,
+        **PATIENT_INPUTS,
+        fitted=fitted,
+        folds=folds_given("test_ids.tsv"),
         parts=parts_fitted,
     output:
         table=OUT / "predictions" / "{model}.tsv",
-        patterns=OUT / "predictions" / "{model}.patterns.tsv",
+        ablations=OUT / "predictions" / "{model}.ablations.tsv",
         attention=OUT / "predictions" / "{model}.attention.h5",
+        record=OUT / "predictions" / "{model}.json",
     log:
         OUT / "logs" / "predict" / "{model}.log",
     benchmark:
         OUT / "benchmarks" / "predict" / "{model}.tsv"
     threads: SETTINGS.training.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
+        mem_mb=attempts(8000),
+        runtime=attempts(120),
     params:
-        config=CONFIG,
-        results=OUT,
+        **MODEL_PARAMS,
         settings=settings("training"),
         # Of the evaluation, predictions hold its horizons and nothing else.
         horizons=SETTINGS.evaluation.horizons_months,
-        folds=lambda wildcards, input: [str(Path(ids).parent) for ids in input.test_ids],
-        slides=optional("--slides", SLIDES),
-        omics=optional("--omics", OMICS),
-        images=optional("--images", IMAGES),
-        visit=VISIT,
-        synthesis=optional("--synthesis", SYNTHESIS),
-        device=device,
     shell:
-        "survfuse predict --config {params.config:q} --model {wildcards.model} --folds {params.folds:q}"
-        " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
-        " {params.images} {params.synthesis}"
-        " --models {params.results:q}/models --out {output.table:q} --patterns {output.patterns:q}"
-        " --attention {output.attention:q}"
-        " --device {params.device} --log {log:q}"
+        model_command(
+            "predict --out {output.table:q} --ablations {output.ablations:q}"
+            " --attention {output.attention:q}"
+        )
 
 
 rule explain:
     """What moved the estimates of the model that the reports show."""
     input:
-        fitted=expand(OUT / "models" / "{{model}}" / "{fold}" / "fit.json", fold=FOLDS),
-        test_ids=expand(OUT / "splits" / "{fold}" / "test_ids.tsv", fold=FOLDS),
-        splits=OUT / "splits" / "splits.tsv",
-        clinical=OUT / "cohort" / "clinical.tsv",
-        slides=SLIDES,
-        omics=OMICS,
-        images=IMAGES,
-        synthesised=synthesised,
+        **PATIENT_INPUTS,
+        fitted=fitted,
+        folds=folds_given("test_ids.tsv"),
     output:
         OUT / "predictions" / "{model}.explain.h5",
     log:
@@ -113,37 +106,21 @@ rule explain:
         OUT / "benchmarks" / "explain" / "{model}.tsv"
     threads: SETTINGS.training.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=attempts(8000),
+        runtime=attempts(240),
     params:
-        config=CONFIG,
-        results=OUT,
+        **MODEL_PARAMS,
         settings=settings("training"),
-        folds=lambda wildcards, input: [str(Path(ids).parent) for ids in input.test_ids],
-        slides=optional("--slides", SLIDES),
-        omics=optional("--omics", OMICS),
-        images=optional("--images", IMAGES),
-        visit=VISIT,
-        synthesis=optional("--synthesis", SYNTHESIS),
-        device=device,
     shell:
-        "survfuse explain --config {params.config:q} --model {wildcards.model} --folds {params.folds:q}"
-        " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
-        " {params.images} {params.synthesis}"
-        " --models {params.results:q}/models --out {output:q} --device {params.device} --log {log:q}"
+        model_command("explain --out {output:q}")
 
 
 rule map_volumes:
     """What in the volumes moved the diagnoses of the patients who get a page."""
     input:
-        fitted=expand(OUT / "models" / "{{model}}" / "{fold}" / "fit.json", fold=FOLDS),
-        test_ids=expand(OUT / "splits" / "{fold}" / "test_ids.tsv", fold=FOLDS),
-        splits=OUT / "splits" / "splits.tsv",
-        clinical=OUT / "cohort" / "clinical.tsv",
-        slides=SLIDES,
-        omics=OMICS,
-        images=IMAGES,
-        synthesised=synthesised,
+        **PATIENT_INPUTS,
+        fitted=fitted,
+        folds=folds_given("test_ids.tsv"),
     output:
         OUT / "predictions" / "{model}.saliency.h5",
     log:
@@ -152,34 +129,19 @@ rule map_volumes:
         OUT / "benchmarks" / "map_volumes" / "{model}.tsv"
     threads: SETTINGS.training.threads
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=attempts(8000),
+        runtime=attempts(240),
     params:
-        config=CONFIG,
-        results=OUT,
+        **MODEL_PARAMS,
         settings=settings("training", "report"),
-        folds=lambda wildcards, input: [str(Path(ids).parent) for ids in input.test_ids],
-        slides=optional("--slides", SLIDES),
-        omics=optional("--omics", OMICS),
-        images=optional("--images", IMAGES),
-        visit=VISIT,
-        synthesis=optional("--synthesis", SYNTHESIS),
-        device=device,
     shell:
-        "survfuse map-volumes --config {params.config:q} --model {wildcards.model} --folds {params.folds:q}"
-        " --splits {input.splits:q} --clinical {input.clinical:q} {params.slides} {params.omics}"
-        " {params.images} {params.synthesis}"
-        " --models {params.results:q}/models --out {output:q} --device {params.device} --log {log:q}"
+        model_command("map-volumes --out {output:q}")
 
 
 rule list_inputs:
     """Who has which modality, after bad slides were set aside."""
     input:
-        splits=OUT / "splits" / "splits.tsv",
-        clinical=OUT / "cohort" / "clinical.tsv",
-        slides=SLIDES,
-        omics=OMICS,
-        images=IMAGES,
+        **PATIENT_INPUTS,
     output:
         OUT / "predictions" / "availability.tsv",
     log:
@@ -190,11 +152,6 @@ rule list_inputs:
         mem_mb=4000,
         runtime=30,
     params:
-        config=CONFIG,
-        slides=optional("--slides", SLIDES),
-        omics=optional("--omics", OMICS),
-        images=optional("--images", IMAGES),
-        visit=VISIT,
+        **PATIENT_PARAMS,
     shell:
-        "survfuse list-inputs --config {params.config:q} --splits {input.splits:q}"
-        " --clinical {input.clinical:q} {params.slides} {params.omics} {params.images} --out {output:q} --log {log:q}"
+        patient_command("list-inputs --out {output:q}")

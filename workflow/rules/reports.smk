@@ -3,11 +3,23 @@
 TRUTH = OUT / "sheets" / "truth.tsv" if SETTINGS.simulation else []
 EXPLANATIONS = OUT / "predictions" / f"{EXPLAINED.name}.explain.h5" if EXPLAINED else []
 MAPS = OUT / "predictions" / f"{MAPPED.name}.saliency.h5" if MAPPED else []
-# What is diagnosed stands in the evaluation; of survival the report tells it.
+# How good generators are is reported for the first repeat.
+MEASURED = (
+    expand(SYNTHESIS / "{fold}" / "synthesis.json", fold=FOLDS[: SETTINGS.splits.folds])
+    if SYNTHESIS
+    else []
+)
+# What is diagnosed stands in the evaluation; for survival it is in the report.
 DIAGNOSIS_WORDS = (
     [SETTINGS.cohort.diagnosis.name, SETTINGS.cohort.diagnosis.definition]
     if SETTINGS.cohort.diagnosis
     else []
+)
+# Without follow-up, of a class from a column, there is no risk by a horizon.
+RISKS = (
+    []
+    if SETTINGS.cohort.diagnosis and SETTINGS.cohort.diagnosis.horizon_months is None
+    else OUT / "evaluation" / "risks.tsv"
 )
 
 
@@ -17,14 +29,16 @@ rule evaluate:
         outcomes=OUT / "cohort" / "outcomes.tsv",
         splits=OUT / "splits" / "splits.tsv",
         predictions=expand(OUT / "predictions" / "{model}.tsv", model=MODELS),
-        patterns=expand(OUT / "predictions" / "{model}.patterns.tsv", model=MODELS),
+        ablations=expand(OUT / "predictions" / "{model}.ablations.tsv", model=MODELS),
+        records=expand(OUT / "predictions" / "{model}.json", model=MODELS),
         availability=OUT / "predictions" / "availability.tsv",
         explained=EXPLANATIONS,
-        synthesised=synthesised,
+        synthesised=MEASURED,
         truth=TRUTH,
     output:
         scores=OUT / "evaluation" / "evaluation.json",
         tidy=OUT / "evaluation" / "predictions.tsv",
+        risks=RISKS,
     log:
         OUT / "logs" / "evaluate.log",
     benchmark:
@@ -33,7 +47,7 @@ rule evaluate:
         mem_mb=4000,
         runtime=60,
     params:
-        config=CONFIG,
+        config=config_file,
         results=OUT,
         settings=settings("evaluation", "models"),
         words=DIAGNOSIS_WORDS,
@@ -55,9 +69,7 @@ rule report:
         expand(OUT / "predictions" / "{model}.attention.h5", model=MODELS),
         EXPLANATIONS,
         MAPS,
-        SLIDES,
-        IMAGES,
-        OMICS,
+        list(FILES.values()),
     output:
         OUT / "report" / "index.html",
     log:
@@ -68,7 +80,7 @@ rule report:
         mem_mb=4000,
         runtime=60,
     params:
-        config=CONFIG,
+        config=config_file,
         results=OUT,
         settings=settings(
             "report", "evaluation", "cohort", "slides", "imaging", "training"

@@ -1,11 +1,13 @@
 """Tissue, tiles and embeddings, many slides per job."""
 
+WEIGHTS = SETTINGS.slides.weights if SETTINGS.cohort.slides else None
+
 
 rule process_slides:
     """One batch of slides; a bad slide is quarantined and listed, the batch goes on."""
     input:
         sheet=OUT / "cohort" / "slides.tsv",
-        weights=files_of(SETTINGS.slides.weights if SLIDES else None),
+        weights=files_of(WEIGHTS),
     output:
         OUT / "slides" / "batches" / "{batch}.tsv",
     log:
@@ -13,12 +15,14 @@ rule process_slides:
     benchmark:
         OUT / "benchmarks" / "process_slides" / "{batch}.tsv"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 240 * attempt,
+        mem_mb=attempts(8000),
+        runtime=attempts(240),
     params:
-        config=CONFIG,
+        config=config_file,
         results=OUT,
         settings=settings("slides"),
+        weights=brought(WEIGHTS),
+        files=slides_of_batch,
         device=device,
         batches=len(BATCHES),
     shell:
@@ -33,7 +37,7 @@ rule merge_slides:
     input:
         expand(OUT / "slides" / "batches" / "{batch}.tsv", batch=BATCHES),
     output:
-        OUT / "slides" / "slides.tsv",
+        OUT / SOURCES["slides"],
     log:
         OUT / "logs" / "merge_slides.log",
     benchmark:
@@ -42,7 +46,7 @@ rule merge_slides:
         mem_mb=1000,
         runtime=10,
     params:
-        config=CONFIG,
+        config=config_file,
         settings=settings("slides"),
     shell:
         "survfuse merge-slides --config {params.config:q} --out {output:q} --log {log:q} {input:q}"

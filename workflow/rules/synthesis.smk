@@ -11,7 +11,7 @@ if SYNTHESIS:
         input:
             fold=OUT / "splits" / "{fold}" / "train.tsv",
             test_ids=OUT / "splits" / "{fold}" / "test_ids.tsv",
-            images=IMAGES,
+            images=FILES["images"],
         output:
             table=OUT / "synthesis" / "{fold}" / "synthetic.tsv",
             measures=OUT / "synthesis" / "{fold}" / "synthesis.json",
@@ -21,10 +21,10 @@ if SYNTHESIS:
             OUT / "benchmarks" / "synthesise" / "{fold}.tsv"
         threads: SETTINGS.training.threads
         resources:
-            mem_mb=lambda wildcards, attempt: 8000 * attempt,
-            runtime=lambda wildcards, attempt: 720 * attempt,
+            mem_mb=attempts(8000),
+            runtime=attempts(720),
         params:
-            config=CONFIG,
+            config=config_file,
             settings=settings("synthesis", "imaging"),
             fold=lambda wildcards, input: Path(input.fold).parent,
             out=lambda wildcards, output: Path(output.table).parent,

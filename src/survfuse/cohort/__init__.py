@@ -1,0 +1,1 @@
+"""Checking the patients of a study, and all their tables."""

@@ -1,242 +1,247 @@
-"""Checking everything a run is told, before anything is computed."""
+"""Checking all inputs of a run, before anything is computed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import pandas as pd
 
+from survfuse.cohort.check_patients import check_patients
+from survfuse.cohort.check_settings import DIVIDING, check_settings
 from survfuse.cohort.check_splits import check_splits
-from survfuse.cohort.covariates import check_covariates, check_leaks, check_site
-from survfuse.cohort.endpoint import endpoint_columns, parse_outcomes
-from survfuse.cohort.folds import REQUIRED as FOLD_COLUMNS
-from survfuse.cohort.folds import check_folds
-from survfuse.cohort.image_sheet import COLUMNS as IMAGE_COLUMNS
-from survfuse.cohort.image_sheet import REQUIRED as IMAGE_REQUIRED
-from survfuse.cohort.image_sheet import check_images, check_visit_of_models, read_by_models
-from survfuse.cohort.missing_splits import published_pattern
-from survfuse.cohort.omics_sheet import OmicsSheet, genes_per_type, read_omics_sheet
-from survfuse.cohort.problems import Problem, SheetError, stop_if_any
-from survfuse.cohort.sheets import Sheet, cells_of, check_identifiers, check_unique, read_sheet
-from survfuse.cohort.slide_sheet import COLUMNS as SLIDE_COLUMNS
-from survfuse.cohort.slide_sheet import REQUIRED as SLIDE_REQUIRED
-from survfuse.cohort.slide_sheet import check_slides
-from survfuse.config import Config
-from survfuse.config_imaging import IMAGES
-
-Content = TypeVar("Content")
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """A checked cohort; frames are sorted by id, whatever the order in the sheets.
-
-    outcomes: `patient_id, time_months, event` (1 = observed), for a diagnosis also `label` or, by a
-    column, `label` alone (-1 = unknown).
-    clinical: `patient_id`, `site` if configured, covariates; raw text, "" = missing. No outcome.
-    slides: `slide_id, patient_id, path, mpp, features`; text, absolute paths, "" = missing.
-    images: `patient_id, visit, modality, path, mask, reference, registration`; likewise.
-    omics_ids: patients of the cohort that have a row in the gene matrix.
-    genes: number of measured columns per data type; gene_columns: all their names.
-    folds: published folds `patient_id, fold`, or None.
-    notes: sentences about what is unusual but not wrong.
-    """
-
-    outcomes: pd.DataFrame
-    clinical: pd.DataFrame
-    slides: pd.DataFrame
-    omics_ids: frozenset[str]
-    genes: dict[str, int]
-    folds: pd.DataFrame | None
-    notes: tuple[str, ...]
-    images: pd.DataFrame = field(default_factory=lambda: no_images())
-    gene_columns: tuple[str, ...] = ()
-
-    @property
-    def sites(self) -> pd.Series[str] | None:
-        """Site by patient id, where sites are configured."""
-        by_patient = self.clinical.set_index("patient_id")
-        return by_patient.get("site")
-
-    def available(self, config: Config) -> pd.DataFrame:
-        """Who has slides, omics, any covariate, and MRI and PET where there is an image sheet."""
-        described = self.clinical.set_index("patient_id")[list(config.cohort.covariates)]
-        ids, images = described.index, IMAGES if config.cohort.images else {}
-        read = read_by_models(self.images, config.imaging.visit)
-        return pd.DataFrame(
-            {
-                "slides": ids.isin(self.slides["patient_id"]),
-                "omics": ids.isin(list(self.omics_ids)),
-                "clinical": (described != "").any(axis=1),
-                **{
-                    name: ids.isin(read.loc[read["modality"].isin(kinds), "patient_id"])
-                    for name, kinds in images.items()
-                },
-            },
-            index=ids,
-        )
-
-
-@dataclass(frozen=True)
-class Sheets:
-    """The sheets as read; None where not configured."""
-
-    patients: Sheet
-    slides: Sheet | None
-    images: Sheet | None
-    omics: OmicsSheet | None
-    folds: Sheet | None
+from survfuse.cohort.checked import Cohort, Sheets, no_images
+from survfuse.cohort.endpoint import endpoint_columns
+from survfuse.cohort.exclusions import excluded_table, patients_without_inputs
+from survfuse.config.study import Config
+from survfuse.core.accents import composed
+from survfuse.modalities.omics.checks import check_genes
+from survfuse.modalities.omics.sheet import genes_per_type, read_omics_sheet
+from survfuse.modalities.slides.sheet import COLUMNS as SLIDE_COLUMNS
+from survfuse.modalities.slides.sheet import REQUIRED as SLIDE_REQUIRED
+from survfuse.modalities.slides.sheet import check_slides
+from survfuse.modalities.volumes.sheet import REQUIRED as IMAGE_REQUIRED
+from survfuse.modalities.volumes.sheet import (
+    check_images,
+    check_read_visits,
+    check_visit_of_models,
+)
+from survfuse.models.specs import read_modalities
+from survfuse.sheets.feature_table import check_feature_leaks, features_of, read_feature_table
+from survfuse.sheets.findings import Findings
+from survfuse.sheets.missing_words import without_missing_words
+from survfuse.sheets.problems import Note, Problem, counted, ranges
+from survfuse.sheets.similar_ids import hint
+from survfuse.sheets.text_table import Sheet, check_unique, parse_sheet
+from survfuse.splits.published_folds import check_folds, parse_folds
+from survfuse.splits.published_missing import published_pattern
 
 
 def check_cohort(config: Config) -> Cohort:
     """Read and check all sheets of a run.
 
-    Raises SheetError (a UserInputError, exit code 2) with a table of all problems: first those
-    that keep sheets from being read, then those of their cells, then those of the cohort as a
-    whole (an outcome among the inputs, patients without inputs, too few events).
+    Raises SheetError (a UserInputError, exit code 2) with a table of all problems: those that keep
+    sheets from being read, those of their cells, and those of the cohort as a whole (an outcome
+    among the inputs, too few events) as far as the sheets could be read.
     """
-    sheets = read_sheets(config)
-    problems = check_settings(config, sheets)
-    patients = sheets.patients
-    problems += check_identifiers(patients, "patient_id")
-    outcomes, wrong = parse_outcomes(patients, config.cohort)
-    problems += wrong
-    if config.cohort.site:
-        problems += check_site(patients, config.cohort.site)
-    problems += check_covariates(patients, config.cohort)
-    known = set(patients.rows["patient_id"])
-    slides = pd.DataFrame(columns=list(SLIDE_COLUMNS), dtype=object)
-    if sheets.slides:
-        slides, wrong = check_slides(sheets.slides, known, config.cohort)
-        problems += wrong
-    images = no_images()
-    if sheets.images:
-        images, wrong = check_images(sheets.images, known, config.cohort)
-        problems += wrong
-        problems += check_visit_of_models(sheets.images, config.imaging.visit)
-    if sheets.omics:
-        problems += check_unique(sheets.omics.ids, "patient_id")
-    folds = None
-    if sheets.folds:
-        folds, wrong = check_folds(sheets.folds, known, config.splits)
-        problems += wrong
-    stop_if_any(problems)
-
-    stop_if_any([*check_leaks(patients, outcomes, config.cohort), *check_modalities(sheets)])
-    outcomes.insert(0, "patient_id", patients.rows["patient_id"])
-    measured = set(sheets.omics.ids.rows["patient_id"]) if sheets.omics else set()
-    cohort = Cohort(
-        outcomes=outcomes.sort_values("patient_id", ignore_index=True),
-        clinical=clinical_table(patients, config),
-        slides=slides,
-        omics_ids=frozenset(measured & known),
-        genes=genes_per_type(sheets.omics.columns, config.omics.suffixes) if sheets.omics else {},
-        folds=folds,
-        notes=tuple(notes(sheets, config)),
-        images=images,
-        gene_columns=sheets.omics.columns if sheets.omics else (),
-    )
-    missing = config.cohort.missing
-    if missing and missing.published:
-        folds, _ = published_pattern(missing, config.splits, cohort.available(config))
-        cohort = replace(cohort, folds=folds)
-    stop_if_any(check_splits(cohort, config))
+    _, cohort, found = examine(config)
+    found.stop_if_any()
+    assert cohort is not None, "a cohort that cannot be put together has problems"
     return cohort
 
 
-def no_images() -> pd.DataFrame:
-    """The volumes of a cohort without an image sheet."""
-    return pd.DataFrame(columns=list(IMAGE_COLUMNS), dtype=object)
+def examine(config: Config) -> tuple[Sheets, Cohort | None, Findings]:
+    """The sheets of a run, the cohort if it can be put together, and what is wrong with them.
+
+    Every check is made whose sheets can be read. The cohort is only to be used where nothing is.
+    """
+    found = Findings()
+    sheets = read_sheets(config, found)
+    found.problems += check_settings(config, sheets)
+    known = sheets.known
+    slides, images = pd.DataFrame(columns=list(SLIDE_COLUMNS), dtype=object), no_images()
+    if sheets.slides:
+        slides, wrong = check_slides(sheets.slides, known, config.cohort)
+        found.problems += wrong
+    if sheets.images:
+        images, wrong = check_images(sheets.images, known, config.cohort)
+        found.problems += wrong + check_visit_of_models(sheets.images, config.imaging.visit)
+        if not wrong:
+            check_visits(sheets.images, images, config, found)
+    if sheets.omics:
+        found.problems += check_unique(sheets.omics.ids, "patient_id")
+        check_owners_of_genes(sheets.omics.ids, known, found)
+    outcomes = check_patients(sheets.patients, config, found) if sheets.patients else None
+    if sheets.omics and sheets.patients and outcomes is not None:
+        wrong, told = check_genes(sheets.omics, sheets.patients, outcomes, config.omics)
+        found.problems += wrong
+        found.notes += told
+    if outcomes is None or sheets.patients is None or known is None:
+        return sheets, None, found
+    tables = read_features(sheets, outcomes, found)
+    measured = set(sheets.omics.ids.rows["patient_id"]) if sheets.omics else set()
+    cohort = Cohort(
+        outcomes=outcomes.sort_values("patient_id", ignore_index=True),
+        clinical=clinical_table(sheets.patients, config),
+        slides=slides,
+        omics_ids=frozenset(measured & known),
+        genes=genes_per_type(sheets.omics.columns, config.omics.suffixes) if sheets.omics else {},
+        folds=None,
+        notes=(),
+        images=images,
+        gene_columns=sheets.omics.columns if sheets.omics else (),
+        tables=tables,
+    )
+    if not found.problems:
+        cohort = without_excluded(cohort, sheets.patients, config, found)
+    divided = with_folds(cohort, sheets.folds, config, found)
+    if divided is None:
+        return sheets, None, found
+    if not any(problem.column in DIVIDING for problem in found.problems):
+        found.problems += check_splits(divided, config)
+    return sheets, replace(divided, notes=tuple(found.notes)), found
 
 
-def read_sheets(config: Config) -> Sheets:
-    """Read all configured sheets. Raises SheetError with what is unreadable in any of them."""
+def read_sheets(config: Config, found: Findings) -> Sheets:
+    """Read all configured sheets; what is unreadable in any of them goes to `found`.
+
+    Words for missing are made empty in the patient sheet, with a note.
+    """
     cohort = config.cohort
     assert cohort.patients is not None, "the configuration requires a patient sheet"
     wanted = ["patient_id", *endpoint_columns(cohort), *cohort.covariates]
     wanted += [cohort.site] if cohort.site else []
-    problems: list[Problem] = []
 
-    def attempt(read: Callable[[Path], Content], path: Path | None) -> Content | None:
-        try:
-            return read(path) if path else None
-        except SheetError as error:
-            problems.extend(error.problems)
+    def read(
+        path: Path | None, parse: Callable[[Path], tuple[Sheet | None, list[Problem]]]
+    ) -> Sheet | None:
+        if path is None:
             return None
+        sheet, problems = parse(path)
+        found.problems += problems
+        found.notes += sheet.notes if sheet else ()
+        return sheet
 
-    patients = attempt(lambda path: read_sheet(path, wanted), cohort.patients)
-    slides = attempt(lambda path: read_sheet(path, SLIDE_REQUIRED), cohort.slides)
-    images = attempt(lambda path: read_sheet(path, IMAGE_REQUIRED), cohort.images)
-    omics = attempt(read_omics_sheet, cohort.omics)
-    folds = attempt(lambda path: read_sheet(path, FOLD_COLUMNS), cohort.folds)
-    stop_if_any(problems)
-    assert patients is not None, "an unreadable sheet leaves a problem"
-    return Sheets(patients, slides, images, omics, folds)
-
-
-def check_settings(config: Config, sheets: Sheets) -> list[Problem]:
-    """Problems of settings that only the sheets reveal."""
-    problems = []
-
-    def setting(key: str, problem: str, remedy: str) -> None:
-        problems.append(Problem("configuration", None, key, None, problem, remedy))
-
-    if config.splits.group_by_site:
-        column = config.cohort.site
-        if column is None:
-            setting("cohort.site", "is missing", "name it, or unset splits.group_by_site")
-        elif (sites := sheets.patients.rows[column].nunique()) < config.splits.folds:
-            problem = f"there are {sites} sites for {config.splits.folds} folds"
-            setting("splits.folds", problem, "use fewer folds, or unset splits.group_by_site")
-    if sheets.omics:
-        genes = genes_per_type(sheets.omics.columns, config.omics.suffixes)
-        for kind in (kind for kind, count in genes.items() if count == 0):
-            problem = f"no gene column ends with {config.omics.suffixes[kind]!r} ({kind})"
-            setting("omics.suffixes", problem, "use the suffixes of your table")
-        if config.omics.gene_sets and not config.omics.gene_sets.is_file():
-            setting("omics.gene_sets", "no such file", "correct the path")
-    for key in ("template", "template_mask", "reference_region") if sheets.images else ():
-        path = getattr(config.imaging, key)
-        if path is not None and not path.is_file():
-            setting(f"imaging.{key}", "no such file", "correct the path")
-    if config.report.patients != "all":
-        known = set(sheets.patients.rows["patient_id"])
-        if unknown := sum(patient not in known for patient in config.report.patients):
-            problem = f"{unknown} of these patients are not in the patient sheet"
-            setting("report.patients", problem, "correct or remove them")
-    return problems
+    patients = read(cohort.patients, lambda path: parse_sheet(path, wanted, ["patient_id"]))
+    if patients:
+        patients = replace(patients, rows=patients.rows.map(composed))  # it names no files
+        patients, told = without_missing_words(patients, cohort)
+        found.notes += told
+    slides = read(cohort.slides, lambda path: parse_sheet(path, SLIDE_REQUIRED))
+    images = read(cohort.images, lambda path: parse_sheet(path, IMAGE_REQUIRED))
+    folds = read(cohort.folds, parse_folds)
+    omics, known = None, patients.rows["patient_id"] if patients else None
+    if cohort.omics:
+        omics = found.attempt(read_omics_sheet, cohort.omics, config.omics.orientation, known)
+    tables = {
+        name: table
+        for name, path in cohort.tables.items()
+        if (table := found.attempt(read_feature_table, path, known)) is not None
+    }
+    return Sheets(patients, slides, images, omics, folds, tables)
 
 
-def check_modalities(sheets: Sheets) -> list[Problem]:
-    """Problems of genes that belong to nobody, and of patients with neither slides nor genes.
+def read_features(
+    sheets: Sheets, outcomes: pd.DataFrame, found: Findings
+) -> dict[str, pd.DataFrame]:
+    """The features of every table of numbers; those that give the outcome away are problems."""
+    assert sheets.patients is not None
+    by_patient = outcomes.set_index(pd.Index(sheets.patients.rows["patient_id"]))
+    tables = {}
+    for name, sheet in sheets.tables.items():
+        features = found.attempt(features_of, sheet)
+        if features is not None:
+            found.problems += check_feature_leaks(sheet, features, by_patient)
+            tables[name] = features
+    return tables
 
-    Where there is an image sheet, patients may also have volumes instead.
+
+def check_visits(sheet: Sheet, images: pd.DataFrame, config: Config, found: Findings) -> None:
+    """What is wrong with, or unusual about, the visits that models read."""
+    read = read_modalities(config)
+    problems, notes = check_read_visits(sheet, images, config.imaging.visit, read)
+    found.problems += problems
+    found.notes += notes
+
+
+def without_excluded(cohort: Cohort, patients: Sheet, config: Config, found: Findings) -> Cohort:
+    """The cohort without the patients of whom no model reads anything, who are noted.
+
+    Their slides and volumes stay, so that batches are dealt from the rows that were brought.
     """
-    if not (sheets.slides or sheets.omics or sheets.images):
-        return []
-    measured: set[str] = set()
-    for sheet in (sheets.slides, sheets.images):
-        measured |= set(sheet.rows["patient_id"]) if sheet else set()
-    if sheets.omics:
-        ids = set(sheets.omics.ids.rows["patient_id"])
-        measured |= ids
-        if ids.isdisjoint(sheets.patients.rows["patient_id"]):
-            problem = "no row belongs to a patient of the patient sheet"
-            remedy = "use the same ids in both sheets"
-            return [sheets.omics.ids.problem(None, "patient_id", problem, remedy)]
-    fault, remedy = "has neither slides nor genes", "add a slide or a row of genes"
-    if sheets.images:
-        fault, remedy = "has neither slides, genes nor volumes", "add some"
-    return [
-        sheets.patients.problem(
-            row, "patient_id", fault, remedy + ", or remove the patient", patient
+    left_out = patients_without_inputs(cohort.available(config), config)
+    if not left_out:
+        return cohort
+    rows = patients.rows.index[patients.rows["patient_id"].isin(left_out)]
+    if len(left_out) == len(cohort.outcomes):
+        remedy = "use the same ids in all sheets"
+        fault = (
+            f"no patient has any input that a model reads ({', '.join(read_modalities(config))})"
         )
-        for row, patient in cells_of(sheets.patients, "patient_id")
-        if patient not in measured
-    ]
+        found.problems.append(patients.problem(None, "patient_id", fault, remedy))
+        return cohort
+    if config.report.patients != "all" and (asked := set(config.report.patients) & set(left_out)):
+        fault = f"{len(asked)} of these patients have no input that a model reads"
+        where = "report.patients"
+        remedy = "remove them"
+        found.problems.append(Problem("configuration", None, where, None, fault, remedy))
+    sentence = "Patients who have no input that a model reads are left out."
+    example = f"{counted(len(left_out), 'patient')}, rows {ranges(rows.tolist())}"
+    remedy = "add a slide, genes, a volume or covariates"
+    found.notes.append(Note(str(patients.path), sentence, example, remedy))
+
+    def kept(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame[~frame["patient_id"].isin(left_out)].reset_index(drop=True)
+
+    return replace(
+        cohort,
+        outcomes=kept(cohort.outcomes),
+        clinical=kept(cohort.clinical),
+        omics_ids=cohort.omics_ids - set(left_out),
+        tables={
+            name: table.drop(index=left_out, errors="ignore")
+            for name, table in cohort.tables.items()
+        },
+        excluded=excluded_table(left_out),
+    )
+
+
+def with_folds(
+    cohort: Cohort, sheet: Sheet | None, config: Config, found: Findings
+) -> Cohort | None:
+    """The cohort with its published folds, if it has some; None where they cannot be used."""
+    if config.cohort.folds:
+        if sheet is None:
+            return None
+        ids = cohort.outcomes["patient_id"].tolist()
+        folds, wrong, notes = check_folds(sheet, ids, config.splits)
+        found.problems += wrong
+        found.notes += notes
+        return None if wrong else replace(cohort, folds=folds)
+    missing = config.cohort.missing
+    if missing and missing.published and found.problems:
+        return None  # who has what is not known
+    if missing and missing.published:
+        available = cohort.available(config)
+        published = found.attempt(published_pattern, missing, config.splits, available)
+        return None if published is None else replace(cohort, folds=published[0])
+    return cohort
+
+
+def check_owners_of_genes(ids: Sheet, known: Collection[str] | None, found: Findings) -> None:
+    """Rows of the gene matrix that belong to no patient: all are a problem, some are noted."""
+    foreign = [patient for patient in ids.rows["patient_id"] if patient not in (known or ())]
+    if known is None or not foreign:
+        return
+    alike = hint(foreign, known)
+    if len(foreign) == len(ids.rows):
+        fault = "no row belongs to a patient of the patient sheet"
+        remedy = "use the same ids in both sheets" + (f"; {alike}" if alike else "")
+        found.problems.append(ids.problem(None, "patient_id", fault, remedy))
+        return
+    sentence = f"Rows of the gene matrix that belong to no patient and are ignored: {len(foreign)}."
+    found.notes.append(Note(str(ids.path), sentence, None, alike))
 
 
 def clinical_table(patients: Sheet, config: Config) -> pd.DataFrame:
@@ -244,22 +249,6 @@ def clinical_table(patients: Sheet, config: Config) -> pd.DataFrame:
     columns = {"patient_id": patients.rows["patient_id"]}
     if config.cohort.site:
         columns["site"] = patients.rows[config.cohort.site]
-    columns |= {name: patients.rows[name] for name in config.cohort.covariates}
+    given = [name for name in config.cohort.covariates if name in patients.rows]
+    columns |= {name: patients.rows[name] for name in given}
     return pd.DataFrame(columns).sort_values("patient_id", ignore_index=True)
-
-
-def notes(sheets: Sheets, config: Config) -> list[str]:
-    """Sentences about what is unusual but not wrong."""
-    sentences = []
-    if sheets.omics:
-        known = set(sheets.patients.rows["patient_id"])
-        foreign = sum(patient not in known for patient in sheets.omics.ids.rows["patient_id"])
-        if foreign:
-            sentences.append(
-                f"Rows of the gene matrix that belong to no patient and are ignored: {foreign}."
-            )
-    for name in config.cohort.covariates:
-        values = set(sheets.patients.rows[name]) - {""}
-        if len(values) == 1:
-            sentences.append(f"The covariate {name} has the same value for all patients.")
-    return sentences

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from survfuse.cohort.problems import Problem
-from survfuse.cohort.splits import (
+from survfuse.cohort.checked import Cohort
+from survfuse.config.study import Config
+from survfuse.sheets.problems import Problem
+from survfuse.splits.outer_folds import (
     LEAST_TEST_EVENTS,
     make_splits,
     too_few_events,
     too_few_of_a_class,
 )
-from survfuse.config import Config
-
-if TYPE_CHECKING:
-    from survfuse.cohort.check import Cohort
 
 
 def check_splits(cohort: Cohort, config: Config) -> list[Problem]:

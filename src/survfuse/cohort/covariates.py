@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 
 from survfuse.cohort.endpoint import endpoint_columns
-from survfuse.cohort.problems import Problem
-from survfuse.cohort.sheets import Sheet, as_number, cells_of, fault_of_text
-from survfuse.config import CohortConfig, Covariate
-
-COPY_CORRELATION = 0.9999  # a covariate this close to the time is the time in another unit
-COPY_ROWS = 8  # with fewer filled cells a perfect agreement may be chance
+from survfuse.config.cohort import CohortConfig, Covariate
+from survfuse.sheets.leaks import leak_of_cells
+from survfuse.sheets.problems import Problem
+from survfuse.sheets.text_table import Sheet, as_number, cells_of, fault_of_text
 
 
 def check_site(sheet: Sheet, column: str) -> list[Problem]:
@@ -63,6 +60,9 @@ def fault_of_value(text: str, covariate: Covariate) -> tuple[str, str] | None:
             return "is not a number", remedy
     elif covariate.type == "ordinal":
         if text not in covariate.levels:
+            alike = [level for level in covariate.levels if plain(level) == plain(text)]
+            if alike:
+                return "is not a level", f"write {alike[0]!r}"
             levels = ", ".join(covariate.levels)
             return "is not a level", f"use one of: {levels}; leave unknown values empty"
     elif fault := fault_of_text(text):
@@ -70,47 +70,22 @@ def fault_of_value(text: str, covariate: Covariate) -> tuple[str, str] | None:
     return None
 
 
+def plain(level: str) -> str:
+    """A level without case and blanks, a number without trailing zeros."""
+    number = as_number(level)
+    return "".join(level.split()).casefold() if number is None else f"{number:g}"
+
+
 def check_leaks(sheet: Sheet, outcomes: pd.DataFrame, config: CohortConfig) -> list[Problem]:
     """Problems of inputs that repeat the outcome under another name.
 
-    `outcomes` is indexed like the sheet and free of problems.
+    `outcomes` is indexed like the sheet, without the rows whose outcome has a problem.
     """
     columns = list(config.covariates) + ([config.site] if config.site else [])
     remedy = "remove it: a model must not read the outcome"
     return [
-        sheet.problem(None, name, copy, remedy)
+        sheet.problem(None, name, clause, remedy)
         for name in dict.fromkeys(columns)
-        if (copy := copy_of_outcome(sheet.rows[name], outcomes))
+        if not reserved_name(name, config)
+        and (clause := leak_of_cells(sheet.rows.loc[outcomes.index, name].tolist(), outcomes))
     ]
-
-
-def copy_of_outcome(cells: pd.Series[str], outcomes: pd.DataFrame) -> str | None:
-    """How a column gives the outcome away, or None.
-
-    A column of fewer than 8 filled cells is not judged. Otherwise it is a copy of the event if
-    its two values, or being filled, agree with the event one to one; and a copy of the time if it
-    is a linear function of it (the same time, in whatever unit).
-    """
-    filled = cells != ""
-    if filled.sum() < COPY_ROWS:
-        return None
-    for name in [column for column in ("event", "label") if column in outcomes]:
-        if same_partition(filled, outcomes[name]):
-            return f"is filled in exactly where the {name} column has one of its values"
-        if same_partition(cells[filled], outcomes[name][filled]):
-            return f"is the {name} column under another name"
-    if "time_months" not in outcomes:
-        return None
-    numbers = [as_number(text) for text in cells[filled]]
-    values = np.array([np.nan if value is None else value for value in numbers])
-    with np.errstate(all="ignore"):  # words, constants and overflows give NaN: no correlation
-        correlation = np.corrcoef(values, outcomes["time_months"][filled])[0, 1]
-    if abs(correlation) > COPY_CORRELATION:
-        return "is the time column under another name or in another unit"
-    return None
-
-
-def same_partition(labels: pd.Series, event: pd.Series[int]) -> bool:
-    """Whether labels divide the rows exactly as event and censored, or the classes, do."""
-    pairs = set(zip(labels, event, strict=True))
-    return len(pairs) == labels.nunique() == event.nunique() >= 2

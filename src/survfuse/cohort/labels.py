@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from survfuse.classes import UNKNOWN, conversion_label
-from survfuse.cohort.problems import Problem
-from survfuse.cohort.sheets import Sheet, cells_of
-from survfuse.config_diagnosis import DiagnosisConfig
+from survfuse.config.diagnosis import DiagnosisConfig
+from survfuse.sheets.problems import Problem
+from survfuse.sheets.text_table import Sheet, cells_of
+from survfuse.tasks.diagnosis.classes import UNKNOWN, conversion_label
 
 
 def label_of(outcomes: pd.DataFrame, horizon_months: float) -> NDArray[np.int64]:

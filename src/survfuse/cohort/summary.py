@@ -11,24 +11,29 @@ import numpy as np
 import pandas as pd
 from lifelines import KaplanMeierFitter
 
-from survfuse.classes import UNKNOWN
-from survfuse.cohort.check import Cohort
-from survfuse.cohort.tables import write_table
-from survfuse.config import Config, Covariate
-from survfuse.files import write_json
+from survfuse.artifacts.cohort_tables import write_features, write_table
+from survfuse.cohort.checked import Cohort
+from survfuse.config.cohort import Covariate
+from survfuse.config.study import Config
+from survfuse.core.files import write_json
+from survfuse.tasks.diagnosis.classes import UNKNOWN
 
 
 def write_cohort(cohort: Cohort, config: Config, out: Path) -> None:
-    """Write clinical, outcomes, slides, availability.tsv and cohort.json to the directory `out`.
+    """Write the tables of a cohort and cohort.json to the directory `out`.
 
-    With an image sheet also images.tsv.
+    They are clinical, outcomes, slides, availability and excluded.tsv; with an image sheet also
+    images.tsv, and one table of features for each modality that is brought as one.
     """
     write_table(out / "clinical.tsv", cohort.clinical)
     write_table(out / "outcomes.tsv", cohort.outcomes)
     write_table(out / "slides.tsv", cohort.slides)
     if config.cohort.images:
         write_table(out / "images.tsv", cohort.images)
+    for name, table in cohort.tables.items():
+        write_features(out / f"{name}.tsv", table)
     write_table(out / "availability.tsv", cohort.available(config).astype(int).reset_index())
+    write_table(out / "excluded.tsv", cohort.excluded)
     write_json(out / "cohort.json", summarise(cohort, config))
 
 
@@ -44,6 +49,7 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
     )
     return {
         "n_patients": len(outcomes),
+        "flow": flow(cohort),
         **(described_follow_up(outcomes, config) if "event" in outcomes else {}),
         **(described_classes(outcomes, config) if "label" in outcomes else {}),
         "modalities": {name: int(available[name].sum()) for name in available},
@@ -59,7 +65,17 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
             for name, covariate in config.cohort.covariates.items()
         ],
         "genes": cohort.genes,
-        "notes": list(cohort.notes),
+        "notes": list(dict.fromkeys(note.sentence for note in cohort.notes)),
+    }
+
+
+def flow(cohort: Cohort) -> dict[str, Any]:
+    """From the patients of the sheet to those who are analysed, by the reason of leaving."""
+    reasons = Counter(cohort.excluded["reason"].tolist())
+    return {
+        "in_sheet": len(cohort.outcomes) + len(cohort.excluded),
+        "excluded": [{"reason": reason, "n": n} for reason, n in reasons.most_common()],
+        "analysed": len(cohort.outcomes),
     }
 
 

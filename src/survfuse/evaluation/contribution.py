@@ -1,8 +1,8 @@
-"""How much a model relies on each modality: what is lost when patients get each other's.
+"""Permutation importance of modalities: the loss when a modality is permuted between patients.
 
-The permutation importance of Breiman (Machine Learning 2001;45:5), for whole modalities and
-fitted models. It tells what the model uses, not what the modality could contribute: a model that
-learnt to do without the genes loses nothing when they are exchanged.
+As of Breiman (Machine Learning 2001;45:5), for whole modalities and fitted models. It measures what
+the model uses, not what the modality could contribute: a model that learnt to do without the genes
+loses nothing when they are permuted.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from survfuse.errors import UserInputError
-from survfuse.evaluation.compare import FoldScores
-from survfuse.evaluation.explanations import FoldExplanation
-from survfuse.evaluation.intervals import CORRECTED_T, corrected_t
-from survfuse.evaluation.metrics import NoComparablePairsError, harrell_c
-from survfuse.evaluation.study import Fold, Study
+from survfuse.artifacts.explanations import FoldExplanation
+from survfuse.artifacts.study import Fold, Study
+from survfuse.core.errors import UserInputError
+from survfuse.statistics.comparison import FoldScores
+from survfuse.statistics.intervals import CORRECTED_T, corrected_t
+from survfuse.statistics.metrics import NoComparablePairsError, harrell_c
 
 
 @dataclass(frozen=True)
-class Reliance:
+class PermutationEffect:
     """Per patient: what another patient's modality would change, averaged over the draws.
 
     moved: (n,) mean magnitude of the change. raised: (n,) own value minus the mean with another's:
@@ -33,14 +33,14 @@ class Reliance:
     raised: np.ndarray
 
 
-def reliance(own: np.ndarray, permuted: np.ndarray) -> Reliance:
-    """Reliance from values (n,) and their counterparts (draws, n) with a modality exchanged."""
+def permutation_effect(own: np.ndarray, permuted: np.ndarray) -> PermutationEffect:
+    """The effect from values (n,) and their counterparts (draws, n) with a modality permuted."""
     change = own - permuted
-    return Reliance(np.abs(change).mean(axis=0), change.mean(axis=0))
+    return PermutationEffect(np.abs(change).mean(axis=0), change.mean(axis=0))
 
 
-def places(values: np.ndarray, risk: np.ndarray) -> np.ndarray:
-    """Where values (..., n) would stand among the other patients of the fold, 0 to 100.
+def percentile_ranks(values: np.ndarray, risk: np.ndarray) -> np.ndarray:
+    """Percentile ranks of values (..., n) among the other patients of the fold, 0 to 100.
 
     The number of 100 other patients with a lower risk (n,), ties counted half, when the patient's
     own risk is replaced by the value. It needs two patients; NaN stays NaN.
@@ -54,7 +54,7 @@ def places(values: np.ndarray, risk: np.ndarray) -> np.ndarray:
 def concordance_drops(
     study: Study, explanations: Sequence[FoldExplanation], modality: str
 ) -> FoldScores:
-    """Harrell's C of each fold minus its mean over the draws with the modality exchanged.
+    """Harrell's C of each fold minus its mean over the draws with the modality permuted.
 
     Patients without the modality keep their risk. A fold that was not explained, has no comparable
     pairs or fewer than two patients with the modality has no value. Raises UserInputError if the

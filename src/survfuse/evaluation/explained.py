@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.explanations import FoldExplanation
+from survfuse.artifacts.study import Study
 from survfuse.evaluation.contribution import contributions
-from survfuse.evaluation.explanations import FoldExplanation
-from survfuse.evaluation.stability import stability
-from survfuse.evaluation.study import Study
+from survfuse.statistics.stability import stability
 
 
 def summarise(
@@ -27,13 +27,19 @@ def summarise(
     """
     named = dict.fromkeys(modality for one in explanations for modality in one.names)
     per_fold = {modality: aligned(explanations, modality) for modality in named}
-    if all(one.group_attention.shape[1] for one in explanations):
-        per_fold["attention"] = [one.group_attention for one in explanations]
+    if groups := max((one.group_attention.shape[1] for one in explanations), default=0):
+        per_fold["attention"] = [attention_to(groups, one) for one in explanations]
     return {
         "contribution": contributions(study, explanations, confidence),
         "stability": {name: stability(values).as_json() for name, values in per_fold.items()},
         "attention_agreement": {
-            name: median_known([one.attention_agreement[name] for one in explanations])
+            name: median_known(
+                [
+                    one.attention_agreement[name]
+                    for one in explanations
+                    if name in one.attention_agreement
+                ]
+            )
             for name in dict.fromkeys(n for one in explanations for n in one.attention_agreement)
         },
     }
@@ -54,6 +60,12 @@ def aligned(explanations: Sequence[FoldExplanation], modality: str) -> list[np.n
             values[:, own] = one.attribution[modality]
         found.append(values)
     return found
+
+
+def attention_to(groups: int, explanation: FoldExplanation) -> np.ndarray:
+    """Attention (n_fold, groups) of a fold; NaN where nobody's genes were read there."""
+    found = explanation.group_attention
+    return found if found.shape[1] else np.full((len(found), groups), np.nan)
 
 
 def median_known(values: Sequence[np.ndarray]) -> float | None:

@@ -1,193 +1,112 @@
-"""Discrimination and prediction error on one test fold.
+"""A metric of a leaderboard as one declaration.
 
-Harrell's and Uno's C come from scikit-survival. The Brier score and the cumulative/dynamic AUC are
-kept as terms per patient and per pair, because a bootstrap only reweighs those; the tests hold
-them to scikit-survival's own values. Risks are higher for worse, times are months, and every
-censoring distribution G is fitted on the training part of the fold, never on the test fold.
+Scores, ranking, tables, pages, files and documentation are made from the declarations of a task
+(`tasks.survival.metrics`, `tasks.diagnosis.metrics`); nothing else knows which metrics there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
 
-import numpy as np
-from sksurv.metrics import concordance_index_censored, concordance_index_ipcw
-from sksurv.nonparametric import CensoringDistributionEstimator
-from sksurv.util import Surv
+from survfuse.statistics.intervals import Estimate, NotEstimableError
 
-from survfuse.errors import UserInputError
-from survfuse.evaluation.intervals import NotEstimableError
-from survfuse.evaluation.study import Outcome
+Topic = Literal["discrimination", "decisions", "error", "calibration"]
+Better = Literal["higher", "lower", "near 0", "near 1"]
 
-HARRELL = (
-    "Harrell: an event also beats a censoring at the same time, tied risks count half; computed "
-    "within folds, averaged by the number of comparable pairs"
-)
-UNO = (
-    "Uno, weights 1/G(t)^2 as in scikit-survival (not G(t-)), G = Kaplan-Meier of censoring in the "
-    "training part, events before tau; computed within folds, averaged by the number of comparable "
-    "pairs"
-)
-
-
-class HorizonError(NotEstimableError):
-    """A horizon or truncation time lies beyond follow-up, where nothing is known."""
-
-
-class NoComparablePairsError(NotEstimableError):
-    """No two patients can be put in order."""
+Scored = TypeVar("Scored")  # everything that a metric of the task may look at
+Argument = TypeVar("Argument")  # what its function is called with
+Result = TypeVar("Result")  # what its function returns
 
 
 @dataclass(frozen=True)
-class Concordance:
-    """A C-index and the number of comparable pairs behind it."""
+class Interval(Generic[Scored, Argument, Result]):
+    """How the function of a metric becomes an estimate with limits.
 
-    value: float
-    pairs: int
-
-
-def harrell_c(outcome: Outcome, risk: np.ndarray) -> Concordance:
-    """Harrell's C of the risks (n,): Harrell et al., JAMA 1982;247:2543.
-
-    Raises NoComparablePairsError if nobody is known to outlive an event (also when all events
-    share one time, where scikit-survival returns NaN), UserInputError for a missing risk.
-    """
-    pairs = comparable_pairs(outcome)
-    risk = ranks(risk)
-    value = concordance_index_censored(outcome.event, outcome.time, risk)[0]
-    return Concordance(float(value), pairs)
-
-
-def uno_c(train: Outcome, test: Outcome, risk: np.ndarray, tau_months: float) -> Concordance:
-    """Uno's C of the test risks, truncated at tau: Uno et al., Stat Med 2011;30:1105.
-
-    Convention: see `UNO`. Raises HorizonError if nobody in training is followed beyond tau,
-    NoComparablePairsError if no pair has an event before tau, UserInputError for a missing risk.
-    """
-    risk = ranks(risk)
-    require_follow_up(train, tau_months, "the training part")
-    pairs = comparable_pairs(test, before_months=tau_months)
-    value = concordance_index_ipcw(structured(train), structured(test), risk, tau=tau_months)[0]
-    return Concordance(float(value), pairs)
-
-
-def ranks(risk: np.ndarray) -> np.ndarray:
-    """Dense ranks of the risks (n,), equal for risks that differ by rounding errors alone.
-
-    scikit-survival treats risks closer than 1e-8 as tied, whatever their scale, so that a model
-    with small numbers would seem to know nothing. Here the limit is 1e-12 standard deviations.
-    """
-    risk = np.asarray(risk, dtype=float)
-    if bad := np.flatnonzero(np.isnan(risk)).tolist():
-        raise UserInputError(f"risk {bad[0]} is missing (NaN); predict every patient of the fold")
-    spread = risk.std()
-    standardised = (risk - risk.mean()) / (spread if spread > 0 else 1)
-    return np.unique(standardised.round(12), return_inverse=True)[1].astype(float)
-
-
-def comparable_pairs(outcome: Outcome, before_months: float = np.inf) -> int:
-    """Pairs in which one patient has an event before the other's follow-up ends.
-
-    Only events before `before_months` count. Raises NoComparablePairsError if there is no pair.
-    """
-    time, event = outcome.time, outcome.event
-    first = time[event & (time < before_months)]
-    later = len(time) - np.searchsorted(np.sort(time), first, side="right")
-    censored = np.sort(time[~event])
-    tied = np.searchsorted(censored, first, "right") - np.searchsorted(censored, first, "left")
-    pairs = int((later + tied).sum())
-    if pairs == 0:
-        limit = "" if np.isinf(before_months) else f" before {before_months:g} months"
-        raise NoComparablePairsError(
-            f"no comparable pairs: {len(first)} of {len(time)} patients have an event{limit}, and "
-            "nobody is known to outlive one"
-        )
-    return pairs
-
-
-def require_follow_up(outcome: Outcome, months: float, whose: str) -> None:
-    """Raise HorizonError unless somebody is still followed after `months`."""
-    at_risk = int((outcome.time > months).sum())
-    if at_risk == 0:
-        raise HorizonError(
-            f"{months:g} months lies beyond the follow-up of {whose}: {at_risk} of {len(outcome)} "
-            "patients are at risk then; choose an earlier time"
-        )
-
-
-def structured(outcome: Outcome) -> np.ndarray:
-    """The outcome as scikit-survival wants it."""
-    return Surv.from_arrays(outcome.event, outcome.time)
-
-
-def censoring_weights(train: Outcome, test: Outcome, months: float) -> np.ndarray:
-    """Inverse probability of censoring weights of the test patients at a horizon, (n,).
-
-    1/G(T) for events up to the horizon, 1/G(horizon) for patients followed beyond it, 0 for
-    patients censored before. Raises HorizonError if nobody in training is followed that long.
-    """
-    require_follow_up(train, months, "the training part")
-    censoring = CensoringDistributionEstimator().fit(structured(train))
-    known = test.event | (test.time > months)
-    return known / censoring.predict_proba(np.minimum(test.time, months))
-
-
-def brier_terms(
-    test: Outcome, survival: np.ndarray, weights: np.ndarray, months: float
-) -> np.ndarray:
-    """Each test patient's share of the Brier score at a horizon; the score is their mean.
-
-    `survival` holds S(horizon | x) and `weights` comes from `censoring_weights`, both (n,) or
-    (repeats, n). Graf et al., Stat Med 1999;18:2529.
-    """
-    return weights * ((test.time > months) - survival) ** 2
-
-
-def integrate(terms: np.ndarray, times_months: Sequence[float]) -> np.ndarray:
-    """Trapezoid mean over k times of Brier terms (..., k): terms of the integrated Brier score.
-
-    The value depends on the grid, so the grid must be given, with at least two times. Raises
-    NotEstimableError otherwise.
-    """
-    if len(times_months) < 2:
-        raise NotEstimableError(
-            "the integrated Brier score needs at least two times before tau; add earlier times"
-        )
-    return np.trapezoid(terms, times_months, axis=-1) / (times_months[-1] - times_months[0])
-
-
-@dataclass(frozen=True)
-class CaseControlPairs:
-    """Who is compared with whom for the AUC at one horizon, within one fold.
-
-    `cases` (m,) had the event by then, `controls` (l,) were still free of it: indices into the
-    fold. `weight` (m,) corrects the cases for censoring; `wins` (m, l) is 1 where the case has the
-    higher risk, 0.5 for a tie.
+    `about` is its name for readers. `estimate` calls the function, and returns what evaluation.json
+    holds; it may raise NotEstimableError.
     """
 
-    cases: np.ndarray
-    controls: np.ndarray
-    weight: np.ndarray
-    wins: np.ndarray
-
-    def sums(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weighted wins and weighted pairs, (B,) each, with patient multiplicities (B, n)."""
-        cases = counts[:, self.cases] * self.weight
-        controls = counts[:, self.controls]
-        return ((cases @ self.wins) * controls).sum(axis=1), cases.sum(axis=1) * controls.sum(1)
+    about: str
+    estimate: Callable[[Callable[[Argument], Result], Scored], Any]
 
 
-def case_control_pairs(
-    test: Outcome, risk: np.ndarray, weight: np.ndarray, months: float
-) -> CaseControlPairs:
-    """The pairs of the cumulative/dynamic AUC at a horizon; AUC = wins / pairs of `sums`.
+def given(about: str) -> Interval[Scored, Scored, Estimate]:
+    """The interval that the function itself returns, where no other has its method."""
+    return Interval(about, lambda compute, scored: compute(scored).as_json())
 
-    `weight` (n,) is the column of `censoring_weights` at that horizon. Uno et al., JASA
-    2007;102:527.
-    """
-    risk = ranks(risk)
-    cases = np.flatnonzero(test.event & (test.time <= months))
-    controls = np.flatnonzero(test.time > months)
-    ahead = risk[cases][:, None] - risk[controls][None, :]
-    return CaseControlPairs(cases, controls, weight[cases], 0.5 * (1 + np.sign(ahead)))
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Generic[Scored, Argument, Result]):
+    """A metric of the leaderboard."""
+
+    name: str  # its key in evaluation.json and its column in leaderboard.csv
+    title: str  # its full name
+    label: str  # the heading of its column on pages, in the case that it has within a sentence
+    topic: Topic  # the table of the page that it stands in
+    better: Better
+    compute: Callable[[Argument], Result]
+    interval: Interval[Scored, Argument, Result]
+    # A sentence without full stop for the caption of that table. Names in braces stand for facts of
+    # a study that its task knows.
+    about: str
+    plain: str = ""  # the same for the glossary, whose readers are no statisticians
+    each: Literal["", "horizon", "class"] = ""  # what it has one value for
+    convention: str = ""  # which of the definitions in use it follows
+    digits: int = 2  # decimals on pages
+    shown: bool = True  # on pages too, not in files alone
+    within: str = ""  # the key of a row of evaluation.json below which it stands, if any
+    compared_as: str = ""  # what evaluation.json calls a difference of it; by default its name
+    noun: str = ""  # what sentences of pages call it; by default its label
+    word: str = ""  # what notes call it; by default its label
+
+    def __post_init__(self) -> None:
+        defaults = {
+            "plain": f"{self.about}.",
+            "compared_as": self.name,
+            "noun": self.label,
+            "word": self.label,
+        }
+        for field, default in defaults.items():
+            object.__setattr__(self, field, getattr(self, field) or default)
+
+    @property
+    def path(self) -> str:
+        """Its place in a row of evaluation.json."""
+        return f"{self.within}/{self.name}" if self.within else self.name
+
+    def score(self, scored: Scored) -> Any:
+        """Its part of evaluation.json; null and the reason where it cannot be estimated."""
+        try:
+            return self.interval.estimate(self.compute, scored)
+        except NotEstimableError as error:
+            return Estimate(reason=str(error)).as_json()
+
+    def found(self, row: Mapping[str, Any] | None) -> Any:
+        """Its part of a row of evaluation.json; None where the row has none."""
+        return self.part_of(row or {}).get(self.name)
+
+    def is_in(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of evaluation.json was scored by it."""
+        return self.name in self.part_of(row)
+
+    def part_of(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The part of a row of evaluation.json that it stands in, empty where there is none."""
+        return row.get(self.within) or {} if self.within else row
+
+
+Declared = TypeVar("Declared", bound=Metric[Any, Any, Any])
+
+
+def declared(*metrics: Declared) -> dict[str, Declared]:
+    """Metrics by name, in their order. Raises ValueError where two have one name."""
+    found = {metric.name: metric for metric in metrics}
+    if len(found) < len(metrics):
+        raise ValueError("two metrics of one leaderboard have the same name")
+    return found
+
+
+def of_topics(metrics: Iterable[Declared], *topics: Topic) -> list[Declared]:
+    """The metrics of some topics, in their order."""
+    return [metric for metric in metrics if metric.topic in topics]

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from survfuse.errors import UserInputError
-from survfuse.evaluation.intervals import Estimate, corrected_t
-from survfuse.files import read_json
+from survfuse.core.errors import UserInputError
+from survfuse.core.files import read_json
+from survfuse.statistics.intervals import Estimate, corrected_t
 
 CANDIDATES = ("synthetic", "training_mean", "copied_source")
 LOWER_IS_BETTER = frozenset({"masked_mae", "whole_mae", "regional_mae"})
@@ -44,18 +44,18 @@ def collect_synthesis(
 def read_fold(path: Path) -> dict[str, Any]:
     """One synthesis.json. Raises UserInputError where it is something else."""
     try:
-        told = read_json(path)
-        for direction in told["directions"].values():
+        stored = read_json(path)
+        for direction in stored["directions"].values():
             for candidate in CANDIDATES:
                 if not isinstance(direction["test"]["measures"][candidate], dict):
                     raise TypeError
             _ = direction["source"], direction["generator"], direction["test"]["patients"]
-        _ = told["repeat"], told["fold"]
+        _ = stored["repeat"], stored["fold"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise UserInputError(
             f"{path}: no measurements of a synthesis; delete the folder and synthesise again"
         ) from None
-    return dict(told)
+    return dict(stored)
 
 
 def joined(
@@ -86,19 +86,19 @@ def joined(
 
 
 def cell(fold: Mapping[str, Any], candidate: str, name: str) -> Mapping[str, Any]:
-    """Mean, sd and n of a measure in one fold; nothing where the fold does not tell."""
-    told = fold["test"]["measures"][candidate].get(name) or {}
-    return {"mean": told.get("mean"), "sd": told.get("sd"), "n": told.get("n", 0)}
+    """Mean, sd and n of a measure in one fold; nothing where the fold has none."""
+    stored = fold["test"]["measures"][candidate].get(name) or {}
+    return {"mean": stored.get("mean"), "sd": stored.get("sd"), "n": stored.get("n", 0)}
 
 
 def pooled(parts: Sequence[Mapping[str, Any]], confidence: float) -> dict[str, Any]:
     """Mean over the patients of all folds with its interval, as if all were in one list."""
-    told = [part for part in parts if part["mean"] is not None and part["n"]]
-    n = np.array([part["n"] for part in told], dtype=float)
-    if not len(told):
+    measured = [part for part in parts if part["mean"] is not None and part["n"]]
+    n = np.array([part["n"] for part in measured], dtype=float)
+    if not len(measured):
         return {**Estimate(reason="no patient has a value").as_json(), "n": 0, "sd": None}
-    means = np.array([part["mean"] for part in told])
-    spread = np.array([part["sd"] or 0.0 for part in told])
+    means = np.array([part["mean"] for part in measured])
+    spread = np.array([part["sd"] or 0.0 for part in measured])
     mean = float(n @ means / n.sum())
     if n.sum() < 2:
         alone = Estimate(mean, reason="one patient alone has no interval")

@@ -1,0 +1,1 @@
+"""Cohort and patient reports: figures, tables, templates."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from survfuse.errors import UserInputError
+from survfuse.core.errors import UserInputError
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,23 @@ def withhold(counts: Sequence[int], least: int, tell_zeros: bool = False) -> lis
 
     What is withheld could be had back by subtracting the others from the total, so the next
     smallest are withheld as well until together they are `least`. With `tell_zeros` a count of 0
-    is told, as it describes nobody; not so for events, where it would tell what became of all.
+    is given, as it describes nobody; not so for events, where it would disclose the outcome of all.
     """
     hidden = {i for i, n in enumerate(counts) if n < least and not (tell_zeros and n == 0)}
     rest = sorted((i for i, n in enumerate(counts) if n >= least), key=lambda i: counts[i])
     while hidden and rest and sum(counts[i] for i in hidden) < least:
         hidden.add(rest.pop(0))
     return [None if i in hidden else n for i, n in enumerate(counts)]
+
+
+def of_all(n: int, total: int, least: int) -> str:
+    """How many of all patients have something, as every table and figure of patients prints it.
+
+    A bound where they, or the others, are fewer than `least`; not for nobody or everybody.
+    """
+    if 0 < n < least:
+        return f"fewer than {least}"
+    return f"more than {total - least}" if 0 < total - n < least else str(n)
 
 
 def covariate_rows(cohort: Mapping[str, Any], least: int) -> list[CovariateRow]:
@@ -59,20 +69,25 @@ def covariate_rows(cohort: Mapping[str, Any], least: int) -> list[CovariateRow]:
         counts = [*(level["n"] for level in levels), covariate["missing"]]
         *shown, missing = withhold(counts, least, tell_zeros=True)
         if levels:
-            told = ", ".join(
+            summary = ", ".join(
                 f"{level['level']}: {'withheld' if n is None else n}"
                 for level, n in zip(levels, shown, strict=True)
             )
         else:
             known = cohort["n_patients"] - covariate["missing"]
-            told = "withheld" if known < least else quartiles_in_words(*covariate["quartiles"])
-        rows.append(CovariateRow(covariate["name"], covariate["type"], told, missing))
+            summary = "withheld" if known < least else quartiles_in_words(*covariate["quartiles"])
+        rows.append(CovariateRow(covariate["name"], covariate["type"], summary, missing))
     return rows
 
 
 def quartiles_in_words(low: float, middle: float, high: float) -> str:
     """The spread of a number."""
-    return f"median {middle:.4g} (quartiles {low:.4g} to {high:.4g})"
+    return f"median {digits(middle)} (quartiles {digits(low)} to {digits(high)})"
+
+
+def digits(value: float) -> str:
+    """A number to four digits, without a power of ten where people would write none."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def overlap_rows(cohort: Mapping[str, Any], names: Iterable[str], least: int) -> dict[str, Any]:
@@ -106,7 +121,7 @@ def site_rows(sites: Sequence[Mapping[str, Any]], least: int) -> list[SiteRow]:
 def risk_group_rows(groups: Sequence[Mapping[str, Any]], least: int) -> list[dict[str, Any]]:
     """Risk groups with their patients `n` and `events`, None where withheld.
 
-    The events of a group of unknown size are not told either.
+    The events of a group of unknown size are not given either.
     """
     patients = withhold([group["n"] for group in groups], least)
     events = withhold([group["events"] for group in groups], least)

@@ -1,4 +1,4 @@
-"""What the evaluation says, in the form the pages print: verdict, forest axis, reasons."""
+"""The findings of the evaluation as the pages print them: verdict, forest axis, reasons."""
 
 from __future__ import annotations
 
@@ -7,26 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from survfuse.config import Config
-from survfuse.errors import UserInputError
-from survfuse.evaluation.rows import COMBINING
+from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
+from survfuse.evaluation.roles import COMBINING
+from survfuse.modalities.registry import MODALITIES as REGISTRY
+from survfuse.tasks.survival.metrics import RANKING
 
 Row = Mapping[str, Any]
 
 # The parts of the leaderboard, in its order: heading and roles.
 PARTS = (
     ("For reference", ("site", "clinical")),
-    ("Models, highest C-index first", ("unimodal", *COMBINING)),
+    (f"Models, highest {RANKING.noun} first", ("unimodal", *COMBINING)),
     ("For checking, not for use", ("control", "oracle")),
 )
 # What each modality is called in sentences.
-MODALITIES = {
-    "slides": "slides",
-    "omics": "gene expression",
-    "clinical": "clinical data",
-    "mri": "MRI",
-    "pet": "PET",
-}
+MODALITIES = {name: entry.noun for name, entry in REGISTRY.items()}
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,7 @@ class Verdict:
 
 def verdict(
     evaluation: Mapping[str, Any],
-    metric: str = "harrell_c",
+    metric: str = RANKING.compared_as,
     roles: Sequence[str] = COMBINING,
 ) -> Verdict:
     """Sort the models of these roles by the interval of their difference from the reference."""
@@ -51,7 +47,8 @@ def verdict(
         if row["role"] not in roles or row["model"] == evaluation["reference"]:
             continue
         difference = differences.get(row["model"])
-        if difference is None or difference.get("low") is None or difference.get("high") is None:
+        limits = (difference or {}).get("low"), (difference or {}).get("high")
+        if difference is None or None in limits or difference.get("few"):
             found.unknown.append(row)
         elif difference["low"] > 0:
             found.better.append(row)
@@ -63,7 +60,7 @@ def verdict(
 
 
 def comparisons(
-    evaluation: Mapping[str, Any], metric: str = "harrell_c"
+    evaluation: Mapping[str, Any], metric: str = RANKING.compared_as
 ) -> dict[str, Mapping[str, Any]]:
     """Difference in a metric from the reference, by model."""
     return {
@@ -71,6 +68,36 @@ def comparisons(
         for entry in evaluation["comparisons"]
         if entry["metric"] == metric and entry["reference"] == evaluation["reference"]
     }
+
+
+def standing(
+    evaluation: Mapping[str, Any],
+    row: Row,
+    metric: str = RANKING.compared_as,
+    roles: Sequence[str] = COMBINING,
+) -> str | None:
+    """A sentence on how a model ranks patients beside the reference; None for the reference."""
+    if row["model"] == evaluation["reference"]:
+        return None
+    reference = row_of(evaluation, evaluation["reference"])
+    other = reference["label"] if reference else evaluation["reference"]
+    label = row["label"]
+    found = comparisons(evaluation, metric).get(row["model"], {})
+    low, high = found.get("low"), found.get("high")
+    if low is None or high is None:
+        return f"Whether {label} ranks patients better than {other} could not be estimated."
+    if found.get("few"):
+        return f"There are too few events to decide whether {label} ranks better than {other}."
+    if low > 0:
+        return f"In cross-validation {label} ranks patients better than {other}."
+    if high < 0:
+        return f"In cross-validation {label} ranks patients worse than {other}."
+    if row["role"] in COMBINING and not verdict(evaluation, metric, roles).better:
+        return (
+            "No model that combines modalities is shown to rank patients better than "
+            f"{other}; neither is this one."
+        )
+    return f"{label} is not shown to rank patients better than {other}."
 
 
 def row_of(evaluation: Mapping[str, Any], model: str) -> Row | None:
@@ -89,20 +116,20 @@ def parts(
 
 
 def alone(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int | None]]:
-    """The models that were shown one kind of input alone, and the kinds with their patients.
+    """The models with modality ablations, and the kinds of input with their numbers of patients.
 
     The number of patients is None where it differs between models. Controls are left out.
     """
-    shown = [row for row in rows if row.get("patterns") and row["role"] != "control"]
+    shown = [row for row in rows if row.get("ablations") and row["role"] != "control"]
     counts: dict[str, int | None] = {}
     for name in MODALITIES:
-        if found := {row["patterns"][name]["n"] for row in shown if name in row["patterns"]}:
+        if found := {row["ablations"][name]["n"] for row in shown if name in row["ablations"]}:
             counts[name] = found.pop() if len(found) == 1 else None
     return shown, counts
 
 
 def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, str]]:
-    """What having each modality says of the outcome: the entry, the modality, and the finding.
+    """The association of having each modality with the outcome: entry, modality, and finding.
 
     Modalities that all patients or none have are left out.
     """
@@ -123,7 +150,7 @@ def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any],
 
 
 def limits_of(entry: Mapping[str, Any]) -> tuple[float, float] | None:
-    """The interval of what having a modality says; None where it says nothing.
+    """The interval of the AUROC of having a modality; None where there is no AUROC.
 
     An AUROC without limits is its own: having the modality separates the patients completely.
     """
@@ -143,7 +170,7 @@ def metric(row: Row | None, name: str, horizon: float | None = None) -> Any:
 
 
 def suspicious(
-    evaluation: Mapping[str, Any], role: str, metric_name: str = "harrell_c"
+    evaluation: Mapping[str, Any], role: str, metric_name: str = RANKING.name
 ) -> list[Row]:
     """Rows of a role that rank patients better than chance (the interval lies above 0.5).
 
@@ -163,18 +190,45 @@ def above_chance(found: Mapping[str, Any]) -> bool:
 def page_model(config: Config, evaluation: Mapping[str, Any]) -> str:
     """The model of the patient pages: the configured one, else the first fusion model.
 
-    Raises UserInputError if neither exists.
+    Where that could be fitted in no fold, so that the evaluation left it out, the best row that
+    combines modalities takes its place, or else the best row there is (see `page_model_note`).
+    Raises UserInputError if there is none.
     """
-    if config.report.model is not None:
-        return config.report.model
     roles = {row["model"]: row["role"] for row in evaluation["rows"]}
-    for role in COMBINING:
-        for model in config.models:
-            if roles.get(model.name) == role:
-                return model.name
+    gone = {one["model"] for one in evaluation.get("left_out", [])}
+    asked = config.report.model
+    if asked is not None and asked not in gone:
+        return asked
+    if asked is None:
+        for role in COMBINING:
+            for model in config.models:
+                if roles.get(model.name) == role:
+                    return model.name
+    usable = [name for name, role in roles.items() if role not in ("site", "control", "oracle")]
+    combining = [name for name in usable if roles[name] in COMBINING]
+    if gone and usable:
+        best = [name for name in usable if roles[name] != "clinical"] or usable
+        return (combining or best)[0]
     raise UserInputError(
         "no fusion model was evaluated, so patient pages have no model; set report.model"
     )
+
+
+def page_model_note(config: Config, evaluation: Mapping[str, Any]) -> str | None:
+    """Why patient pages show another row than the configuration asks for; None where they do not.
+
+    `page_model` must have found one.
+    """
+    shown = row_of(evaluation, page_model(config, evaluation))
+    gone = {one["model"] for one in evaluation.get("left_out", [])}
+    asked = config.report.model
+    if shown is None or (asked is None and (shown["role"] in COMBINING or not gone)):
+        return None
+    if asked is None:
+        return f"They show {shown['label']}, because no row that combines modalities is left."
+    if shown["model"] == asked:
+        return None
+    return f"They show {shown['label']}, because {asked} could be fitted in no fold."
 
 
 @dataclass(frozen=True)
@@ -196,7 +250,7 @@ class Axis:
         return [tick / 10 for tick in range(first, last + 1, step)]
 
 
-def forest_axis(rows: Iterable[Row], name: str = "harrell_c") -> Axis:
+def forest_axis(rows: Iterable[Row], name: str = RANKING.name) -> Axis:
     """An axis that holds all intervals and folds, 0.4 to 0.8 at least, in whole tenths."""
     values: list[float | None] = [0.4, 0.8]
     for row in rows:
@@ -217,7 +271,7 @@ def reasons(
     """Why metrics or their intervals are absent: each reason with the places it applies to.
 
     `names` maps the metrics of a table (keys of evaluation.json) to their names on the page;
-    `place` tells where a metric with several values has one, by horizon or modality.
+    `place` says where a metric with several values has one, by horizon or modality.
     """
     found: dict[str, list[str]] = {}
     for row in rows:

@@ -10,23 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 
-from survfuse.cohort.splits import splits_hash
-from survfuse.cohort.tables import read_clinical, read_slides
-from survfuse.errors import UserInputError
-from survfuse.evaluation.explanations import FoldExplanation, read_explanations
-from survfuse.evaluation.predictions import months_of, read_predictions
-from survfuse.evaluation.risk_groups import GROUPS, assign_groups
-from survfuse.evaluation.study import Divided, Study, read_study
-from survfuse.imaging.store import VolumeStatus
-from survfuse.imaging.store import read_manifest as read_volumes
-from survfuse.omics.matrix import read_matrix
+from survfuse.artifacts.cohort_tables import read_clinical, read_features, read_slides
+from survfuse.artifacts.explanations import FoldExplanation, read_explanations
+from survfuse.artifacts.predictions import months_of, read_predictions
+from survfuse.artifacts.study import CrossValidation, Study, read_study
+from survfuse.core.errors import UserInputError
+from survfuse.core.hdf5_files import open_hdf5
+from survfuse.modalities.omics.matrix import read_matrix
+from survfuse.modalities.registry import MODALITIES
+from survfuse.modalities.slides.store import SlideStatus, read_manifest
+from survfuse.modalities.volumes.store import VolumeStatus
+from survfuse.modalities.volumes.store import read_manifest as read_volumes
 from survfuse.reporting.stored import read_fits, read_object
-from survfuse.slides.store import SlideStatus, read_manifest
-from survfuse.training import attention
+from survfuse.splits.outer_folds import splits_hash
+from survfuse.tasks.survival.patient_risks import NAME as RISKS
+from survfuse.tasks.survival.patient_risks import read_risks
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class ReportInputs:
     images_manifest: Path | None = None
     synthesis: Path | None = None  # directory of the fold folders of the synthesis stage
     models: Path | None = None  # directory of {model}/{fold}/fit.json, for the provenance
+
+    @property
+    def results(self) -> Path:
+        """The results directory."""
+        return self.cohort_json.parent.parent
 
     @classmethod
     def under(cls, output: Path) -> ReportInputs:
@@ -76,8 +82,9 @@ class RunData:
     cohort: dict[str, Any]
     evaluation: dict[str, Any]
     clinical: pd.DataFrame  # index patient_id
-    study: Divided  # outcomes, and who was tested in which fold
+    study: CrossValidation  # outcomes, and who was tested in which fold
     volumes: tuple[VolumeStatus, ...]  # the manifest of brain volumes; empty without
+    tables: dict[str, pd.DataFrame]  # features by modality, index patient_id
     fits: tuple[dict[str, Any], ...]
     inputs: ReportInputs
 
@@ -90,23 +97,40 @@ class ReportData(RunData):
     slide_sheet: pd.DataFrame | None  # slide_id, patient_id, path, mpp, features
     slides: tuple[SlideStatus, ...]  # the manifest; empty without slides
     genes_measured: dict[str, int]  # only patients with expression data
+    risks: pd.DataFrame  # of all models, see `tasks.survival.patient_risks`
+
+
+@dataclass(frozen=True)
+class PatientRisk:
+    """The risk by a horizon of patients with the same estimate, with its interval.
+
+    `as_is_low` and `as_is_high`: the interval if no inputs were missing. `lacking`: which are.
+    `n_complete`: how many patients with complete inputs the effect was estimated from; 0: too few.
+    `group`: the third of the cohort by this estimate, None where there are no groups.
+    """
+
+    months: float
+    risk: float
+    low: float
+    high: float
+    as_is_low: float
+    as_is_high: float
+    lacking: tuple[str, ...]
+    n_complete: int
+    group: str | None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Out-of-fold survival of one patient, the mean over repeats."""
+    """The out-of-fold prediction of a patient, and the risk recalibrated from it.
+
+    `disagreement`: by horizon in months the lowest and highest risk of the ensemble members, which
+    is no interval.
+    """
 
     folds: tuple[tuple[int, int], ...]  # (repeat, fold), one per repeat
-    survival: dict[float, float]  # months -> probability of being event-free, where estimable
-    ranges: dict[float, tuple[float, float]]  # months -> lowest and highest risk of the members
-
-
-@dataclass(frozen=True)
-class Attention:
-    """Where a model looked in one patient; None where it does not tell."""
-
-    tiles: pd.DataFrame | None  # slide_id, x_px0, y_px0, side_px0 (0: unknown), share (sums to 1)
-    groups: pd.Series | None  # gene group -> share (sums to 1)
+    risks: dict[float, PatientRisk]  # by horizon in months, where estimable
+    disagreement: dict[float, tuple[float, float]]
 
 
 def read_report_data(inputs: ReportInputs) -> ReportData:
@@ -121,10 +145,13 @@ def read_report_data(inputs: ReportInputs) -> ReportData:
         slide_sheet=read_slides(inputs.slide_sheet) if inputs.slide_sheet else None,
         slides=tuple(read_manifest(inputs.slides_manifest)) if inputs.slides_manifest else (),
         genes_measured=count_measured(inputs.omics) if inputs.omics else {},
+        risks=read_risks(
+            inputs.evaluation_json.with_name(RISKS), run.evaluation.get("risks_sha256")
+        ),
     )
 
 
-def read_run(inputs: ReportInputs, study: Divided) -> RunData:
+def read_run(inputs: ReportInputs, study: CrossValidation) -> RunData:
     """Read what pages of any task share; raises UserInputError as `read_report_data` does."""
     evaluation = read_object(inputs.evaluation_json)
     if evaluation.get("splits_sha256") != splits_hash(inputs.splits):
@@ -138,6 +165,11 @@ def read_run(inputs: ReportInputs, study: Divided) -> RunData:
         clinical=read_clinical(inputs.clinical).set_index("patient_id"),
         study=study,
         volumes=tuple(read_volumes(inputs.images_manifest)) if inputs.images_manifest else (),
+        tables={
+            name: read_features(path)
+            for name, entry in MODALITIES.items()
+            if entry.is_table and (path := inputs.results / entry.stored).is_file()
+        },
         fits=read_fits(inputs.models, evaluation, study) if inputs.models else (),
         inputs=inputs,
     )
@@ -155,53 +187,42 @@ def read_model(data: ReportData, model: str) -> pd.DataFrame:
     return read_predictions(data.inputs.predictions / f"{model}.tsv")
 
 
-def prediction_of(table: pd.DataFrame, patient_id: str) -> Prediction:
-    """One patient's out-of-fold prediction.
+def prediction_of(data: ReportData, model: str, table: pd.DataFrame, patient_id: str) -> Prediction:
+    """One patient's out-of-fold prediction by a model, of which `table` holds the predictions.
 
-    Raises UserInputError if the table has none for this patient. A time that is not estimable in
-    any of the repeats is left out.
+    Raises UserInputError if the table has none for this patient.
     """
     rows = table[table["patient_id"] == patient_id]
     if rows.empty:
         raise UserInputError(f"patient {patient_id}: the model has no prediction; predict again")
     complete = [str(column) for column in rows.columns if rows[column].notna().all()]
-    survival = {months_of(c): float(rows[c].mean()) for c in complete if c.startswith("surv_")}
-    ranges = {
+    disagreement = {
         months_of(low): (float(rows[low].min()), float(rows[high].max()))
         for low in complete
         if low.startswith("risk_low_") and (high := low.replace("low", "high")) in complete
     }
     folds = tuple(zip(rows["repeat"].tolist(), rows["fold"].tolist(), strict=True))
-    return Prediction(folds, dict(sorted(survival.items())), ranges)
+    return Prediction(folds, risks_of(data.risks, model, patient_id), disagreement)
 
 
-def risk_group_of(data: ReportData, table: pd.DataFrame, patient_id: str) -> str:
-    """The third of predicted risk that the patient belongs to within the test fold."""
-    first = table[table["repeat"] == 0].set_index("patient_id")
-    risk = first["risk"].reindex(data.study.patient_ids).to_numpy()
-    return GROUPS[assign_groups(data.study, risk)[data.study.patient_ids.index(patient_id)]]
+def risks_of(table: pd.DataFrame, model: str, patient_id: str) -> dict[float, PatientRisk]:
+    """What a model's estimate comes to for a patient, by horizon; empty where it has none.
 
-
-def read_attention(data: ReportData, model: str, patient_id: str) -> Attention:
-    """Attention of one patient; both parts None when the model wrote none."""
-    path = data.inputs.predictions / f"{model}.attention.h5"
-    found = attention.read_attention(path, patient_id) if path.is_file() else None
-    if found is None:
-        return Attention(None, None)
-    tiles = groups = None
-    if found.slides is not None and found.coords is not None:
-        tiles = pd.DataFrame(
-            {
-                "slide_id": found.slide_id,
-                "x_px0": found.coords[:, 0],
-                "y_px0": found.coords[:, 1],
-                "side_px0": found.tile_px0,
-                "share": found.slides.astype(float),
-            }
+    `table`: the risks of all models, see `tasks.survival.patient_risks`.
+    """
+    rows = table[(table["model"] == model) & (table["patient_id"] == patient_id)]
+    found = {}
+    for row in rows.sort_values("months").to_dict("records"):
+        lacking = tuple(row["lacking"].split("+")) if row["lacking"] else ()
+        numbers = {
+            name: float(row[name])
+            for name in ("months", "risk", "low", "high", "as_is_low", "as_is_high")
+        }
+        n_complete = int(row["n_complete"]) if lacking else 0
+        found[numbers["months"]] = PatientRisk(
+            **numbers, lacking=lacking, n_complete=n_complete, group=row["group"] or None
         )
-    if found.groups is not None:
-        groups = pd.Series(found.groups.astype(float), index=list(found.group_names))
-    return Attention(tiles, groups)
+    return found
 
 
 def read_explained(data: ReportData, model: str) -> tuple[FoldExplanation, ...]:
@@ -235,8 +256,8 @@ def slide_file(data: ReportData, relative: str) -> Path | None:
 
 
 def level0_size_px0(patches: Path) -> tuple[int, int] | None:
-    """Width and height of a slide in level-0 pixels, from its coordinate file; None if not told."""
-    with h5py.File(patches, "r") as store:
+    """Width and height of a slide in level-0 pixels, from its coordinate file, or None."""
+    with open_hdf5(patches) as store:
         attributes = store["coords"].attrs
         if "level0_width" not in attributes:
             return None

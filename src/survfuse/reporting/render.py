@@ -2,52 +2,81 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from survfuse.files import write_text
+from survfuse.core.errors import SurvfuseError
+from survfuse.core.files import write_text
 from survfuse.reporting import wording
-
-log = logging.getLogger(__name__)
+from survfuse.reporting.page_tables import page_tables
+from survfuse.reporting.saved_files import save_figures, save_tables
 
 TEMPLATES = Path(__file__).parent / "templates"
 NOT_ESTIMABLE = Markup('<span class="none">not estimable</span>')
 
 
-def write_page(template: str, context: Mapping[str, Any], out: Path) -> None:
-    """Render a template to the file `out`, atomically; wording faults go to the log."""
+class WordingError(SurvfuseError):
+    """A page says what no page may say: a defect of survfuse, exit code 1."""
+
+
+def write_page(template: str, context: Mapping[str, Any], page: Path, report: Path) -> set[Path]:
+    """Render a template to the file `page` of the folder `report`; returns what was written.
+
+    Before it, what it links is saved to where `saved` of the context says: the figures (`drawings`
+    of the context), the tables of the page, and those it does not print (`tables`). Each file is
+    written atomically. Raises WordingError, before anything is written, where the page breaks the
+    rules of `wording.lint`; `own_words` of the context are the user's and are not examined.
+    """
     html = render(template, context)
-    for fault in wording.lint(html):
-        log.warning("%s: wording: %s", out.name, fault)
-    write_text(out, html)
+    if faults := wording.lint(html, context.get("own_words", ())):
+        raise WordingError(
+            f"{page.name}: the page says what no page may say, so it is not written; please report "
+            f"this as a defect: {'; '.join(faults)}"
+        )
+    written = save_figures(report, context["saved"], context["drawings"])
+    tables = {**context["tables"], **page_tables(html)}
+    written |= save_tables(report, context["saved"], tables)
+    write_text(page, html)
+    return written | {page}
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
     """The page as HTML; a name the template uses and the context lacks is an error."""
-    environment = Environment(
+    return environment().get_template(template).render(**context)
+
+
+@cache
+def environment() -> Environment:
+    """What renders the templates, each of which is compiled once for all pages."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        auto_reload=False,
     )
-    environment.globals.update(
-        number=number, estimate=estimate, estimate_inline=estimate_inline, frequency=frequency
+    made.globals.update(
+        number=number,
+        estimate=estimate,
+        estimate_inline=estimate_inline,
+        frequency=frequency,
+        of_100=wording.of_100,
     )
-    environment.filters.update(
+    made.filters.update(
         months=wording.months,
         plural=wording.plural,
         listed=wording.listed,
         capitalize_first=wording.capitalize_first,
         decimal=wording.decimal,
     )
-    return environment.get_template(template).render(**context)
+    return made
 
 
 def span(key: str, text: str) -> Markup:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from survfuse.cohort.splits import fold_folder
-from survfuse.errors import UserInputError
-from survfuse.evaluation.study import Divided
-from survfuse.files import read_json
+from survfuse.artifacts.study import CrossValidation
+from survfuse.core.errors import UserInputError
+from survfuse.core.files import read_json
+from survfuse.splits.outer_folds import fold_folder
 
 
 def read_fits(
-    models: Path, evaluation: Mapping[str, Any], study: Divided
+    models: Path, evaluation: Mapping[str, Any], study: CrossValidation
 ) -> tuple[dict[str, Any], ...]:
     """What the evaluated models were made of, in the folds of the splits.
 

@@ -1,13 +1,13 @@
 """How numbers are written on the pages, and which words the pages may not use.
 
-Risks are told as natural frequencies ("about 28 of 100 patients"), which readers understand better
+Risks are given as natural frequencies ("about 28 of 100 patients"), which readers understand better
 than percentages: Hoffrage and Gigerenzer, Acad Med 1998;73:538.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html.parser import HTMLParser
 
 MINUS = "\u2212"
@@ -81,20 +81,32 @@ FORBIDDEN = {
 TESTS = r"log-rank|Wald|permutation|t test|bootstrap|likelihood"
 LEVEL = r"\d+(\.\d+)? % (confidence )?(interval|limit|level)s?"
 HORIZON = r"\b\d+(\.\d+)? (month|year)s?\b"
+GEOMETRY = re.compile(r"</?(?:path|circle|rect|line|use|g|defs|clipPath)\b[^>]*>")
 DENOMINATOR = r"\bof (every )?\d[\d,]* |\bn = \d"
 
 
-def lint(html: str) -> list[str]:
+def lint(html: str, own_words: Iterable[str] = ()) -> list[str]:
     """Sentences of a page that break the wording rules, each with the reason.
 
     Forbidden: promises ("will"), claims of accuracy, proof or cause, "significant" without the name
     of a test, "low risk" or "high risk" without a number; a percentage needs its horizon and its
     denominator in the sentence and has no decimals. Text inside an element with the attribute
-    `data-verbatim` is the user's own (endpoint definition, title) and is not examined.
+    `data-verbatim` is the user's own (endpoint definition, title) and is not examined; nor are
+    `own_words`, the names of rows, sites and patients, wherever they stand.
     """
+    own = [word for word in own_words if faults(word)]
     return [
-        f"{reason}: {sentence!r}" for sentence in sentences(html) for reason in faults(sentence)
+        f"{reason}: {sentence!r}"
+        for sentence in sentences(html)
+        for reason in faults(without_words(sentence, own))
     ]
+
+
+def without_words(sentence: str, words: Sequence[str]) -> str:
+    """The sentence with every one of the words taken out."""
+    for word in words:
+        sentence = sentence.replace(word, "…")
+    return sentence
 
 
 def faults(sentence: str) -> list[str]:
@@ -116,7 +128,7 @@ def faults(sentence: str) -> list[str]:
 def sentences(html: str) -> list[str]:
     """The sentences a reader of the page sees, one block (paragraph, cell, label) at a time."""
     reader = VisibleText()
-    reader.feed(html)
+    reader.feed(GEOMETRY.sub("", html))  # most of a page with drawings, and without words
     reader.close()
     blocks = (" ".join(block.split()) for block in reader.blocks)
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from survfuse.config_synthesis import SynthesisConfig
+from survfuse.config.synthesis import SynthesisConfig
 from survfuse.synthesis.generator import Generator
 
 LEARNING_RATES = {"unet": 2e-3, "vqgan": 5e-4, "flow": 1e-3}

@@ -10,21 +10,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from survfuse.config_synthesis import FlowConfig
+from survfuse.config.synthesis import FlowConfig
 from survfuse.synthesis.generator import (
-    SEEN,
-    WAVES,
+    FOURIER_CHANNELS,
+    INPUT_CHANNELS,
     Generator,
     PairBatch,
     cut_to,
-    keep_no_activations,
     padded,
-    with_waves,
+    use_checkpointing,
+    with_fourier_features,
 )
 
 GROUPS = 8
 TIME_SCALE = 1000.0  # the network's sines and cosines are made for times up to here
-CHECKED_AT = (0.1, 0.3, 0.5, 0.7, 0.9)  # times at which the inner loss looks
+CHECKED_AT = (0.1, 0.3, 0.5, 0.7, 0.9)  # times at which the validation loss is taken
 
 
 class Flow(Generator):
@@ -41,7 +41,7 @@ class Flow(Generator):
         self.multiple = settings.fold * 2 ** (levels - 1)
         self.network = DiffusionModelUNet(
             spatial_dims=3,
-            in_channels=(1 + SEEN + WAVES) * width,
+            in_channels=(1 + INPUT_CHANNELS + FOURIER_CHANNELS) * width,
             out_channels=width,
             channels=settings.channels,
             num_res_blocks=[1] * levels,
@@ -51,21 +51,24 @@ class Flow(Generator):
         )
         if checkpointing:
             blocks = (*self.network.down_blocks, self.network.middle_block, *self.network.up_blocks)
-            keep_no_activations(blocks)
+            use_checkpointing(blocks)
 
-    def forward(self, seen: Tensor) -> Tensor:
-        """One draw; the last channel of `seen` is its noise."""
-        given, x = self.folded(with_waves(seen[:, :SEEN])), self.folded(seen[:, SEEN:])
+    def forward(self, inputs: Tensor) -> Tensor:
+        """One draw; the last channel of `inputs` is its noise."""
+        given, x = (
+            self.folded(with_fourier_features(inputs[:, :INPUT_CHANNELS])),
+            self.folded(inputs[:, INPUT_CHANNELS:]),
+        )
         for step in range(self.steps):
             time = torch.full((len(x),), step / self.steps, device=x.device)
             x = x + self.velocity(x, given, time) / self.steps
-        return cut_to(unfolded(x, self.fold), seen)
+        return cut_to(unfolded(x, self.fold), inputs)
 
     def loss(self, batch: PairBatch) -> Tensor:
         time = torch.rand(len(batch.target), device=batch.target.device)
         return self.velocity_error(batch, torch.randn_like(batch.target), time)
 
-    def inner_loss(self, batch: PairBatch) -> Tensor:
+    def validation_loss(self, batch: PairBatch) -> Tensor:
         """The velocity's error at fixed times from fixed noise, which costs less than drawing."""
         noise = torch.randn(batch.target.shape, generator=torch.Generator().manual_seed(0))
         noise = noise.to(batch.target.device)
@@ -76,8 +79,10 @@ class Flow(Generator):
         """Mean squared error of the velocity within the mask; `time` (B,) runs from noise, 0."""
         share = time[:, None, None, None, None]
         mixed = (1 - share) * noise + share * batch.target
-        said = self.velocity(self.folded(mixed), self.folded(with_waves(batch.seen)), time)
-        error = (cut_to(unfolded(said, self.fold), noise) - (batch.target - noise)).square()
+        predicted = self.velocity(
+            self.folded(mixed), self.folded(with_fourier_features(batch.inputs)), time
+        )
+        error = (cut_to(unfolded(predicted, self.fold), noise) - (batch.target - noise)).square()
         return (error * batch.mask).sum() / batch.mask.sum().clamp(min=1)
 
     def velocity(self, x: Tensor, given: Tensor, time: Tensor) -> Tensor:

@@ -13,38 +13,38 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from survfuse.imaging.intensity import BACKGROUND
+from survfuse.modalities.volumes.intensity import BACKGROUND
 
-WAVES = 6  # channels that `with_waves` adds
-SEEN = 4  # channels of what every generator is given: the source and three coordinates
+FOURIER_CHANNELS = 6  # that `with_fourier_features` adds
+INPUT_CHANNELS = 4  # of every generator: the source and three coordinates
 
 
 @dataclass(frozen=True)
 class PairBatch:
     """Some patients' volumes, or pieces of them; `mask` is the brain of the source."""
 
-    seen: Tensor  # (B, SEEN, I, J, K): source in 0..1, background 0; coordinates -1..1
+    inputs: Tensor  # (B, INPUT_CHANNELS, I, J, K): source in 0..1, background 0; coordinates -1..1
     target: Tensor  # (B, 1, I, J, K) in -1..1, background -1
     mask: Tensor  # (B, 1, I, J, K) float, 0 or 1
 
     def to(self, device: torch.device) -> PairBatch:
         """The batch on another device."""
-        return PairBatch(self.seen.to(device), self.target.to(device), self.mask.to(device))
+        return PairBatch(self.inputs.to(device), self.target.to(device), self.mask.to(device))
 
 
 class Generator(nn.Module, ABC):
     """Makes the volume of one modality from that of the other.
 
-    `forward` takes what is seen (B, SEEN + noise_channels, I, J, K) of volumes or pieces of any
+    `forward` takes inputs (B, INPUT_CHANNELS + noise_channels, I, J, K) of volumes or pieces of any
     size and returns the target (B, 1, I, J, K), without a mask and without clipping.
     """
 
-    noise_channels = 0  # channels of standard normal noise that `forward` needs besides SEEN
+    noise_channels = 0  # channels of standard normal noise that `forward` needs besides the inputs
     draws = 1  # how often it is asked with other noise; the answers are averaged
     half_precision = False  # whether losses are computed in bf16
 
     @abstractmethod
-    def forward(self, seen: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
         """The target."""
 
     @abstractmethod
@@ -57,7 +57,9 @@ class Generator(nn.Module, ABC):
 
     def optimisers(self, learning_rate: float) -> list[torch.optim.Optimizer]:
         """The optimisers that `step` is given."""
-        return [torch.optim.AdamW(self.parameters(), lr=learning_rate, weight_decay=1e-4)]
+        return [
+            torch.optim.AdamW(self.parameters(), lr=learning_rate, weight_decay=1e-4, fused=True)
+        ]
 
     def step(
         self,
@@ -73,9 +75,9 @@ class Generator(nn.Module, ABC):
         optimisers[0].step()
         return {"loss": float(loss.detach())}
 
-    def inner_loss(self, batch: PairBatch) -> Tensor:
+    def validation_loss(self, batch: PairBatch) -> Tensor:
         """What the best epoch is chosen by: the mean absolute error within the mask."""
-        return masked_l1(self(batch.seen), batch)
+        return masked_l1(self(batch.inputs), batch)
 
 
 def masked_l1(made: Tensor, batch: PairBatch) -> Tensor:
@@ -94,10 +96,10 @@ def gradient_l1(made: Tensor, batch: PairBatch) -> Tensor:
     return total / 3
 
 
-def seen_of(source: Tensor, mask: Tensor) -> Tensor:
-    """What a generator is given (SEEN, I, J, K), of a source (I, J, K) in -1..1 and its mask.
+def inputs_of(source: Tensor, mask: Tensor) -> Tensor:
+    """Inputs (INPUT_CHANNELS, I, J, K) of a generator: a source (I, J, K) in -1..1 and its mask.
 
-    The coordinates tell it where in the brain it is, also when it sees a piece only. Everything
+    The coordinates give it the position in the brain, also for a piece of a volume. Everything
     but the coordinates is 0 outside the mask, whatever lies there.
     """
     inside = torch.where(mask, (source - BACKGROUND) / 2, torch.zeros_like(source))
@@ -105,17 +107,17 @@ def seen_of(source: Tensor, mask: Tensor) -> Tensor:
     return torch.stack([inside, *torch.meshgrid(*axes, indexing="ij")])
 
 
-def with_waves(seen: Tensor) -> Tensor:
-    """What is seen, with sines and cosines of the source's intensity, (B, SEEN + WAVES, I, J, K).
+def with_fourier_features(inputs: Tensor) -> Tensor:
+    """The inputs (B, INPUT_CHANNELS, I, J, K) with sines and cosines of the source's intensity.
 
     PET is high where an MRI is of middling intensity. A network takes long to learn a function that
     rises and falls; of these it is nearly a sum. They are 0 outside the brain.
     """
-    source = seen[:, :1]
+    source = inputs[:, :1]
     inside = (source > 0).to(source.dtype)
-    angles = [math.pi * number * source for number in range(1, WAVES // 2 + 1)]
-    waves = [wave(angle) * inside for angle in angles for wave in (torch.sin, torch.cos)]
-    return torch.cat([seen, *waves], 1)
+    angles = [math.pi * number * source for number in range(1, FOURIER_CHANNELS // 2 + 1)]
+    features = [wave(angle) * inside for angle in angles for wave in (torch.sin, torch.cos)]
+    return torch.cat([inputs, *features], 1)
 
 
 def padded(volume: Tensor, multiple: int, least: tuple[int, int, int] = (1, 1, 1)) -> Tensor:
@@ -133,7 +135,7 @@ def cut_to(volume: Tensor, like: Tensor) -> Tensor:
     return volume[:, :, :i, :j, :k]
 
 
-def keep_no_activations(blocks: Iterable[nn.Module]) -> None:
+def use_checkpointing(blocks: Iterable[nn.Module]) -> None:
     """Let these blocks compute their activations again in the backward pass instead of keeping."""
     for block in blocks:
         block.forward = recomputing(block.forward)

@@ -1,4 +1,4 @@
-"""Making volumes with a fitted generator, and the two controls it must beat."""
+"""Making volumes with a fitted generator, and the two controls it is compared with."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from survfuse.config_synthesis import SynthesisConfig
-from survfuse.imaging.intensity import BACKGROUND
-from survfuse.synthesis.generator import Generator, seen_of
+from survfuse.config.synthesis import SynthesisConfig
+from survfuse.modalities.volumes.intensity import BACKGROUND
+from survfuse.synthesis.generator import Generator, inputs_of
 from survfuse.synthesis.pairs import Mask, Pairs, Volume, read_volume
 
 OVERLAP = 0.5  # of neighbouring pieces, along each axis
@@ -27,27 +27,27 @@ def make_volume(
     put together of overlapping pieces.
     """
     device = next(generator.parameters()).device
-    seen = seen_of(torch.from_numpy(source), torch.from_numpy(mask))[None]
+    inputs = inputs_of(torch.from_numpy(source), torch.from_numpy(mask))[None]
     noise = torch.Generator().manual_seed(seed)
-    total = torch.zeros_like(seen[:, :1], device=device)
+    total = torch.zeros_like(inputs[:, :1], device=device)
     for _ in range(generator.draws):
         shape = (1, generator.noise_channels, *source.shape)
-        drawn = torch.cat([seen, torch.randn(shape, generator=noise)], 1).to(device)
+        drawn = torch.cat([inputs, torch.randn(shape, generator=noise)], 1).to(device)
         total += in_pieces(generator, drawn, settings.patch)
     made = (total / generator.draws)[0, 0].clamp(BACKGROUND, 1).float().cpu().numpy()
     return np.where(mask, made, np.float32(BACKGROUND))
 
 
 def in_pieces(
-    generator: Callable[[Tensor], Tensor], seen: Tensor, patch: tuple[int, int, int] | None
+    generator: Callable[[Tensor], Tensor], inputs: Tensor, patch: tuple[int, int, int] | None
 ) -> Tensor:
     """The generator's answer for a whole volume, or put together of those for pieces."""
     if patch is None:
-        return generator(seen)
+        return generator(inputs)
     from monai.inferers import sliding_window_inference
 
     made = sliding_window_inference(
-        seen, patch, 1, generator, overlap=OVERLAP, mode="gaussian", padding_mode="constant"
+        inputs, patch, 1, generator, overlap=OVERLAP, mode="gaussian", padding_mode="constant"
     )
     assert isinstance(made, Tensor)
     return made

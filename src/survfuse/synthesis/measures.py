@@ -1,7 +1,8 @@
 """How far a made volume is from the real one, within the brain and over the whole volume.
 
-Volumes are in -1..1, so that the range in PSNR and SSIM is 2. Whole-volume figures count the
-background, which everything here gets right, and are flattered by it.
+Volumes are in -1..1, so that the range in PSNR is 2. SSIM is computed on 0..1, range 1: its term of
+luminance compares means as shares of one another, and breaks where they change sign. Whole-volume
+figures count the background, which everything here gets right, and are flattered by it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 RANGE = 2.0
+SSIM_RANGE = 1.0
 WINDOW_VOXELS = 1.5  # sigma of SSIM's window, cut off at 5 voxels (Wang et al. 2004)
-LUMINANCE, CONTRAST = (0.01 * RANGE) ** 2, (0.03 * RANGE) ** 2
+LUMINANCE, CONTRAST = (0.01 * SSIM_RANGE) ** 2, (0.03 * SSIM_RANGE) ** 2
 BLOCKS = 6  # coarse blocks along the longest axis
 LEAST_BRAIN = 0.25  # share of a block that must be brain for it to count
 NAMES = (
@@ -68,12 +70,15 @@ def psnr(a: NDArray[np.floating], b: NDArray[np.floating], value_range: float = 
 
 
 def ssim_map(a: Volume, b: Volume) -> NDArray[np.float64]:
-    """Structural similarity at every voxel, in a Gaussian window (Wang et al. 2004, eq. 13)."""
+    """Structural similarity at every voxel, in a Gaussian window (Wang et al. 2004, eq. 13).
+
+    Volumes in -1..1 are brought to 0..1 first, where background is 0.
+    """
 
     def smooth(volume: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(gaussian_filter(volume, WINDOW_VOXELS, truncate=3.5))
 
-    x, y = a.astype(np.float64), b.astype(np.float64)
+    x, y = ((volume.astype(np.float64) + 1) / RANGE for volume in (a, b))
     mean_x, mean_y = smooth(x), smooth(y)
     var_x, var_y = smooth(x * x) - mean_x**2, smooth(y * y) - mean_y**2
     both = smooth(x * y) - mean_x * mean_y
@@ -113,12 +118,12 @@ def finite(value: float) -> float | None:
 
 def summary(figures: Sequence[dict[str, float | None]]) -> dict[str, dict[str, float | int | None]]:
     """Mean and standard deviation over patients of every figure, and how many define it."""
-    told: dict[str, dict[str, float | int | None]] = {}
+    summaries: dict[str, dict[str, float | int | None]] = {}
     for name in NAMES:
         values = [value for row in figures if (value := row[name]) is not None]
-        told[name] = {
+        summaries[name] = {
             "mean": round(float(np.mean(values)), 6) if values else None,
             "sd": round(float(np.std(values, ddof=1)), 6) if len(values) > 1 else None,
             "n": len(values),
         }
-    return told
+    return summaries

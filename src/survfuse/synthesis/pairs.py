@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from survfuse.cohort.splits import read_test_ids
-from survfuse.config_imaging import MADE_FROM
-from survfuse.config_synthesis import SynthesisConfig
-from survfuse.errors import UserInputError
-from survfuse.files import read_text_table
-from survfuse.imaging.choice import chosen_tensors
-from survfuse.imaging.store import Prepared, read_tensor
-from survfuse.synthesis.generator import PairBatch, seen_of
+from survfuse.config.imaging import MADE_FROM
+from survfuse.config.synthesis import SynthesisConfig
+from survfuse.core.errors import UserInputError
+from survfuse.core.files import read_text_table
+from survfuse.modalities.volumes.choice import chosen_tensors, require_written
+from survfuse.modalities.volumes.store import Prepared, read_tensor
+from survfuse.splits.outer_folds import read_test_ids
+from survfuse.synthesis.generator import PairBatch, inputs_of
 
 Volume = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -29,7 +29,7 @@ class FoldImages:
 
     tensors: Mapping[str, Mapping[str, Path]]
     train: tuple[str, ...]
-    inner: tuple[str, ...]
+    validation: tuple[str, ...]
     test: tuple[str, ...]
 
     def complete(self, patients: Sequence[str]) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ class FoldImages:
     def lacking(self, target: str) -> tuple[str, ...]:
         """Everybody in the fold who lacks the target and has its source."""
         source = self.tensors[MADE_FROM[target]]
-        everybody = sorted({*self.train, *self.inner, *self.test})
+        everybody = sorted({*self.train, *self.validation, *self.test})
         return tuple(p for p in everybody if p in source and p not in self.tensors[target])
 
     def of(self, patients: Sequence[str], target: str) -> Pairs:
@@ -82,8 +82,8 @@ class Pairs:
         Raises UserInputError if volumes differ in shape.
         """
         items = [pair(self.sources[row], self.targets[row], settings, rng) for row in rows]
-        seen, target, mask = (torch.stack(parts) for parts in zip(*items, strict=True))
-        return PairBatch(seen, target[:, None], mask[:, None])
+        inputs, target, mask = (torch.stack(parts) for parts in zip(*items, strict=True))
+        return PairBatch(inputs, target[:, None], mask[:, None])
 
 
 def read_fold(fold_directory: Path, images_manifest: Path, visit: str | None) -> FoldImages:
@@ -108,8 +108,11 @@ def read_fold(fold_directory: Path, images_manifest: Path, visit: str | None) ->
         name: {patient: file for patient, file in files.items() if (patient, name) not in lost}
         for name, files in chosen_tensors(images_manifest, visit).items()
     }
-    roles = {role: part.loc[part["role"] == role, "patient_id"] for role in ("train", "inner")}
-    return FoldImages(tensors, tuple(roles["train"]), tuple(roles["inner"]), test)
+    require_written(
+        images_manifest, [file for files in tensors.values() for file in files.values()]
+    )
+    roles = {role: part.loc[part["role"] == role, "patient_id"] for role in ("train", "validation")}
+    return FoldImages(tensors, tuple(roles["train"]), tuple(roles["validation"]), test)
 
 
 def read_volume(path: Path) -> tuple[Volume, Mask, Prepared]:
@@ -124,7 +127,7 @@ def pair(
     settings: SynthesisConfig | None,
     rng: np.random.Generator | None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What is seen (SEEN, I, J, K), the target and the source's mask (I, J, K) of a patient."""
+    """Inputs (INPUT_CHANNELS, I, J, K), target and the source's mask (I, J, K) of a patient."""
     source, mask, _ = read_volume(source_path)
     target, _, _ = read_volume(target_path)
     if source.shape != target.shape:
@@ -135,7 +138,7 @@ def pair(
         source, target = np.flip(source, 0).copy(), np.flip(target, 0).copy()
         mask = np.flip(mask, 0).copy()
     volumes = (
-        seen_of(torch.from_numpy(source), torch.from_numpy(mask)),
+        inputs_of(torch.from_numpy(source), torch.from_numpy(mask)),
         torch.from_numpy(target),
         torch.from_numpy(mask.astype(np.float32)),
     )

@@ -18,21 +18,22 @@ from typing import Any
 import numpy as np
 import torch
 
-from survfuse.config import Config
-from survfuse.config_imaging import MADE_FROM
-from survfuse.config_synthesis import SynthesisConfig
-from survfuse.device import choose_device
-from survfuse.errors import UserInputError
-from survfuse.files import atomic_path, sha256_file, sha256_json, write_json
-from survfuse.imaging.store import read_tensor, write_tensor
-from survfuse.imaging.synthetic import write_synthetic
-from survfuse.synthesis.fit import Fitted, fit_generator
+from survfuse.artifacts.checkpoint import ids_hash, software
+from survfuse.artifacts.manifest import table_digest
+from survfuse.config.imaging import MADE_FROM
+from survfuse.config.study import Config
+from survfuse.config.synthesis import SynthesisConfig
+from survfuse.core.device import choose_device
+from survfuse.core.errors import UserInputError
+from survfuse.core.files import atomic_path, sha256_file, sha256_json, write_json
+from survfuse.modalities.volumes.store import read_tensor, write_tensor
+from survfuse.modalities.volumes.synthetic import write_synthetic
+from survfuse.splits.training_part import fold_of
+from survfuse.synthesis.fit import FittedGenerator, fit_generator
 from survfuse.synthesis.make import controls_of, make_volume, mean_volume
 from survfuse.synthesis.measures import measures, summary
 from survfuse.synthesis.pairs import FoldImages, Pairs, read_fold, read_volume
-from survfuse.training.checkpoint import ids_hash, software
 from survfuse.training.engine import keep_freed_memory
-from survfuse.training.part import fold_of
 from survfuse.training.resume import Resume
 
 log = logging.getLogger(__name__)
@@ -82,23 +83,29 @@ def synthesise_fold(
     images = read_fold(fold_directory, images_manifest, config.imaging.visit)
     scratch = out.parent / ".scratch" / out.name
     made: list[Made] = []
-    told: dict[str, Any] = {}
+    directions: dict[str, Any] = {}
     for number, target in enumerate(settings.directions):
         seeds = np.random.SeedSequence([settings.seed, repeat, fold, number])
         seed = int(seeds.generate_state(1)[0] >> 1)
         direction = Direction(target, settings, images, seed, out)
-        train, inner = training_pairs(direction)
-        key = resume_key(settings, seed, train, inner)
+        train, validation = training_pairs(direction)
+        key = resume_key(settings, seed, train, validation)
         resume = Resume(scratch / f"{target}.safetensors", key)
         where = choose_device(device)
-        log.info("%s from %s: %d pairs, %d inner", target, direction.source, len(train), len(inner))
-        fitted = fit_generator(train, inner, settings, seed, where, resume)
+        log.info(
+            "%s from %s: %d pairs, %d for validation",
+            target,
+            direction.source,
+            len(train),
+            len(validation),
+        )
+        fitted = fit_generator(train, validation, settings, seed, where, resume)
         figures = measured(direction, fitted, train)
         made += [(patient, target, direction.path_of(patient)) for patient in figures]
-        made += fill_in(direction, fitted, inner)
+        made += fill_in(direction, fitted, validation)
         if settings.cross_fit:
-            made += cross_fitted(direction, train, inner, where, resume)
-        told[target] = described(direction, fitted, train, inner, figures)
+            made += cross_fitted(direction, train, validation, where, resume)
+        directions[target] = described(direction, fitted, train, validation, figures)
     write_synthetic(out, made)
     write_json(
         out / "synthesis.json",
@@ -107,8 +114,8 @@ def synthesise_fold(
             "repeat": repeat,
             "fold": fold,
             "settings": settings.model_dump(mode="json"),
-            "images_sha256": sha256_file(images_manifest),
-            "directions": told,
+            "images_sha256": table_digest(images_manifest),
+            "directions": directions,
             "software": software(),
         },
     )
@@ -116,7 +123,7 @@ def synthesise_fold(
 
 
 def training_pairs(direction: Direction) -> tuple[Pairs, Pairs]:
-    """The complete pairs of the fold's training patients, and of its inner ones.
+    """The complete pairs of the fold's training patients, and of its validation ones.
 
     Raises UserInputError where there are fewer of the former than `min_pairs`.
     """
@@ -128,16 +135,20 @@ def training_pairs(direction: Direction) -> tuple[Pairs, Pairs]:
             f"synthesis.min_pairs = {direction.settings.min_pairs}; leave out the section "
             "synthesis, or lower that number"
         )
-    return train, images.of(images.complete(images.inner), target)
+    return train, images.of(images.complete(images.validation), target)
 
 
-def resume_key(settings: SynthesisConfig, seed: int, train: Pairs, inner: Pairs) -> str:
+def resume_key(settings: SynthesisConfig, seed: int, train: Pairs, validation: Pairs) -> str:
     """Hash of everything that a fit depends on."""
-    files = [sha256_file(p) for pairs in (train, inner) for p in (*pairs.sources, *pairs.targets)]
+    files = [
+        sha256_file(p) for pairs in (train, validation) for p in (*pairs.sources, *pairs.targets)
+    ]
     return sha256_json([settings.model_dump(mode="json"), seed, train.patients, files, software()])
 
 
-def write_made(direction: Direction, fitted: Fitted, patient: str, source_path: Path) -> Path:
+def write_made(
+    direction: Direction, fitted: FittedGenerator, patient: str, source_path: Path
+) -> Path:
     """Make a patient's target and write it where it belongs; returns the file."""
     source, mask, prepared = read_volume(source_path)
     seed = int(np.random.SeedSequence([direction.seed, *patient.encode()]).generate_state(1)[0])
@@ -147,20 +158,20 @@ def write_made(direction: Direction, fitted: Fitted, patient: str, source_path: 
     return path
 
 
-def fill_in(direction: Direction, fitted: Fitted, inner: Pairs) -> list[Made]:
+def fill_in(direction: Direction, fitted: FittedGenerator, validation: Pairs) -> list[Made]:
     """Make the target of everybody in the fold who lacks it and has its source.
 
-    And of the inner patients, whom the generator was only stopped by.
+    And of the validation patients, who were used for early stopping only.
     """
     sources = direction.images.tensors[direction.source]
-    patients = (*direction.images.lacking(direction.target), *inner.patients)
+    patients = (*direction.images.lacking(direction.target), *validation.patients)
     for patient in patients:
         write_made(direction, fitted, patient, sources[patient])
     return [(patient, direction.target, direction.path_of(patient)) for patient in patients]
 
 
 def cross_fitted(
-    direction: Direction, train: Pairs, inner: Pairs, where: torch.device, resume: Resume
+    direction: Direction, train: Pairs, validation: Pairs, where: torch.device, resume: Resume
 ) -> list[Made]:
     """Make the target of each half of the training pairs by a generator fitted on the other."""
     order = np.random.default_rng(direction.seed).permutation(len(train))
@@ -169,9 +180,9 @@ def cross_fitted(
     for number, half in enumerate(halves):
         learned = train.rows(halves[1 - number])
         seed = int(np.random.SeedSequence([direction.seed, number]).generate_state(1)[0] >> 1)
-        key = resume_key(direction.settings, seed, learned, inner)
+        key = resume_key(direction.settings, seed, learned, validation)
         kept = Resume(resume.path.with_suffix(f".half{number}.safetensors"), key)
-        fitted = fit_generator(learned, inner, direction.settings, seed, where, kept)
+        fitted = fit_generator(learned, validation, direction.settings, seed, where, kept)
         shown = train.rows(half)
         for patient, source_path in zip(shown.patients, shown.sources, strict=True):
             write_made(direction, fitted, patient, source_path)
@@ -180,7 +191,7 @@ def cross_fitted(
 
 
 def measured(
-    direction: Direction, fitted: Fitted, train: Pairs
+    direction: Direction, fitted: FittedGenerator, train: Pairs
 ) -> dict[str, dict[str, dict[str, float | None]]]:
     """Patient -> synthetic, training_mean or copied_source -> measures, of the fold's test pairs.
 
@@ -208,9 +219,9 @@ def measured(
 
 def described(
     direction: Direction,
-    fitted: Fitted,
+    fitted: FittedGenerator,
     train: Pairs,
-    inner: Pairs,
+    validation: Pairs,
     figures: dict[str, dict[str, dict[str, float | None]]],
 ) -> dict[str, Any]:
     """What synthesis.json says of a direction; writes the weights beside it."""
@@ -219,7 +230,7 @@ def described(
     weights = direction.out / f"generator_{direction.target}.safetensors"
     with atomic_path(weights) as temporary:
         save_file({k: v.contiguous() for k, v in fitted.weights.items()}, temporary)
-    course = fitted.course
+    progress = fitted.progress
     return {
         "source": direction.source,
         "generator": direction.settings.generator,
@@ -227,11 +238,11 @@ def described(
         "weights_sha256": sha256_file(weights),
         "fit": {
             "n_train": len(train),
-            "n_inner": len(inner),
-            "ids_sha256": ids_hash([*train.patients, *inner.patients]),
-            "epochs": len(course.history),
-            "best_epoch": course.best_epoch,
-            "history": list(course.history),
+            "n_validation": len(validation),
+            "ids_sha256": ids_hash([*train.patients, *validation.patients]),
+            "epochs": len(progress.history),
+            "best_epoch": progress.best_epoch,
+            "history": list(progress.history),
         },
         "n_filled_in": len(direction.images.lacking(direction.target)),
         "test": {

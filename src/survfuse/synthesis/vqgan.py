@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from survfuse.config_synthesis import VQGANConfig
+from survfuse.config.synthesis import VQGANConfig
 from survfuse.synthesis.generator import Generator, PairBatch, cut_to, masked_l1, padded
 
 COMMITMENT = 0.25
@@ -25,7 +25,7 @@ DOUBLING = (2, 4, 1, 1, 0)  # and output padding
 
 
 class VQGAN(Generator):
-    """Writes the target in words of a codebook, after the source."""
+    """Decodes the target from codes of a codebook, given the source."""
 
     def __init__(self, settings: VQGANConfig, checkpointing: bool = False) -> None:
         from monai.networks.nets import VQVAE, PatchDiscriminator
@@ -57,22 +57,22 @@ class VQGAN(Generator):
             num_layers_d=settings.discriminator_layers,
         )
 
-    def forward(self, seen: Tensor) -> Tensor:
-        return self.reconstructed(seen)[0]
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.reconstructed(inputs)[0]
 
     def loss(self, batch: PairBatch) -> Tensor:
         """Error within the mask and commitment to the codebook; the adversary left out."""
-        made, commitment = self.reconstructed(batch.seen)
+        made, commitment = self.reconstructed(batch.inputs)
         return masked_l1(made.float(), batch) + commitment
 
-    def reconstructed(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+    def reconstructed(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The target and the commitment loss, from the source alone as published."""
-        made, commitment = self.network(padded(seen[:, :1], self.multiple))
-        return cut_to(made, seen), commitment
+        made, commitment = self.network(padded(inputs[:, :1], self.multiple))
+        return cut_to(made, inputs), commitment
 
     def optimisers(self, learning_rate: float) -> list[torch.optim.Optimizer]:
         return [
-            torch.optim.AdamW(part.parameters(), lr=learning_rate, weight_decay=1e-4)
+            torch.optim.AdamW(part.parameters(), lr=learning_rate, weight_decay=1e-4, fused=True)
             for part in (self.network, self.discriminator)
         ]
 
@@ -80,16 +80,16 @@ class VQGAN(Generator):
         self, batch: PairBatch, epoch: int, optimisers: Sequence[torch.optim.Optimizer]
     ) -> dict[str, float]:
         """The generator's step against a frozen discriminator, then the discriminator's."""
-        self.start_codebook(batch.seen)
+        self.start_codebook(batch.inputs)
         settings, adversarial = self.settings, epoch >= self.settings.adversarial_epoch
         shown: dict[str, float] = {}
         with self.arithmetic(batch):
-            made, commitment = self.reconstructed(batch.seen)
-            # Outside the brain there is nothing to judge.
+            made, commitment = self.reconstructed(batch.inputs)
+            # Outside the brain there is nothing to discriminate.
             made = made.float() * batch.mask + batch.target * (1 - batch.mask)
             loss = masked_l1(made, batch) + commitment
             if adversarial:
-                against, features = self.judged(made, batch)
+                against, features = self.scored(made, batch)
                 loss = loss + settings.adversarial_weight * against
                 loss = loss + settings.feature_weight * features
                 shown |= {
@@ -105,22 +105,24 @@ class VQGAN(Generator):
         return {"loss": float(loss.detach()), **shown}
 
     @torch.no_grad()
-    def start_codebook(self, seen: Tensor) -> None:
-        """Before the first step, take the codes from what the encoder says.
+    def start_codebook(self, inputs: Tensor) -> None:
+        """Before the first step, take the codes from the output of the encoder.
 
-        Codes far from all of it would never be chosen, and everything be written in one word.
+        Codes far from all of it would never be chosen, and all voxels get the same code.
         """
         book = self.network.quantizer.quantizer
         if book.ema_cluster_size.sum() > 0:
             return
-        said = self.network.encode(padded(seen[:, :1], self.multiple)).float()
-        said = said.movedim(1, -1).reshape(-1, said.shape[1])
-        chosen = said[torch.randint(len(said), (book.num_embeddings,), device=said.device)]
+        predicted = self.network.encode(padded(inputs[:, :1], self.multiple)).float()
+        predicted = predicted.movedim(1, -1).reshape(-1, predicted.shape[1])
+        chosen = predicted[
+            torch.randint(len(predicted), (book.num_embeddings,), device=predicted.device)
+        ]
         book.embedding.weight.copy_(chosen)
         book.ema_w.copy_(chosen)
         book.ema_cluster_size.fill_(1.0)
 
-    def judged(self, made: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor]:
+    def scored(self, made: Tensor, batch: PairBatch) -> tuple[Tensor, Tensor]:
         """Adversarial loss and feature match of the generator; the discriminator is frozen."""
         with frozen(self.discriminator):
             fake = self.discriminator(made)

@@ -1,0 +1,1 @@
+"""Fitting networks and other rows on the training part of a fold, and predicting the rest."""

@@ -2,7 +2,9 @@
 
 Layout: `/<patient_id>/slides` (N,) weights that sum to 1, with `slide_id`, `coords` (level-0
 pixels) and `tile_px0` beside it; `/<patient_id>/groups` (K,) weights of the gene groups, their
-names in the attribute `names`. A dataset that a model does not provide is absent.
+names in the attribute `names`. A dataset that a model does not provide is absent, as is one of
+what was not read of the patient: the models of a fold in whose training nobody has slides read
+none of those who are tested there.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from survfuse.files import atomic_path
-from survfuse.training.inputs import CohortInputs
-from survfuse.training.prediction import ClassPrediction, Prediction
+from survfuse.artifacts.prediction import ClassPrediction, Prediction
+from survfuse.core.files import atomic_path
+from survfuse.core.hdf5_files import new_hdf5, open_hdf5
+from survfuse.modalities.cohort import CohortInputs
+from survfuse.modalities.omics.matrix import OmicsMatrix
+from survfuse.modalities.slides.modality import bags_of
 
 
 @dataclass(frozen=True)
@@ -36,30 +41,31 @@ def write_attention(
     path: Path, predictions: Sequence[tuple[Prediction | ClassPrediction, CohortInputs]]
 ) -> None:
     """Write the attention of predictions, each with its inputs, into one HDF5 file, atomically."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
+    with atomic_path(path) as temporary, new_hdf5(temporary, track_order=True) as file:
         for prediction, inputs in predictions:
-            names = inputs.omics.groups.tolist() if inputs.omics is not None else []
-            present = set(inputs.omics.patient_ids.tolist()) if inputs.omics is not None else set()
+            genes = inputs.stores.get("omics")
+            names = genes.groups.tolist() if isinstance(genes, OmicsMatrix) else []
+            bags = bags_of(inputs.stores.get("slides"))
+            nothing = [np.zeros(0)] * len(prediction.patient_ids)
+            slides = prediction.attention.get("slides", nothing)
+            groups = prediction.attention.get("groups", nothing)
             for row, patient_id in enumerate(prediction.patient_ids):
                 group = file.create_group(patient_id)
-                bag = inputs.bags.get(patient_id)
-                if "slides" in prediction.attention and bag is not None:
-                    group["slides"] = prediction.attention["slides"][row].astype(np.float32)
-                    group["slide_id"] = bag.slide_id.astype(h5py.string_dtype())
-                    group["coords"] = bag.coords
-                    group["tile_px0"] = bag.tile_px0
-                if "groups" not in prediction.attention or patient_id not in present:
-                    continue
-                groups = prediction.attention["groups"][row]
-                # A model without genes in training has a single group, of which it reads nothing.
-                if len(groups) == len(names):
-                    group["groups"] = groups.astype(np.float32)
+                if len(slides[row]):
+                    places = bags[patient_id].places()
+                    assert len(places.coords) == len(slides[row]), "one weight per tile"
+                    group["slides"] = slides[row].astype(np.float32)
+                    group["slide_id"] = places.slide_id.astype(h5py.string_dtype())
+                    group["coords"] = places.coords
+                    group["tile_px0"] = places.tile_px0
+                if len(groups[row]):
+                    group["groups"] = groups[row].astype(np.float32)
                     group["groups"].attrs["names"] = json.dumps(names)
 
 
 def read_attention(path: Path, patient_id: str) -> PatientAttention | None:
     """Attention of one patient, or None if the file does not know the patient."""
-    with h5py.File(path, "r") as file:
+    with open_hdf5(path) as file:
         if patient_id not in file:
             return None
         group = file[patient_id]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from survfuse.config_training import TrainingConfig
+from survfuse.config.training import TrainingConfig
 
 POOL = 8  # batches' worth of patients that are sorted by size together
 

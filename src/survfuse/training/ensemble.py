@@ -9,21 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from survfuse.config import ModelConfig
-from survfuse.config_training import TrainingConfig
-from survfuse.errors import UserInputError
-from survfuse.fusion.hazards import survival_from_logits
-from survfuse.fusion.interface import FusionModel, Shapes
-from survfuse.fusion.registry import build, options_of
+from survfuse.artifacts.checkpoint import FittedModel
+from survfuse.artifacts.prediction import ClassPrediction, Prediction
+from survfuse.config.models import ModelConfig
+from survfuse.config.training import TrainingConfig
+from survfuse.core.errors import UserInputError
+from survfuse.modalities.cohort import CohortInputs
+from survfuse.modalities.scaling import Scalers
+from survfuse.models.classical.cox import CoxModel
+from survfuse.models.networks.interface import FusionModel, Shapes
+from survfuse.models.networks.registry import build
+from survfuse.models.specs import reads_synthesised
+from survfuse.tasks.survival.bins import survival_at
+from survfuse.tasks.survival.hazards import survival_from_logits
 from survfuse.training.batches import within_budget
-from survfuse.training.bins import survival_at
-from survfuse.training.checkpoint import FittedModel
-from survfuse.training.cox import CoxModel
 from survfuse.training.fit import predict_logits
-from survfuse.training.inputs import CohortInputs
-from survfuse.training.prediction import ClassPrediction, Prediction
-from survfuse.training.scalers import Scalers
-from survfuse.training.tokens import TokenSource, token_source
+from survfuse.training.tokens import TokenSource, read_weights, token_source
 
 
 def loaded(
@@ -35,11 +36,6 @@ def loaded(
         network.begin(stage)
     network.load_state_dict(weights)
     return network.to(device).eval()
-
-
-def reads_synthesised(model: ModelConfig) -> bool:
-    """Whether a network reads synthesised volumes where real ones are absent."""
-    return {**options_of(model.kind), **model.options}.get("absent") == "synthesise"
 
 
 @dataclass(frozen=True)
@@ -57,13 +53,7 @@ class Ensemble:
 
         Raises UserInputError for weights of a network that had other parts when they were trained.
         """
-        described = self.fitted.fit["shapes"]
-        sides = described.get("volume_shape")
-        lists = {
-            "group_widths": tuple(described["group_widths"]),
-            "volume_shape": tuple(sides) if sides else None,
-        }
-        shapes = Shapes(**{**described, **lists})
+        shapes = Shapes.from_json(self.fitted.fit["shapes"])
         stored = self.fitted.under(f"member{member}.")
         weights = {name: torch.from_numpy(values) for name, values in stored.items()}
         try:
@@ -97,9 +87,14 @@ def ensemble(
 ) -> Ensemble:
     """Bring a fitted ensemble and the patients to predict together."""
     torch.set_num_threads(settings.threads)
-    scalers = Scalers.from_stored(fitted.arrays, fitted.fit["encoder"])
+    modalities = fitted.fit["modalities"]
     source = token_source(
-        inputs, patient_ids, fitted.fit["modalities"], scalers, reads_synthesised(model)
+        inputs,
+        patient_ids,
+        modalities,
+        Scalers.from_stored(fitted.arrays, fitted.fit["scaling"], modalities),
+        reads_synthesised(model, ()),
+        Shapes.from_json(fitted.fit["shapes"]).tokens,
     )
     # Tuning may have chosen a dropout; the network must be built with it to be the same network.
     options = {**model.options, **fitted.fit["tuned"].get("options", {})}
@@ -111,7 +106,7 @@ def predict_neural(team: Ensemble, grid_months: np.ndarray, attention: bool = Fa
     """Predict with every member; optionally with attention per patient."""
     fitted, rows = team.fitted, list(range(len(team.source.patient_ids)))
     curves, risks = [], []
-    shown: dict[str, list[np.ndarray]] = {}
+    weights: dict[str, list[np.ndarray]] = {}
     for member in range(team.members):
         network = team.network(member)
         logits = predict_logits(network, team.source, rows, team.settings).double()
@@ -125,47 +120,45 @@ def predict_neural(team: Ensemble, grid_months: np.ndarray, attention: bool = Fa
             edges = fitted.arrays["edges_months"]
             curves.append(survival_at(surviving, edges, grid_months))
         if attention:
-            add_attention(shown, network, team.source, team.settings, 1 / team.members)
-    return Prediction(team.source.patient_ids, np.mean(risks, axis=0), np.stack(curves), shown)
+            add_attention(weights, network, team.source, team.settings, 1 / team.members)
+    return Prediction(team.source.patient_ids, np.mean(risks, axis=0), np.stack(curves), weights)
 
 
 def diagnose_neural(team: Ensemble, attention: bool = False) -> ClassPrediction:
     """Probabilities of the classes by every member; optionally with attention per patient."""
     rows = list(range(len(team.source.patient_ids)))
-    members, shown = [], dict[str, list[np.ndarray]]()
+    members, weights = [], dict[str, list[np.ndarray]]()
     for member in range(team.members):
         network = team.network(member)
         logits = predict_logits(network, team.source, rows, team.settings).double()
         balanced = logits + team.marginal_logits()
         members.append(balanced.softmax(dim=1).numpy())
         if attention:
-            add_attention(shown, network, team.source, team.settings, 1 / team.members)
+            add_attention(weights, network, team.source, team.settings, 1 / team.members)
     threshold = team.fitted.arrays.get("threshold", np.array([np.nan]))
     return ClassPrediction(
         team.source.patient_ids,
         np.stack(members),
         float(threshold[0]),
         team.source.synthesised(),
-        shown,
+        weights,
     )
 
 
 @torch.inference_mode()
 def add_attention(
-    shown: dict[str, list[np.ndarray]],
+    weights: dict[str, list[np.ndarray]],
     network: nn.Module,
     source: TokenSource,
     settings: TrainingConfig,
     weight: float,
 ) -> None:
-    """Add a member's attention, trimmed to real tokens, to the running mean of each patient."""
+    """Add a member's attention, on what it read alone, to the running mean of each patient."""
     device = next(network.parameters()).device
     rows = list(range(len(source.patient_ids)))
     for chosen in within_budget(rows, [source.bag_size(row) for row in rows], settings):
-        output = network(source.batch(chosen).to(device), attention=True)
-        for name, values in output.attention.items():
-            kept = shown.setdefault(name, [np.zeros(0)] * len(rows))
-            for position, row in enumerate(chosen):
-                size = source.bag_size(row) if name == "slides" else values.shape[1]
-                part = weight * values[position, :size].float().cpu().numpy()
-                kept[row] = kept[row] + part if len(kept[row]) else part
+        batch = source.batch(chosen).to(device)
+        for name, values in network(batch, attention=True).attention.items():
+            kept = weights.setdefault(name, [np.zeros(0)] * len(rows))
+            for row, own in zip(chosen, read_weights(batch, name, values), strict=True):
+                kept[row] = kept[row] + weight * own if len(kept[row]) else weight * own

@@ -1,4 +1,4 @@
-"""The fit loop of one ensemble member: early stopping on the inner part, exact resume."""
+"""The fit loop of one ensemble member: early stopping on the validation part, exact resume."""
 
 from __future__ import annotations
 
@@ -6,34 +6,37 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from survfuse.config_training import TrainingConfig
-from survfuse.errors import RetryableError
-from survfuse.fusion.interface import FusionModel
+from survfuse.config.training import TrainingConfig
+from survfuse.core.errors import RetryableError
+from survfuse.models.networks.interface import FusionModel
 from survfuse.training.batches import epoch_batches, within_budget
-from survfuse.training.missingness import Hiding
-from survfuse.training.outcomes import Labels, Outcomes
+from survfuse.training.modality_masking import ModalityMasking
 from survfuse.training.progress import Epoch, Progress
 from survfuse.training.resume import Resume, State, copied
+from survfuse.training.targets import TrainingClasses, TrainingSurvival
 from survfuse.training.tokens import TokenSource
+
+if TYPE_CHECKING:  # half a job of prediction would be its import
+    from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingRun:
     """One network to fit: everything an epoch depends on besides the weights and its number."""
 
     source: TokenSource
-    outcomes: Outcomes | Labels
-    hiding: Hiding
+    targets: TrainingSurvival | TrainingClasses
+    masking: ModalityMasking
     train_rows: tuple[int, ...]
-    inner_rows: tuple[int, ...]  # empty where the number of epochs is fixed
+    validation_rows: tuple[int, ...]  # empty where the number of epochs is fixed
     settings: TrainingConfig
     seed: int
 
@@ -41,26 +44,26 @@ class Task:
 class Step(nn.Module):
     """The loss of a batch as a module, so that Fabric sees only row numbers and a scalar."""
 
-    def __init__(self, model: FusionModel, task: Task) -> None:
+    def __init__(self, model: FusionModel, run: TrainingRun) -> None:
         super().__init__()
         self.model = model
-        self.task = task
+        self.run = run
 
     def forward(self, rows: Sequence[int], draw: Sequence[int], hidden: np.ndarray) -> Tensor:
         """Mean loss of some patients, with the model's own losses."""
         device = next(self.model.parameters()).device
-        task = self.task
-        outcome = task.outcomes.of(rows, device)
-        batch = task.source.batch(rows, task.settings.max_tiles, draw, hidden).to(device)
-        output = self.model(batch.with_outcome(outcome))
-        loss = outcome.loss(output.logits.float())
+        run = self.run
+        targets = run.targets.of(rows, device)
+        batch = run.source.batch(rows, run.settings.max_tiles, draw, hidden).to(device)
+        output = self.model(batch.with_targets(targets))
+        loss = targets.loss(output.logits.float())
         for auxiliary in output.losses.values():
             loss = loss + auxiliary
         return loss
 
 
 def fit_member(
-    build: Callable[[], FusionModel], task: Task, fabric: Fabric, resume: Resume | None = None
+    build: Callable[[], FusionModel], run: TrainingRun, fabric: Fabric, resume: Resume | None = None
 ) -> tuple[dict[str, Tensor], Progress]:
     """Train one network through its stages; returns the weights of the last stage's best epoch.
 
@@ -69,7 +72,7 @@ def fit_member(
 
     Raises RetryableError when memory runs out or the loss stops being a number.
     """
-    torch.manual_seed(task.seed)
+    torch.manual_seed(run.seed)
     model = build().to(fabric.device)
     stored = resume.read() if resume else None
     progress = Progress.from_json(stored.progress) if stored else Progress()
@@ -80,7 +83,7 @@ def fit_member(
             continue
         if stage > progress.stage:
             progress = progress.next_stage()
-        best, progress = run_stage(model, task, fabric, resume, stored, best, progress)
+        best, progress = run_stage(model, run, fabric, resume, stored, best, progress)
         model.load_state_dict(best)
         stored = None
     return best, progress
@@ -88,7 +91,7 @@ def fit_member(
 
 def run_stage(
     model: FusionModel,
-    task: Task,
+    run: TrainingRun,
     fabric: Fabric,
     resume: Resume | None,
     stored: State | None,
@@ -96,19 +99,19 @@ def run_stage(
     progress: Progress,
 ) -> tuple[dict[str, Tensor], Progress]:
     """Train one stage until it stops improving; returns its best weights."""
-    settings = task.settings
+    settings = run.settings
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(
-        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     if stored is not None:
         stored.restore(model, [optimiser])
         log.info("resuming after epoch %d", len(progress.history))
-    step, wrapped = fabric.setup(Step(model, task), optimiser)
+    step, wrapped = fabric.setup(Step(model, run), optimiser)
     saved_at = time.monotonic()
     while not progress.finished:
         try:
-            epoch = run_epoch(model, task, step, wrapped, fabric, progress)
+            epoch = run_epoch(model, run, step, wrapped, fabric, progress)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise RetryableError(
                 "memory ran out in training; give the job more memory, or reduce "
@@ -127,33 +130,35 @@ def run_stage(
 
 def described(epoch: Epoch, progress: Progress, settings: TrainingConfig) -> str:
     """A line of the log."""
-    inner = "" if epoch.inner_loss is None else f", inner loss {epoch.inner_loss:.4f}"
-    best = " (best so far)" if progress.best_epoch == epoch.epoch and inner else ""
+    validation = (
+        "" if epoch.validation_loss is None else f", validation loss {epoch.validation_loss:.4f}"
+    )
+    best = " (best so far)" if progress.best_epoch == epoch.epoch and validation else ""
     stage = f"stage {epoch.stage + 1}, " if epoch.stage else ""
     return (
         f"{stage}epoch {epoch.epoch + 1} of at most {settings.epochs}: training loss "
-        f"{epoch.train_loss:.4f}{inner}{best}"
+        f"{epoch.train_loss:.4f}{validation}{best}"
     )
 
 
 def run_epoch(
     model: FusionModel,
-    task: Task,
+    run: TrainingRun,
     step: nn.Module,
     optimiser: torch.optim.Optimizer,
     fabric: Fabric,
     progress: Progress,
 ) -> Epoch:
-    """One pass over the training rows, through `step`, and one evaluation of the inner rows."""
-    settings, number = task.settings, progress.epochs
-    draw = (task.seed, progress.stage, number)
+    """One pass over the training rows, through `step`, and the loss of the validation rows."""
+    settings, number = run.settings, progress.epochs
+    draw = (run.seed, progress.stage, number)
     torch.manual_seed(hash_seed(*draw, fabric.global_rank))  # dropout
     rng = np.random.default_rng(draw)
-    sizes = [min(task.source.bag_size(row), settings.max_tiles) for row in task.train_rows]
-    hidden = task.hiding.draw(rng)
+    sizes = [min(run.source.bag_size(row), settings.max_tiles) for row in run.train_rows]
+    hidden = run.masking.draw(rng)
     step.train()
     total = 0.0
-    for rows in epoch_batches(task.train_rows, sizes, settings, rng):
+    for rows in epoch_batches(run.train_rows, sizes, settings, rng):
         mine, share = rank_share(rows, fabric)
         loss = step(mine, draw, hidden[mine]) * share
         optimiser.zero_grad()
@@ -166,11 +171,11 @@ def run_epoch(
             f"the training loss is not a number in epoch {number + 1}; reduce "
             "training.learning_rate"
         )
-    inner = None
-    if task.inner_rows:
-        logits = predict_logits(model, task.source, task.inner_rows, settings)
-        inner = float(task.outcomes.of(task.inner_rows).loss(logits))
-    return Epoch(progress.stage, number, total / len(task.train_rows), inner)
+    validation = None
+    if run.validation_rows:
+        logits = predict_logits(model, run.source, run.validation_rows, settings)
+        validation = float(run.targets.of(run.validation_rows).loss(logits))
+    return Epoch(progress.stage, number, total / len(run.train_rows), validation)
 
 
 def rank_share(rows: list[int], fabric: Fabric) -> tuple[list[int], float]:

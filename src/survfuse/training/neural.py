@@ -4,47 +4,51 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
-from survfuse.classes import UNKNOWN
-from survfuse.config import Config, ModelConfig
-from survfuse.config_imaging import IMAGES
-from survfuse.errors import UserInputError
-from survfuse.files import sha256_json
-from survfuse.fusion.interface import FusionModel, Shapes
-from survfuse.fusion.registry import MODELS, build
-from survfuse.training.bins import fit_bins
-from survfuse.training.checkpoint import Arrays, ids_hash
-from survfuse.training.cox import breslow
-from survfuse.training.engine import start_engine
-from survfuse.training.ensemble import loaded, reads_synthesised
-from survfuse.training.fit import Task, fit_member, hash_seed, predict_logits
-from survfuse.training.inputs import CohortInputs
-from survfuse.training.missingness import fit_hiding
-from survfuse.training.outcomes import (
-    Labels,
-    Outcomes,
-    class_outcomes,
-    cox_outcomes,
-    discrete_outcomes,
-)
-from survfuse.training.part import TrainingPart
+from survfuse.artifacts.checkpoint import Arrays, ids_hash
+from survfuse.config.models import ModelConfig
+from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
+from survfuse.core.files import sha256_json
+from survfuse.modalities.cohort import CohortInputs
+from survfuse.modalities.loading import modality
+from survfuse.modalities.scaling import fit_scalers
+from survfuse.models.classical.average import NothingToLearnError
+from survfuse.models.classical.cox import breslow
+from survfuse.models.networks.interface import Shapes
+from survfuse.models.networks.registry import build
+from survfuse.models.specs import reads_synthesised, spec_of
+from survfuse.splits.training_part import TrainingPart
+from survfuse.tasks.diagnosis.classes import UNKNOWN
+from survfuse.tasks.survival.bins import fit_bins
+from survfuse.training.engine import repeat_exactly, start_engine
+from survfuse.training.ensemble import loaded
+from survfuse.training.fit import TrainingRun, fit_member, hash_seed, predict_logits
+from survfuse.training.modality_masking import fit_masking
+from survfuse.training.prepared import Prepared
 from survfuse.training.resume import Resume
-from survfuse.training.scalers import fit_scalers
+from survfuse.training.targets import (
+    TrainingClasses,
+    TrainingSurvival,
+    cox_survival,
+    discrete_survival,
+    training_classes,
+)
 from survfuse.training.tokens import token_source
 from survfuse.training.tuning import tuned
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
-SMALLEST_VOLUME = (16, 16, 16)  # voxels, to try options on
+log = logging.getLogger(__name__)
 
 
 def check_options(config: Config, model: ModelConfig) -> None:
@@ -52,7 +56,8 @@ def check_options(config: Config, model: ModelConfig) -> None:
     diagnosis = config.cohort.diagnosis
     outputs = len(diagnosis.classes) if diagnosis else 1 if config.training.loss == "cox" else 2
     try:
-        build(model.kind, Shapes(1, (1,), 1, outputs, SMALLEST_VOLUME), model.options)
+        smallest = {name: modality(name).smallest for name in spec_of(model).reads}
+        build(model.kind, Shapes(smallest, outputs), model.options)
     except RuntimeError as error:  # of PyTorch, which cannot allocate the weights
         raise UserInputError(
             f"models.{model.name}: {model.kind} cannot be built with the options {model.options}, "
@@ -60,46 +65,31 @@ def check_options(config: Config, model: ModelConfig) -> None:
         ) from None
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A fold ready to be fitted."""
-
-    task: Task
-    model: ModelConfig
-    shapes: Shapes
-    arrays: Arrays  # what prediction needs besides the weights
-    described: dict[str, Any]
-
-    def build(self) -> FusionModel:
-        """A fresh network."""
-        return build(self.model.kind, self.shapes, self.model.options)
-
-
 def prepare(
     config: Config, model: ModelConfig, part: TrainingPart, inputs: CohortInputs
 ) -> Prepared:
     """Fit bins, scalers and the missingness policy, on the patients that are trained on alone.
 
-    With `stop: inner` these are the training role, and the inner role only stops the training;
-    with `stop: fixed` they are all.
+    With `stop: validation` these are the training role, and the validation role only stops the
+    training; with `stop: fixed` they are all.
     """
     settings, diagnosis = config.training, config.cohort.diagnosis
     fitting = (part.role == "train") | (settings.stop == "fixed")
     known = np.ones(len(fitting), dtype=bool) if part.label is None else part.label != UNKNOWN
     train_ids = part.patient_ids[fitting].tolist()
-    modalities = MODELS[model.kind].reads
+    modalities = spec_of(model).reads
     require_inputs(model, modalities, inputs)
-    scalers = fit_scalers(inputs, train_ids, modalities, config.omics, config.cohort.covariates)
+    scalers = fit_scalers(inputs, train_ids, modalities, config)
     source = token_source(
-        inputs, part.patient_ids.tolist(), modalities, scalers, reads_synthesised(model)
+        inputs, part.patient_ids.tolist(), modalities, scalers, reads_synthesised(model, ())
     )
     arrays = scalers.arrays()
-    outcomes: Outcomes | Labels
+    targets: TrainingSurvival | TrainingClasses
     if diagnosis and part.label is not None:
-        outcomes = class_outcomes(part.label, len(diagnosis.classes), fitting)
-        arrays["marginal_logits"] = outcomes.marginal
+        targets = training_classes(part.label, len(diagnosis.classes), fitting, part.weight())
+        arrays["marginal_logits"] = targets.marginal
     elif settings.loss == "cox":
-        outcomes = cox_outcomes(part.time_months, part.event)
+        targets = cox_survival(part.time_months, part.event)
     else:
         edges = fit_bins(
             settings.bins_months,
@@ -107,9 +97,9 @@ def prepare(
             part.event[fitting],
             settings.min_events_per_bin,
         )
-        outcomes = discrete_outcomes(part.time_months, part.event, edges, fitting)
-        arrays |= {"edges_months": edges, "marginal_logits": outcomes.marginal}
-    hiding = fit_hiding(
+        targets = discrete_survival(part.time_months, part.event, edges, fitting)
+        arrays |= {"edges_months": edges, "marginal_logits": targets.marginal}
+    masking = fit_masking(
         settings.missingness,
         settings.modality_dropout,
         source.available,
@@ -118,35 +108,35 @@ def prepare(
         fitting & known,
         modalities,
         part.label,
+        diagnosis.classes if diagnosis else (),
     )
-    for warning in hiding.warnings:
-        log.warning("%s", warning)
-    task = Task(
+    for warning in masking.warnings:
+        log.warning("%s in fold r%df%d: %s", model.name, part.repeat, part.fold, warning)
+    run = TrainingRun(
         source,
-        outcomes,
-        hiding,
+        targets,
+        masking,
         tuple(np.flatnonzero(fitting & known).tolist()),
         tuple(np.flatnonzero(~fitting & known).tolist()),
         settings,
         part.seed(settings.seed),
     )
-    shapes = replace(source.shapes(len(outcomes.marginal)), patients=int(fitting.sum()))
-    encoder = scalers.clinical.to_json() if scalers.clinical else None
+    shapes = source.shapes(len(targets.marginal), patients=int(fitting.sum()))
     described = {
         "modalities": list(modalities),
-        "shapes": asdict(shapes),
-        "encoder": encoder,
-        "missingness": hiding.to_json(),
+        "shapes": shapes.to_json(),
+        "scaling": scalers.to_json(),
+        "missingness": masking.to_json(),
         "fitted_on": dict.fromkeys(("bins", "scalers", "missingness"), ids_hash(train_ids)),
     }
-    return Prepared(task, model, shapes, arrays, described)
+    return Prepared(run, model, shapes, arrays, described)
 
 
 def fit_neural(
     prepared: Prepared, scratch: Path, resume_key: str, device: torch.device
 ) -> tuple[Arrays, dict[str, Any]]:
     """Fit the ensemble of one fold; returns the arrays and the description to store."""
-    settings = prepared.task.settings
+    settings = prepared.run.settings
     fabric = start_engine(settings, device)
     fitted: tuple[Arrays, dict[str, Any]] = fabric.launch(
         partial(fit_ensemble, prepared=prepared, scratch=scratch, resume_key=resume_key)
@@ -158,18 +148,18 @@ def fit_ensemble(
     fabric: Fabric, prepared: Prepared, scratch: Path, resume_key: str
 ) -> tuple[Arrays, dict[str, Any]]:
     """What each process of `fit_neural` does; all return the same."""
-    torch.use_deterministic_algorithms(True, warn_only=fabric.device.type == "cuda")
-    torch.set_num_threads(prepared.task.settings.threads)
+    repeat_exactly(gpu=fabric.device.type == "cuda")
+    torch.set_num_threads(prepared.run.settings.threads)
     chosen: dict[str, Any] = {}
-    settings = prepared.task.settings
-    if settings.tuning.trials and prepared.task.inner_rows:
+    settings = prepared.run.settings
+    if settings.tuning.trials and prepared.run.validation_rows:
         chosen, prepared = tuned(prepared, fabric, scratch, resume_key)
     arrays, histories = dict(prepared.arrays), []
     for member in range(settings.members):
-        seed = hash_seed(prepared.task.seed, member)
+        seed = hash_seed(prepared.run.seed, member)
         best, progress = fit_member(
             prepared.build,
-            replace(prepared.task, seed=seed),
+            replace(prepared.run, seed=seed),
             fabric,
             Resume(scratch / f"member{member}.safetensors", sha256_json([resume_key, member])),
         )
@@ -181,7 +171,7 @@ def fit_ensemble(
     return arrays, {
         **prepared.described,
         "members": settings.members,
-        "loss": "focal" if isinstance(prepared.task.outcomes, Labels) else settings.loss,
+        "loss": "focal" if isinstance(prepared.run.targets, TrainingClasses) else settings.loss,
         "tuned": chosen,
         "parameters": parameters,
         "histories": histories,
@@ -192,37 +182,25 @@ def baseline(
     prepared: Prepared, weights: Mapping[str, Tensor], device: torch.device, prefix: str
 ) -> Arrays:
     """Breslow's cumulative baseline hazard of a network trained by the partial likelihood."""
-    task = prepared.task
-    if task.settings.loss != "cox" or isinstance(task.outcomes, Labels):
+    run = prepared.run
+    if run.settings.loss != "cox" or isinstance(run.targets, TrainingClasses):
         return {}
     network = loaded(prepared.build, weights, device)
-    rows = list(task.train_rows)
-    ratios = predict_logits(network, task.source, rows, task.settings)[:, 0].double().numpy()
-    outcomes = task.outcomes
-    fitted = breslow(ratios, outcomes.time_months[rows], outcomes.event[rows])
+    rows = list(run.train_rows)
+    ratios = predict_logits(network, run.source, rows, run.settings)[:, 0].double().numpy()
+    targets = run.targets
+    fitted = breslow(ratios, targets.time_months[rows], targets.event[rows])
     return {f"{prefix}times": fitted.times, f"{prefix}hazard": fitted.hazard}
 
 
 def require_inputs(model: ModelConfig, modalities: Sequence[str], inputs: CohortInputs) -> None:
-    """Refuse a model none of whose modalities exists in the cohort; say so if one is absent."""
-    clinical = not inputs.clinical.drop(columns="site", errors="ignore").empty
-    present = {
-        "slides": bool(inputs.bags),
-        "omics": inputs.omics is not None,
-        "clinical": clinical,
-        **{image: bool(inputs.volumes.get(image)) for image in IMAGES},
-    }
-    absent = [modality for modality in modalities if not present[modality]]
+    """Refuse a model none of whose modalities a patient has; say so if one is absent.
+
+    Raises NothingToLearnError.
+    """
+    everybody = inputs.patients.index.tolist()
+    absent = [name for name in modalities if not inputs.available(name, everybody).any()]
     if len(absent) == len(modalities):
-        remedy = {
-            "slides": "name a sheet in cohort.slides",
-            "omics": "name a matrix in cohort.omics",
-            "clinical": "declare columns in cohort.covariates",
-            **dict.fromkeys(IMAGES, "name a sheet with such volumes in cohort.images"),
-        }
-        raise UserInputError(
-            f"models.{model.name}: {model.kind} reads {' and '.join(absent)}, of which this cohort "
-            f"has none; {remedy[absent[0]]} or remove the model"
-        )
-    for modality in absent:
-        log.warning("%s is fitted without %s: no patient has any", model.name, modality)
+        raise NothingToLearnError(f"no training patient has {' or '.join(absent)}")
+    for name in absent:
+        log.info("%s is fitted without %s: no training patient has any", model.name, name)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from survfuse.config_training import TrainingConfig
+from survfuse.config.training import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Epoch:
     stage: int
     epoch: int
     train_loss: float
-    inner_loss: float | None  # None where the number of epochs is fixed
+    validation_loss: float | None  # None where the number of epochs is fixed
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Progress:
 
         With a fixed number of epochs the last one counts as the best.
         """
-        inner = -float(epoch.epoch) if epoch.inner_loss is None else epoch.inner_loss
-        better = inner < self.best_loss - 1e-6
+        validation = -float(epoch.epoch) if epoch.validation_loss is None else epoch.validation_loss
+        better = validation < self.best_loss - 1e-6
         best_epoch = epoch.epoch if better else self.best_epoch
         waited = epoch.epoch - best_epoch >= settings.patience
         return replace(
@@ -44,7 +44,7 @@ class Progress:
             history=(*self.history, epoch),
             epochs=epoch.epoch + 1,
             best_epoch=best_epoch,
-            best_loss=inner if better else self.best_loss,
+            best_loss=validation if better else self.best_loss,
             finished=waited or epoch.epoch + 1 >= settings.epochs,
         )
 

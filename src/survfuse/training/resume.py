@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from survfuse.files import atomic_path
-from survfuse.training.checkpoint import under
+from survfuse.artifacts.checkpoint import under
+from survfuse.core.files import atomic_path
 
 SECONDS_BETWEEN_CHECKPOINTS = 60.0
 

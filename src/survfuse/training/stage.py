@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from survfuse.classes import UNKNOWN
-from survfuse.cohort.splits import splits_hash
-from survfuse.config import Config, ModelConfig
-from survfuse.errors import UserInputError
-from survfuse.files import sha256_file, sha256_json
-from survfuse.kinds import all_kinds, kind_of
-from survfuse.training.baselines import covariates_of, fit_cox_row, fit_late_fusion, parts_of
-from survfuse.training.checkpoint import software, write_fitted
-from survfuse.training.inputs import CohortInputs, InputPaths
-from survfuse.training.part import TrainingPart, read_part
-from survfuse.training.predict import SECTIONS, Fitted, find_model, predict_parts
-from survfuse.training.suited import check_suited
+from survfuse.artifacts.checkpoint import read_fitted, software, write_fitted
+from survfuse.artifacts.split_record import verify_cohort, verify_fold
+from survfuse.config.fields import PATH_OPTIONS
+from survfuse.config.models import ModelConfig
+from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
+from survfuse.core.files import sha256_file, sha256_json, write_json
+from survfuse.modalities.clinical.modality import clinical_table
+from survfuse.modalities.cohort import CohortInputs
+from survfuse.modalities.inputs import digest, for_fold, load_inputs
+from survfuse.modalities.paths import InputPaths
+from survfuse.models.classical.average import NothingToLearnError, fit_average, read_in
+from survfuse.models.classical.baselines import (
+    covariates_of,
+    fit_cox_row,
+    fit_late_fusion,
+    parts_of,
+)
+from survfuse.models.specs import all_specs, repeats_of, spec_of
+from survfuse.splits.outer_folds import splits_hash
+from survfuse.splits.training_part import TrainingPart, read_part
+from survfuse.tasks.diagnosis.classes import UNKNOWN
+from survfuse.training.compatibility import check_compatibility
+from survfuse.training.predict import (
+    SECTIONS,
+    Fitted,
+    find_model,
+    paths_of,
+    predict_parts,
+    read_matching,
+)
+from survfuse.training.same_inputs import anonymous, input_hashes
+
+log = logging.getLogger(__name__)
+
+SCHEMA = 1  # of the record of several folds
 
 
 def check_models(config: Config) -> None:
@@ -28,28 +53,34 @@ def check_models(config: Config) -> None:
     """
     for model in config.models:
         check_model(config, model)
-    check_suited(config)
+    check_compatibility(config)
 
 
 def check_model(config: Config, model: ModelConfig) -> None:
     """Refuse a row of unknown kind, options or parts. Raises UserInputError."""
-    family = kind_of(model).family
+    family = spec_of(model).family
     check_task(config, model)
     if family == "network":
         from survfuse.training.neural import check_options
 
         check_options(config, model)
     elif family == "classical":
-        from survfuse.training.classical import check_classical
+        from survfuse.models.classical.survival import check_classical
 
         check_classical(model, config.cohort)
     elif family == "late":
         by_name = {row.name: row for row in config.models}
         for part in parts_of(model):
-            if part not in by_name or kind_of(by_name[part]).family == "late":
+            if part not in by_name or spec_of(by_name[part]).family == "late":
                 raise UserInputError(
                     f"models.{model.name}: options.parts names {part!r}, which is not a row "
                     "that can be averaged"
+                )
+            if model.repeats and model.repeats > repeats_of(by_name[part], config):
+                raise UserInputError(
+                    f"models.{model.name}: repeats is {model.repeats}, but {part}, which it "
+                    "averages, is fitted in fewer; leave it out, and the average has as many as "
+                    "all its parts"
                 )
     else:
         covariates_of(model, config.cohort)
@@ -57,10 +88,10 @@ def check_model(config: Config, model: ModelConfig) -> None:
 
 def check_task(config: Config, model: ModelConfig) -> None:
     """Refuse a row that cannot do what the cohort asks for. Raises UserInputError."""
-    if config.task in kind_of(model).tasks:
+    if config.task in spec_of(model).tasks:
         return
-    able = ", ".join(name for name, kind in all_kinds().items() if config.task in kind.tasks)
-    asked = "set, so models tell classes apart" if config.task == "diagnosis" else "not set"
+    able = ", ".join(name for name, kind in all_specs().items() if config.task in kind.tasks)
+    asked = "set, so models classify" if config.task == "diagnosis" else "not set"
     raise UserInputError(
         f"models.{model.name}: cohort.diagnosis is {asked}, which {model.kind} is not made for; "
         f"use one of {able}"
@@ -75,32 +106,137 @@ def train_fold(
     models_directory: Path,
     device: str = "auto",
 ) -> Path:
-    """Fit one leaderboard row on the training part of one fold; returns its directory.
+    """Fit one leaderboard row on the training part of one fold: see `train_folds`."""
+    return train_folds(config, name, [fold_directory], paths, models_directory, device)[0]
+
+
+def train_folds(
+    config: Config,
+    name: str,
+    fold_directories: Sequence[Path],
+    paths: InputPaths,
+    models_directory: Path,
+    device: str = "auto",
+    record: Path | None = None,
+) -> list[Path]:
+    """Fit one leaderboard row on the training parts of folds, one by one; returns its directories.
 
     A late fusion reads its parts from `models_directory`, where they must be fitted already.
-    Modalities that the fold withholds from training patients are absent for every kind of model.
+    Modalities that a fold withholds from training patients are absent for every kind of model.
+    Where nothing can be learned, the row predicts the average patient: see `average`. Of several
+    folds, those that an interrupted run has finished are kept as they are. `record` is written
+    last: the hash of every fold's fit.json. Raises UserInputError where a fold or an input is not
+    what its stage wrote.
     """
     model = find_model(config, name)
     check_model(config, model)  # a row may be newer than the last check of the cohort
-    out = models_directory / name / fold_directory.name
-    part = read_part(fold_directory)
-    if model.permute_outcomes:
-        part = part.permuted(config.training.seed)
-    inputs = paths.for_fold(paths.load(), fold_directory.name).without(part.withheld)
-    scratch = models_directory / ".scratch" / name / fold_directory.name
-    key = sha256_json(
+    for directory in fold_directories:
+        verify_fold(paths.splits, directory)
+    verify_cohort(paths.splits, paths.clinical)
+    paths = paths_of(model, config, paths)
+    folds = [Fitted(config, models_directory, one.name, device) for one in fold_directories]
+    outs = [models_directory / name / one.name for one in fold_directories]
+    keys = [
+        fit_key(model, fold, directory / "train.tsv", paths)
+        for fold, directory in zip(folds, fold_directories, strict=True)
+    ]
+    waiting = [
+        number
+        for number, (out, key) in enumerate(zip(outs, keys, strict=True))
+        if len(outs) == 1 or not is_finished(out, key)
+    ]
+    diagnosis = config.cohort.diagnosis
+    horizon = diagnosis.horizon_months if diagnosis else None
+    parts = {number: read_part(fold_directories[number], horizon) for number in waiting}
+    if waiting:
+        trained = {who for part in parts.values() for who in part.patient_ids.tolist()}
+        cohort = load_inputs(paths, trained)
+    for number in waiting:
+        fit_and_write(model, parts[number], cohort, folds[number], paths, keys[number])
+        if len(outs) > 1:
+            log.info("%s is fitted", folds[number].fold_name)
+    if record is not None:
+        hashes = {out.name: sha256_file(out / "fit.json") for out in outs}
+        write_json(record, {"schema": SCHEMA, "fits": hashes})
+    return outs
+
+
+def fit_key(model: ModelConfig, fold: Fitted, train: Path, paths: InputPaths) -> str:
+    """Hash of all that a fit depends on, by which interrupted and finished work is recognised."""
+    config, where = fold.config, fold.models_directory
+    named = parts_of(model) if spec_of(model).family == "late" else []
+    averaged = [where / part / fold.fold_name / "fit.json" for part in named]
+    return sha256_json(
         [
-            config.settings_hash(*SECTIONS, model=name),
-            sha256_file(fold_directory / "train.tsv"),
-            paths.digest(fold_directory.name),
+            config.settings_hash(*SECTIONS, model=model.name),
+            sha256_file(train),
+            digest(paths, fold.fold_name),
             software(),  # another version may have other weights
+            *(sha256_file(path) for path in averaged if path.is_file()),
         ]
     )
-    fold = Fitted(config, models_directory, fold_directory.name, device)
-    tensors, described = fit_row(model, part, inputs, fold, scratch, key)
-    write_fitted(out, model.kind, tensors, {**described, **provenance(config, model, part, paths)})
+
+
+def is_finished(directory: Path, key: str) -> bool:
+    """Whether a fitted model is there, whole, and of the same settings and inputs."""
+    try:
+        return read_fitted(directory).fit.get("key") == key
+    except (UserInputError, OSError, ValueError, KeyError):
+        return False
+
+
+def fit_and_write(
+    model: ModelConfig,
+    part: TrainingPart,
+    cohort: CohortInputs,
+    fold: Fitted,
+    paths: InputPaths,
+    key: str,
+) -> None:
+    """Fit a row on one fold and write it where it belongs."""
+    config, name = fold.config, fold.fold_name
+    if model.permute_outcomes:
+        part = part.permuted(config.training.seed)
+    trained_on = set(part.patient_ids.tolist())
+    everything = for_fold(paths, cohort.only(trained_on), name, trained_on)
+    recorded = anonymous(input_hashes(paths, everything, name))
+    inputs = everything.without(part.withheld)
+    scratch = fold.models_directory / ".scratch" / model.name / name
+    try:
+        read = read_by(model, part, inputs, fold)
+        tensors, described = fit_row(model, part, inputs, fold, scratch, key)
+        described = {**described, "read": read}
+    except NothingToLearnError as reason:
+        log.warning(
+            "%s cannot be fitted in fold %s and predicts the average training patient: %s",
+            *(model.name, name, reason),
+        )
+        diagnosis = config.cohort.diagnosis
+        classes = len(diagnosis.classes) if diagnosis else 0
+        tensors, described = fit_average(part, classes, str(reason))
+    described = {**described, **provenance(config, model, part, paths), "input_hashes": recorded}
+    out = fold.models_directory / model.name / name
+    write_fitted(out, model.kind, tensors, {**described, "key": key})
     shutil.rmtree(scratch, ignore_errors=True)
-    return out
+
+
+def read_by(
+    model: ModelConfig, part: TrainingPart, inputs: CohortInputs, fold: Fitted
+) -> list[str]:
+    """The modalities that a row can learn to read here, whose parts have learned if it has any.
+
+    Raises NothingToLearnError where there is none.
+    """
+    kind = spec_of(model)
+    if kind.family == "late":
+        parts = [read_matching(part, fold).fit.get("read", []) for part in parts_of(model)]
+        if read := list(dict.fromkeys(name for names in parts for name in names)):
+            return read
+        raise NothingToLearnError("none of the rows that it averages could be fitted")
+    learned_from = part.patient_ids
+    if kind.family == "network" and fold.config.training.stop == "validation":
+        learned_from = learned_from[part.role == "train"]
+    return read_in(kind.reads, inputs, learned_from.tolist())
 
 
 def fit_row(
@@ -112,37 +248,46 @@ def fit_row(
     key: str,
 ) -> tuple[Mapping[str, Any], dict[str, Any]]:
     """Fit a row of any family; returns the tensors and the description to store."""
-    config, family = fold.config, kind_of(model).family
+    config, family = fold.config, spec_of(model).family
     if config.task == "diagnosis":
-        from survfuse.training.diagnose import fit_diagnosis
+        from survfuse.training.diagnosis import fit_diagnosis
 
         return fit_diagnosis(model, part, inputs, fold, scratch, key)
     if family == "late":
         return fit_late_fusion(predict_parts(model, fold, inputs, part.patient_ids.tolist()))
     if family == "network":
-        from survfuse.device import choose_device
+        from survfuse.core.device import choose_device
         from survfuse.training.neural import fit_neural, prepare
 
         device = choose_device(fold.device)
         return fit_neural(prepare(config, model, part, inputs), scratch, key, device)
     if family == "classical":
-        from survfuse.training.classical import fit_classical
+        from survfuse.models.classical.survival import fit_classical
 
         return fit_classical(config, model, part, inputs)
-    return fit_cox_row(model, config.cohort, part, inputs.clinical)
+    return fit_cox_row(model, config.cohort, part, clinical_table(inputs))
+
+
+def without_places(model: ModelConfig) -> dict[str, Any]:
+    """A row as configured; of options that are paths the last part, which says no place."""
+    row = model.model_dump(mode="json")
+    for name in row["options"].keys() & PATH_OPTIONS:
+        row["options"][name] = Path(str(row["options"][name])).name
+    return row
 
 
 def provenance(config: Config, model: ModelConfig, part: TrainingPart, paths: InputPaths) -> dict:
     """What a fitted model was made of."""
     return {
-        "model": model.model_dump(mode="json"),
+        "model": without_places(model),
+        "variables": list(config.variables),
         "repeat": part.repeat,
         "fold": part.fold,
         "splits_sha256": splits_hash(paths.splits),
         "settings": config.settings_hash(*SECTIONS, model=model.name),
-        "inputs_sha256": paths.digest(f"r{part.repeat}f{part.fold}"),
+        "inputs_sha256": digest(paths, f"r{part.repeat}f{part.fold}"),
         "n_train": int((part.role == "train").sum()),
-        "n_inner": int((part.role == "inner").sum()),
+        "n_validation": int((part.role == "validation").sum()),
         "n_events": int(part.event.sum()),
         **({} if part.label is None else {"n_known": int((part.label != UNKNOWN).sum())}),
         "withheld": {modality: len(who) for modality, who in part.withheld.items()},

@@ -1,4 +1,4 @@
-"""A bounded search for training settings, judged on the inner patients of the fold alone."""
+"""A bounded search for training settings by the loss of the validation patients of a fold."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lightning_fabric import Fabric
-
-from survfuse.files import sha256_json
-from survfuse.fusion.registry import options_of
+from survfuse.core.files import sha256_json
+from survfuse.models.networks.registry import options_of
 from survfuse.training.fit import fit_member, hash_seed
+from survfuse.training.prepared import Prepared
 from survfuse.training.resume import Resume
 
 if TYPE_CHECKING:
-    from survfuse.training.neural import Prepared
+    from lightning_fabric import Fabric
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +26,14 @@ def tuned(
     """Search learning rate, weight decay and, where the model has it, dropout.
 
     The configured settings are the first trial, inside the ranges or not, so the choice is never
-    worse on the inner patients; each trial trains one network. Returns what was chosen and the
+    worse on the validation patients; each trial trains one network. Returns what was chosen and the
     fold prepared with it.
     """
     import optuna
     from optuna.distributions import BaseDistribution, FloatDistribution
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    ranges = prepared.task.settings.tuning
+    ranges = prepared.run.settings.tuning
     start = configured(prepared)
     limits: dict[str, tuple[float, float]] = {name: getattr(ranges, name) for name in start}
     searched: dict[str, BaseDistribution] = {
@@ -44,15 +43,15 @@ def tuned(
 
     def loss_of(values: dict[str, float], number: int) -> float:
         candidate = adjusted(prepared, values)
-        task = replace(candidate.task, seed=hash_seed(prepared.task.seed, 0))
+        run = replace(candidate.run, seed=hash_seed(prepared.run.seed, 0))
         key = sha256_json([resume_key, values])
         resume = Resume(scratch / f"trial{number}.safetensors", key)
-        _, progress = fit_member(candidate.build, task, fabric, resume)
-        log.info("trial %d: %s, inner loss %.4f", number + 1, values, progress.best_loss)
+        _, progress = fit_member(candidate.build, run, fabric, resume)
+        log.info("trial %d: %s, validation loss %.4f", number + 1, values, progress.best_loss)
         return progress.best_loss
 
     tried = [(loss_of(start, 0), start)]
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=prepared.task.seed))
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=prepared.run.seed))
     if all(low <= start[name] <= high for name, (low, high) in limits.items()):
         study.add_trial(
             optuna.trial.create_trial(params=start, distributions=searched, value=tried[0][0])
@@ -66,7 +65,7 @@ def tuned(
     chosen = {
         **values,
         "options": best.model.options,
-        "inner_loss": loss,
+        "validation_loss": loss,
         "trials": ranges.trials,
     }
     return chosen, best
@@ -74,7 +73,7 @@ def tuned(
 
 def configured(prepared: Prepared) -> dict[str, float]:
     """The settings that are searched, as the configuration has them."""
-    settings = prepared.task.settings
+    settings = prepared.run.settings
     found = {"learning_rate": settings.learning_rate, "weight_decay": settings.weight_decay}
     options = options_of(prepared.model.kind) | prepared.model.options
     if "dropout" in options:
@@ -88,7 +87,5 @@ def adjusted(prepared: Prepared, values: dict[str, float]) -> Prepared:
     options = dict(prepared.model.options)
     if "dropout" in values:
         options["dropout"] = values["dropout"]
-    task = replace(prepared.task, settings=prepared.task.settings.model_copy(update=fields))
-    return replace(
-        prepared, task=task, model=prepared.model.model_copy(update={"options": options})
-    )
+    run = replace(prepared.run, settings=prepared.run.settings.model_copy(update=fields))
+    return replace(prepared, run=run, model=prepared.model.model_copy(update={"options": options}))

@@ -1,0 +1,1 @@
+"""The command line: one command per stage, and the only thing that the workflow calls."""

@@ -1,0 +1,53 @@
+"""Checking the patient sheet: ids, outcomes, site, covariates, and no outcome among them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from survfuse.cohort.covariate_notes import notes_of_columns
+from survfuse.cohort.covariates import check_covariates, check_leaks, check_site
+from survfuse.cohort.endpoint import endpoint_columns, notes_of_endpoint, parse_outcomes
+from survfuse.cohort.follow_up_notes import notes_of_follow_up
+from survfuse.config.cohort import CohortConfig
+from survfuse.config.study import Config
+from survfuse.sheets.findings import Findings
+from survfuse.sheets.text_table import Sheet, check_identifiers
+
+
+def check_patients(sheet: Sheet, config: Config, found: Findings) -> pd.DataFrame | None:
+    """The outcomes with ids, or None where the sheet does not give them for every patient."""
+    settings = with_columns(config.cohort, sheet)
+    problems = check_identifiers(sheet, "patient_id")
+    if settings.site:
+        problems += check_site(sheet, settings.site)
+    decisive = len(problems)  # what keeps patients from being divided; a covariate does not
+    found.notes += notes_of_columns(sheet, settings)
+    outcomes = None
+    if set(endpoint_columns(settings)) <= {*sheet.rows}:
+        outcomes, wrong = parse_outcomes(sheet, settings)
+        decisive += len(wrong)
+        problems += wrong
+        sound = outcomes[sound_rows(outcomes)]
+        problems += check_leaks(sheet, sound, settings)
+        if not (settings.diagnosis and settings.diagnosis.column):
+            found.notes += notes_of_endpoint(sheet, settings.endpoint)
+            found.notes += notes_of_follow_up(sheet, sound, settings)
+        outcomes.insert(0, "patient_id", sheet.rows["patient_id"])
+    problems += check_covariates(sheet, settings)
+    found.problems += problems
+    complete = settings.site == config.cohort.site and not decisive
+    return outcomes if complete else None
+
+
+def with_columns(config: CohortConfig, sheet: Sheet) -> CohortConfig:
+    """The settings without the covariates and the site that the sheet lacks."""
+    covariates = {name: c for name, c in config.covariates.items() if name in sheet.rows}
+    site = config.site if config.site in sheet.rows else None
+    return config.model_copy(update={"covariates": covariates, "site": site})
+
+
+def sound_rows(outcomes: pd.DataFrame) -> pd.Series[bool]:
+    """The rows of parsed outcomes without a problem."""
+    if "event" not in outcomes:
+        return pd.Series(True, index=outcomes.index)
+    return (outcomes["event"] >= 0) & outcomes["time_months"].notna()

@@ -1,0 +1,1 @@
+"""What every stage needs: errors, atomic files, isolated processes, batches, devices."""

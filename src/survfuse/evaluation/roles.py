@@ -1,0 +1,7 @@
+"""What rows of a leaderboard are there for, and in which order they stand."""
+
+from __future__ import annotations
+
+ORDER = {"site": 0, "clinical": 1, "control": 3, "oracle": 4}  # all other roles: 2
+# Models that are given several modalities, and so have to beat the best that is given one.
+COMBINING = ("fusion", "late", "classical")

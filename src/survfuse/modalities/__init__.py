@@ -1,0 +1,1 @@
+"""What is known of patients, one folder per modality, and what joins the modalities."""

@@ -1,0 +1,1 @@
+"""Clinical covariates of the patient sheet."""

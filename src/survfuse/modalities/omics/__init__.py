@@ -1,0 +1,1 @@
+"""Gene expression: its matrix, gene groups and scaling."""

@@ -1,0 +1,96 @@
+"""Gene expression as a modality: one token that holds all gene groups end to end."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
+from survfuse.core.files import sha256_json
+from survfuse.modalities.dense import OneToken
+from survfuse.modalities.omics.matrix import OmicsMatrix, read_matrix
+from survfuse.modalities.omics.scaling import OmicsScaler, fit_scaler
+from survfuse.modalities.paths import InputPaths
+from survfuse.modalities.protocol import Modality, Scaling, Store, TokenReader, TokenShape
+
+
+class Omics(Modality):
+    """The gene matrix of the cohort, clipped and standardised gene by gene."""
+
+    name = source = "omics"
+    smallest = TokenShape(1, groups=(1,))
+
+    def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> OmicsMatrix | None:
+        """The packed matrix."""
+        path = paths.files.get(self.source)
+        return None if path is None else read_matrix(path)
+
+    def hashes(self, paths: InputPaths, store: Store | None) -> list[tuple[str, ...]]:
+        """The values of every patient, and what columns and groups they belong to."""
+        if store is None:
+            return []
+        assert isinstance(store, OmicsMatrix)
+        columns = sha256_json([store.features.tolist(), store.group_index.tolist()])
+        return [
+            (patient, columns, hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest())
+            for patient, values in zip(store.patient_ids.tolist(), store.values, strict=True)
+        ]
+
+    def fit(self, store: Store, train_ids: Sequence[str], config: Config) -> OmicsScaler | None:
+        """Clipping bounds, mean and deviation of every gene."""
+        assert isinstance(store, OmicsMatrix)
+        values, present = store.rows(train_ids)
+        return fit_scaler(values[present], config.omics) if present.any() else None
+
+    def restore(self, arrays: Mapping[str, np.ndarray], described: Any) -> OmicsScaler | None:
+        """The scaler of `OmicsScaler.arrays`."""
+        return OmicsScaler.from_arrays(arrays) if arrays else None
+
+    def reader(
+        self,
+        store: Store | None,
+        scaling: Scaling | None,
+        patient_ids: Sequence[str],
+        shape: TokenShape | None,
+    ) -> TokenReader:
+        """One token: the genes of all groups, group after group."""
+        if store is None or scaling is None:
+            nothing = OneToken.nothing(len(patient_ids))
+            return OneToken(nothing.values, self.smallest)
+        assert isinstance(store, OmicsMatrix)
+        packed = standardised(store, scaling, patient_ids)[:, store.group_index]
+        return OneToken(packed, TokenShape(packed.shape[1], groups=store.group_widths))
+
+    def columns(
+        self, store: Store | None, scaling: Scaling, patient_ids: Sequence[str]
+    ) -> tuple[np.ndarray, list[str]]:
+        """The genes that belong to any group, each once."""
+        if store is None:
+            raise UserInputError(
+                "the genes that the model was fitted on are not there; train it again without them"
+            )
+        assert isinstance(store, OmicsMatrix)
+        genes = np.unique(store.group_index)
+        values = standardised(store, scaling, patient_ids)[:, genes].astype(float)
+        return values, store.features[genes].tolist()
+
+    def parts(self, store: Store | None, scaling: Scaling | None) -> dict[str, int]:
+        """Gene group -> number of its genes."""
+        if store is None or scaling is None:
+            return {}
+        assert isinstance(store, OmicsMatrix)
+        return dict(zip(store.groups.tolist(), store.group_widths, strict=True))
+
+
+def standardised(store: OmicsMatrix, scaling: Scaling, patient_ids: Sequence[str]) -> np.ndarray:
+    """(n, g) float32 standardised genes; 0, the training mean, where they are missing."""
+    assert isinstance(scaling, OmicsScaler)
+    values, _ = store.rows(patient_ids)
+    return scaling.transform(values)
+
+
+MODALITIES = {Omics.name: Omics()}

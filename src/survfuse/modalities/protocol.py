@@ -1,0 +1,150 @@
+"""What a modality is: all that is known of it outside its folder.
+
+A study holds a `Store` of each of its modalities. On the training patients of a fold a `Scaling` is
+fitted to it; together they give networks their tokens (`TokenReader`) and models that read one row
+of numbers for each patient their columns.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from survfuse.config.study import Config
+from survfuse.core.files import sha256_file
+from survfuse.modalities.paths import InputPaths
+
+CLIP = 10.0  # standard deviations; hand-crafted features have extreme outliers
+
+
+class Store(Protocol):
+    """What a study has of one modality, by patient id."""
+
+    def available(self, patient_ids: Sequence[str]) -> np.ndarray:
+        """(n,) bool: which of the patients have it."""
+
+    def only(self, patient_ids: Collection[str]) -> Self:
+        """The same, if it saves memory without what other patients have."""
+
+    def without(self, patient_ids: Collection[str]) -> Self:
+        """The same, as if these patients did not have it."""
+
+
+class Scaling(Protocol):
+    """What was fitted to a modality of the training patients of a fold."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Named arrays for the checkpoint."""
+
+    def to_json(self) -> dict[str, Any] | None:
+        """What the checkpoint needs besides the arrays, if anything."""
+
+
+@dataclass(frozen=True)
+class TokenShape:
+    """The sizes of the tokens of a modality, for which a network is built.
+
+    width: of one token. groups: widths of the groups of features that the one token holds end to
+    end, if it does. grid: voxels of the volume (R, A, S) that the one token holds in C order, if
+    it does.
+    """
+
+    width: int
+    groups: tuple[int, ...] = ()
+    grid: tuple[int, int, int] | None = None
+
+
+class Tokens(NamedTuple):
+    """Tokens of B patients, padded to the longest bag; N = 1 where a patient has one token."""
+
+    values: np.ndarray  # (B, N, D) float32
+    mask: np.ndarray  # (B, N) bool, true where a token is real
+    coords: np.ndarray | None = None  # (B, N, 2) int64 column and row on the grid of tiles
+
+
+class TokenReader(Protocol):
+    """The tokens of a fixed list of n patients, standardised."""
+
+    @property
+    def shape(self) -> TokenShape:
+        """Their sizes."""
+
+    def bag_size(self, row: int) -> int:
+        """Number of tokens of a patient; 0 for modalities of which nobody has more than one."""
+
+    def read(
+        self, rows: Sequence[int], shown: np.ndarray, most: int | None, seed: Sequence[int]
+    ) -> Tokens:
+        """Tokens of the patients `rows`, of those marked in `shown` (B,) alone.
+
+        Bags of more than `most` tokens are reduced to as many, drawn without replacement from a
+        generator seeded by `seed` and the row of the patient alone.
+        """
+
+
+class Modality(ABC):
+    """One kind of data on patients. Everything that is fitted sees training patients alone."""
+
+    name: str
+    source: str = ""  # key of `InputPaths.files`
+    smallest: TokenShape = TokenShape(1)  # the least that a network can be built for
+
+    @abstractmethod
+    def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> Store | None:
+        """What the study has, of some patients alone if named; None where it has no file of it.
+
+        Raises UserInputError where a file is not the one that its stage wrote.
+        """
+
+    def who_has(self, paths: InputPaths, patient_ids: Sequence[str]) -> np.ndarray:
+        """(n,) bool: which patients have it, found without opening what is large."""
+        store = self.open(paths, None)
+        return np.zeros(len(patient_ids), bool) if store is None else store.available(patient_ids)
+
+    def digest(self, paths: InputPaths) -> Any:
+        """What identifies the contents of its file, as JSON; None where there is none."""
+        path = paths.files.get(self.source)
+        return None if path is None else sha256_file(path)
+
+    @abstractmethod
+    def hashes(self, paths: InputPaths, store: Store | None) -> list[tuple[str, ...]]:
+        """(patient, ...) for everything that is known of a patient, by a hash of its content."""
+
+    @abstractmethod
+    def fit(self, store: Store, train_ids: Sequence[str], config: Config) -> Scaling | None:
+        """Fit the scaling on training patients; None where they give nothing to fit it on."""
+
+    @abstractmethod
+    def restore(self, arrays: Mapping[str, np.ndarray], described: Any) -> Scaling | None:
+        """The scaling from what `arrays` and `to_json` gave; None where there was none."""
+
+    @abstractmethod
+    def reader(
+        self,
+        store: Store | None,
+        scaling: Scaling | None,
+        patient_ids: Sequence[str],
+        shape: TokenShape | None,
+    ) -> TokenReader:
+        """The tokens of patients. `shape`: of the fitted network, where there is one.
+
+        Without a store or a scaling all are absent, and of some width.
+        """
+
+    @abstractmethod
+    def columns(
+        self, store: Store | None, scaling: Scaling, patient_ids: Sequence[str]
+    ) -> tuple[np.ndarray, list[str]]:
+        """One row of numbers for each patient, (n, c) float64, and the names of the columns.
+
+        Rows of patients without the modality are not read. Raises UserInputError where the columns
+        are gone that the scaling was fitted on.
+        """
+
+    def parts(self, store: Store | None, scaling: Scaling | None) -> dict[str, int]:
+        """Into what the effect of its one token is divided: name -> width, in order; or nothing."""
+        return {}

@@ -1,0 +1,99 @@
+"""The modalities by name. Adding one: a folder beside this file and an entry in MODALITIES.
+
+Reading the table costs nothing: the folder of a modality is imported where `loading.modality` asks
+for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What everything outside its folder knows of a modality.
+
+    noun: what it is called within a sentence. setting: the key of the section `cohort` that brings
+    it. source: the key of the file that training reads, see `paths.InputPaths`; empty for the
+    clinical table, which is always there. stored: where the results folder holds that file. module:
+    where its `MODALITIES` is. made_from: the modality that it may be synthesised from. part: what
+    its effect on an estimate is divided into, if it is, in the singular.
+    """
+
+    noun: str
+    setting: str
+    source: str
+    stored: str
+    module: str
+    made_from: str = ""
+    part: str = ""
+
+    @property
+    def label(self) -> str:
+        """What it is called at the start of a line."""
+        return self.noun[0].upper() + self.noun[1:]
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it comes as a table of features, which is read and checked as all of them."""
+        return self.setting.startswith("tables.")
+
+    def sheet(self, cohort: object) -> Any:
+        """What the section `cohort` of a configuration names: a path, covariates, or nothing."""
+        value: Any = cohort
+        for key in self.setting.split("."):
+            value = value.get(key) if isinstance(value, Mapping) else getattr(value, key)
+        return value
+
+    def brought_by(self, cohort: object) -> bool:
+        """Whether the configuration names what the modality comes from."""
+        return bool(self.sheet(cohort))
+
+
+# In the order in which they are told.
+MODALITIES: dict[str, Entry] = {
+    "clinical": Entry(
+        "clinical data",
+        "covariates",
+        "",
+        "cohort/clinical.tsv",
+        "clinical.modality",
+        part="clinical value",
+    ),
+    "omics": Entry(
+        "gene expression", "omics", "omics", "omics/omics.npz", "omics.modality", part="gene group"
+    ),
+    "slides": Entry("slides", "slides", "slides", "slides/slides.tsv", "slides.modality"),
+    "mri": Entry(
+        "MRI", "images", "images", "images/images.tsv", "volumes.modality", made_from="pet"
+    ),
+    "pet": Entry(
+        "PET", "images", "images", "images/images.tsv", "volumes.modality", made_from="mri"
+    ),
+    "radiomics": Entry(
+        "radiomics features",
+        "tables.radiomics",
+        "radiomics",
+        "cohort/radiomics.tsv",
+        "radiomics.modality",
+        part="feature",
+    ),
+}
+# Where the results folder holds the files that training reads, by the key of `InputPaths.files`.
+SOURCES = {entry.source: entry.stored for entry in MODALITIES.values() if entry.source}
+SITE = "site"  # no modality: what the reference row of the centre alone reads
+
+
+def sources_of(modalities: Iterable[str]) -> list[str]:
+    """The keys of SOURCES that modalities are read from; none of clinical data and the site."""
+    read = {MODALITIES[name].source for name in modalities if name in MODALITIES}
+    return [source for source in SOURCES if source in read]
+
+
+def sheets_of(cohort: object) -> dict[str, Path]:
+    """The sheets that a configuration names for modalities, by the key of SOURCES."""
+    named = {entry.source: entry.sheet(cohort) for entry in MODALITIES.values() if entry.source}
+    return {source: path for source, path in named.items() if path}

@@ -1,0 +1,1 @@
+"""Whole-slide images: tissue, tiles, embeddings, and the files that hold them."""

@@ -1,0 +1,1 @@
+"""Embeddings of slides that other tools wrote."""

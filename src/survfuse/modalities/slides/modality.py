@@ -1,0 +1,134 @@
+"""Slides as a modality: a bag of tile embeddings for each patient, or their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from survfuse.artifacts.manifest import OK
+from survfuse.config.study import Config
+from survfuse.modalities.by_patient import ByPatient
+from survfuse.modalities.paths import InputPaths
+from survfuse.modalities.protocol import Modality, Scaling, Store, TokenReader, Tokens, TokenShape
+from survfuse.modalities.slides.bags import Bag, load_bags
+from survfuse.modalities.slides.merging import check_one_encoder
+from survfuse.modalities.slides.scaling import TileScaler, fit_tiles
+from survfuse.modalities.slides.store import read_manifest
+
+
+class SlideBags(ByPatient[Bag]):
+    """The tiles of every patient with at least one usable slide."""
+
+
+@dataclass(frozen=True)
+class TileReader:
+    """Bags of standardised tiles, padded to the longest; see `protocol.TokenReader`."""
+
+    patient_ids: tuple[str, ...]
+    bags: Mapping[str, Bag]
+    scaler: TileScaler | None  # None where no training patient has slides, and all are absent
+
+    @property
+    def shape(self) -> TokenShape:
+        """The width of the embeddings; 1 where there are none."""
+        return TokenShape(1 if self.scaler is None else self.scaler.width)
+
+    def bag_size(self, row: int) -> int:
+        """Number of tiles of a patient."""
+        bag = self.bags.get(self.patient_ids[row])
+        return 0 if bag is None else len(bag)
+
+    def read(
+        self, rows: Sequence[int], shown: np.ndarray, most: int | None, seed: Sequence[int]
+    ) -> Tokens:
+        """Tiles (B, N, D), their mask (B, N) and grid positions (B, N, 2)."""
+        kept: list[np.ndarray] = []
+        for row, visible in zip(rows, shown, strict=True):
+            tiles = np.arange(self.bag_size(row) if visible else 0)
+            if most is not None and len(tiles) > most:
+                generator = np.random.default_rng([*seed, row])
+                tiles = np.sort(generator.choice(tiles, most, replace=False))
+            kept.append(tiles)
+        longest = max(1, *(len(tiles) for tiles in kept))
+        values = np.zeros((len(rows), longest, self.shape.width), dtype=np.float32)
+        mask = np.zeros((len(rows), longest), dtype=bool)
+        coords = np.zeros((len(rows), longest, 2), dtype=np.int64)
+        for position, (row, tiles) in enumerate(zip(rows, kept, strict=True)):
+            if not len(tiles):
+                continue
+            assert self.scaler is not None
+            bag, size = self.bags[self.patient_ids[row]], len(tiles)
+            values[position, :size] = self.scaler.transform(bag.rows(tiles))
+            coords[position, :size] = bag.grid[tiles]
+            mask[position, :size] = True
+        return Tokens(values, mask, coords)
+
+
+class Slides(Modality):
+    """Embeddings of all tiles of a patient's slides."""
+
+    name = source = "slides"
+
+    def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> SlideBags | None:
+        """The bags, of which the embeddings stay on disk."""
+        path = paths.files.get(self.source)
+        return None if path is None else SlideBags(load_bags(path, patient_ids))
+
+    def who_has(self, paths: InputPaths, patient_ids: Sequence[str]) -> np.ndarray:
+        """(n,) bool: who has a usable slide, by the manifest; all must be of one encoder."""
+        if (path := paths.files.get(self.source)) is not None:
+            check_one_encoder(path, read_manifest(path))
+        having = {patient for patient, *_ in self.hashes(paths, None)}
+        return np.isin(np.asarray(patient_ids, dtype=str), list(having))
+
+    def digest(self, paths: InputPaths) -> Any:
+        """The hashes of the embeddings; where they lie and how long they took does not count."""
+        return self.hashes(paths, None)
+
+    def hashes(self, paths: InputPaths, store: Store | None) -> list[tuple[str, ...]]:
+        """Patient, slide and SHA-256 of the embeddings of every usable slide."""
+        path = paths.files.get(self.source)
+        usable = [row for row in (read_manifest(path) if path else ()) if row.status == OK]
+        return sorted((row.patient_id, row.slide_id, row.features_sha256) for row in usable)
+
+    def fit(self, store: Store, train_ids: Sequence[str], config: Config) -> TileScaler | None:
+        """Mean and deviation of every dimension, each patient counting alike."""
+        bags = bags_of(store)
+        own = [bags[patient] for patient in train_ids if patient in bags]
+        return fit_tiles(own) if own else None
+
+    def restore(self, arrays: Mapping[str, np.ndarray], described: Any) -> TileScaler | None:
+        """The scaler of `TileScaler.arrays`."""
+        return TileScaler.from_arrays(arrays) if arrays else None
+
+    def reader(
+        self,
+        store: Store | None,
+        scaling: Scaling | None,
+        patient_ids: Sequence[str],
+        shape: TokenShape | None,
+    ) -> TokenReader:
+        """Bags of tiles."""
+        assert scaling is None or isinstance(scaling, TileScaler)
+        return TileReader(tuple(patient_ids), bags_of(store), scaling)
+
+    def columns(
+        self, store: Store | None, scaling: Scaling, patient_ids: Sequence[str]
+    ) -> tuple[np.ndarray, list[str]]:
+        """The mean tile."""
+        assert isinstance(scaling, TileScaler)
+        bags = bags_of(store)
+        means = np.stack([scaling.mean_tile(bags.get(patient)) for patient in patient_ids])
+        return means, [f"slides {dimension}" for dimension in range(scaling.width)]
+
+
+def bags_of(store: Store | None) -> Mapping[str, Bag]:
+    """The bags of a store; none without one."""
+    assert store is None or isinstance(store, SlideBags)
+    return {} if store is None else store.items
+
+
+MODALITIES = {Slides.name: Slides()}

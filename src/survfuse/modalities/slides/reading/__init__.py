@@ -1,0 +1,1 @@
+"""Reading slides: pyramid, resolution, tissue, tiles."""

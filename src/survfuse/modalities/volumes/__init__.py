@@ -1,0 +1,1 @@
+"""Brain volumes: registration, masks, scaling, and the files that hold them."""

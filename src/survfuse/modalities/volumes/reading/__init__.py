@@ -1,0 +1,1 @@
+"""Reading volumes of any format: NIfTI, NRRD, DICOM."""

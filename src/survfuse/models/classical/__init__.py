@@ -1,0 +1,1 @@
+"""Models that read one row of numbers per patient."""

@@ -1,0 +1,1 @@
+"""DisPro: prompts, scoring and distillation for missing modalities."""

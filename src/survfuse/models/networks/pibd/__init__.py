@@ -1,0 +1,1 @@
+"""PIBD: prototypical information bottleneck and disentangling."""

@@ -1,0 +1,1 @@
+"""Sheets from the published tables of TCGA, HANCOCK and OASIS."""

@@ -1,0 +1,290 @@
+"""The cohort report of a diagnosis: patients, images, models, and what PET is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from survfuse.config.study import Config
+from survfuse.evaluation.roles import COMBINING
+from survfuse.reporting import disclosure, findings, wording
+from survfuse.reporting.columns import Columns
+from survfuse.reporting.diagnosis import figures as diagnosis_figures
+from survfuse.reporting.diagnosis.class_counts import class_rows, known_patients
+from survfuse.reporting.diagnosis.confusion import confusions
+from survfuse.reporting.diagnosis.inputs import DiagnosisData, asked_of
+from survfuse.reporting.diagnosis.metric_tables import facts_of, metric_tables
+from survfuse.reporting.inputs import RunData
+from survfuse.reporting.leaderboard_file import leaderboard_table
+from survfuse.reporting.metric_tables import sentence_of
+from survfuse.reporting.pictures.drawing import Drawing
+from survfuse.reporting.saved_files import Saved
+from survfuse.reporting.sections import provenance
+from survfuse.reporting.sections.imaging import imaging_context
+from survfuse.reporting.sections.manifest_notes import manifest_notes
+from survfuse.reporting.sections.patient_flow import flow_of
+from survfuse.reporting.survival.cohort_page import (
+    FailedPage,
+    cohort_words,
+    ensemble_size,
+    fold_sizes,
+    leaderboard_figure,
+    own_words,
+    page_ids,
+    page_label,
+)
+from survfuse.tasks.diagnosis.evaluation import LEAST_OF_A_CLASS
+from survfuse.tasks.diagnosis.metrics import DiagnosisMetric, metrics_of, ranking_of
+from survfuse.tasks.diagnosis.predictions import WITHOUT
+
+METRIC = "discrimination"  # the ranking metric over all repeats
+MODELS = ("unimodal", *COMBINING)
+MOST_DRAWN = 3  # of the models
+# Measure of synthesis: its name, decimals, and whether lower is better.
+MEASURES = {
+    "masked_mae": ("Mean absolute error in the brain", 3, True),
+    "masked_psnr": ("PSNR in the brain, dB", 1, False),
+    "masked_ssim": ("SSIM in the brain", 3, False),
+    "whole_mae": ("Mean absolute error, whole volume", 3, True),
+    "regional_mae": ("Error of regional means", 3, True),
+    "regional_correlation": ("Correlation of regional means", 2, False),
+    "departure_correlation": ("Correlation of what is peculiar to the patient", 2, False),
+}
+# What a model knows of the PET of somebody who has one.
+PET_WORDS = {
+    "truth": "(the simulated truth)",
+    "real": "real",
+    "synthetic": "synthetic in its place",
+    "none": "withheld",
+    "unread": "not among its inputs",
+}
+INPUTS = {
+    "oracle": "Everything, tau included (oracle)",
+    "real_pet": "Clinical data, MRI and real PET",
+    "synthesisable_pet": "Clinical data, MRI and the best synthetic PET",
+    "mri+clinical": "Clinical data and MRI",
+    "mri": "MRI alone",
+    "clinical": "Clinical data alone",
+    "site": "Site alone",
+}
+
+
+def diagnosis_context(
+    config: Config, data: DiagnosisData, failed: Sequence[FailedPage] = ()
+) -> dict[str, Any]:
+    """Everything the template of the cohort report prints, as `cohort_page.cohort_context`."""
+    evaluation = data.evaluation
+    rows = evaluation["rows"]
+    ranking = ranking_of(len(evaluation["classes"]))
+    parts = parts_of(ranking)
+    verdict = findings.verdict(evaluation, ranking.compared_as, MODELS)
+    pages = page_ids(config, data)
+    oracle = next((row for row in rows if row["role"] == "oracle"), None)
+    drawn = drawn_rows(config, data)
+    least = config.report.min_cell
+    two = len(evaluation["classes"]) == 2
+    axis = findings.forest_axis(rows, METRIC)
+    truth = None if oracle is None else oracle[METRIC]["value"]
+    curves = [row for row in drawn if row.get("roc")]
+    figures = drawn_figures(curves, least) if two and curves else {}
+    reference = findings.row_of(evaluation, evaluation["reference"])
+    return {
+        **shared_context(config, data),
+        **cohort_words(config, data, manifest_notes((), data.volumes)),
+        "model_count": sum(row["role"] not in ("control", "oracle") for row in rows),
+        "class_rows": class_rows(evaluation, least),
+        "verdict": verdict,
+        "tested": sum(map(len, (verdict.better, verdict.worse, verdict.unclear, verdict.unknown))),
+        "comparisons": findings.comparisons(evaluation, ranking.compared_as),
+        "least_of_a_class": LEAST_OF_A_CLASS,
+        "leaking_controls": findings.suspicious(evaluation, "control", METRIC),
+        "telling_sites": findings.suspicious(evaluation, "site", METRIC),
+        "oracle": truth,
+        "axis": axis,
+        "describe": describe_inputs,
+        "parts": lambda found: findings.parts(found, parts),
+        "combining": COMBINING,
+        "scored": [row for row in rows if row["role"] != "oracle"],
+        **metric_tables(evaluation, least),
+        "overlap": disclosure.overlap_rows(data.cohort, findings.MODALITIES, least),
+        "associations": associations(evaluation),
+        "missingness": config.training.missingness,
+        "imaging": imaging_context(config, data),
+        "modality_ablations": modality_ablations(rows),
+        "with_pet": with_pet_table(evaluation, least),
+        "pet_words": PET_WORDS,
+        "by_pet": by_pet_rows(rows, least),
+        "policies": evaluation["policies"],
+        "label_of": {row["model"]: row["label"] for row in rows},
+        "synthesis": evaluation["synthesis"],
+        "measures": MEASURES,
+        "attainable": attainable_rows(evaluation),
+        "confusions": confusions(drawn, least),
+        "roc": figures.get("roc"),
+        "calibration": figures.get("calibration"),
+        "decision": figures.get("decision_curves"),
+        "covariates": disclosure.covariate_rows(data.cohort, least),
+        "sites": disclosure.site_rows(
+            [{"events": 0, **site} for site in data.cohort["sites"]], least
+        ),
+        "fold_sizes": fold_sizes(data),
+        "members": ensemble_size(config),
+        "pages": [page for page in pages if page not in {one.patient_id for one in failed}],
+        "failed": failed,
+        "page_label": page_label(config, data) if pages else None,
+        "page_note": findings.page_model_note(config, evaluation) if pages else None,
+        "provenance": provenance.facts(config, data),
+        "reasons": findings.reasons,
+        "about_ranking": sentence_of(ranking, facts_of(evaluation)),
+        "modality_names": findings.MODALITIES,
+        "saved": Saved(),
+        "drawings": [
+            leaderboard_figure(
+                rows, METRIC, parts, describe_inputs, reference, axis, ranking.label, truth
+            ),
+            *figures.values(),
+        ],
+        "tables": {
+            "flow": flow_of(data.cohort, least).table(),
+            "leaderboard": whole_leaderboard(evaluation, least),
+        },
+    }
+
+
+def parts_of(ranking: DiagnosisMetric[Any, Any]) -> list[tuple[str, Sequence[str]]]:
+    """The parts of the leaderboard, in its order: heading and roles."""
+    return [
+        ("For reference", ("site", "clinical")),
+        (f"Models, highest {ranking.noun} first", MODELS),
+        ("For checking, not for use", ("control", "oracle")),
+    ]
+
+
+def drawn_figures(drawn: Sequence[findings.Row], least: int) -> dict[str, Drawing]:
+    """The figures of a diagnosis of two classes, by name."""
+    found = (
+        diagnosis_figures.roc(drawn, "roc"),
+        diagnosis_figures.calibration(drawn, least, "calibration"),
+        diagnosis_figures.decision(drawn, "decision_curves"),
+    )
+    return {drawing.name: drawing for drawing in found}
+
+
+def whole_leaderboard(evaluation: Mapping[str, Any], least: int) -> Columns:
+    """All columns of all rows, for a file."""
+    counts = {"n": int(evaluation["n_patients"]), "n_known": known_patients(evaluation, least)}
+    counts |= {f"n_{row['name']}": row["n"] for row in class_rows(evaluation, least) if row["name"]}
+    names = {str(number): name for number, name in enumerate(evaluation["classes"])}
+    classes = len(evaluation["classes"])
+    metrics, ranking = metrics_of(classes).values(), ranking_of(classes)
+    return leaderboard_table(evaluation, counts, metrics, ranking, names, least, METRIC)
+
+
+def shared_context(config: Config, data: RunData) -> dict[str, Any]:
+    """What the cohort report and the patient pages of a diagnosis share."""
+    evaluation = data.evaluation
+    asked = asked_of(config)
+    by = f"by {wording.months(asked.horizon_months)}" if asked.horizon_months else ""
+    return {
+        "simulated": config.simulation is not None,  # a title alone says nothing of it
+        "own_words": own_words(data),
+        "encoder": {"untrained": False, "text": None},
+        "level": f"{100 * evaluation['confidence']:g} %",
+        "min_cell": config.report.min_cell,
+        "known": known_patients(evaluation, config.report.min_cell),
+        "cohort": data.cohort,
+        "evaluation": evaluation,
+        "classes": evaluation["classes"],
+        "case": evaluation["classes"][1],
+        "two": len(evaluation["classes"]) == 2,
+        "by": by,
+        "weighted": evaluation["horizon_months"] is not None,
+        "share_of_case": share_of_case(evaluation, config.report.min_cell),
+        "reference": findings.row_of(evaluation, evaluation["reference"]),
+        "metric": findings.metric,
+        "ranking": ranking_of(len(evaluation["classes"])),
+    }
+
+
+def share_of_case(evaluation: Mapping[str, Any], least: int) -> Mapping[str, Any] | None:
+    """The share of the second class in the whole cohort; None where its patients are withheld."""
+    found: Mapping[str, Any] = evaluation["shares"][1]
+    hidden = class_rows(evaluation, least)[1]["n"] is None
+    return None if hidden or found["value"] is None else found
+
+
+def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, str]]:
+    """What having each modality says of a class: the entry, the modality, and the finding."""
+    found = []
+    for entry in evaluation["availability"]:
+        limits = findings.limits_of(entry)
+        if limits is None:
+            continue
+        low, high = limits
+        if low > 0.5:
+            finding = "is more frequent in the class"
+        elif high < 0.5:
+            finding = "is less frequent in the class"
+        else:
+            finding = "is not shown to go with the class"
+        found.append((entry, findings.MODALITIES[entry["modality"]], finding))
+    return found
+
+
+def describe_inputs(row: findings.Row) -> str:
+    """What a row reads, in a few words."""
+    if row["role"] == "oracle":
+        return "the simulated truth"
+    if row["role"] == "control":
+        return "labels permuted in training"
+    names = [findings.MODALITIES.get(name, name) for name in row["modalities"]]
+    return wording.capitalize_first(wording.listed(names))
+
+
+def drawn_rows(config: Config, data: RunData) -> list[findings.Row]:
+    """The rows that get figures: the reference, the best models, that of the patient pages."""
+    rows = data.evaluation["rows"]
+    best = [row["model"] for row in rows if row["role"] in MODELS][:MOST_DRAWN]
+    named = {data.evaluation["reference"], config.report.model, *best}
+    return [row for row in rows if row["model"] in named]
+
+
+def modality_ablations(rows: Sequence[findings.Row]) -> dict[str, Any]:
+    """The rows that have modality ablations, and the ablations that any of them has."""
+    shown = [row for row in rows if row.get("ablations") and row["role"] != "control"]
+    order = [*findings.MODALITIES, *(WITHOUT + name for name in findings.MODALITIES)]
+    ablations = [name for name in order if any(name in row["ablations"] for row in shown)]
+    return {"rows": shown, "names": {name: ablation_name(name) for name in ablations}}
+
+
+def ablation_name(ablation: str) -> str:
+    """An ablation as the heading of a column."""
+    if ablation.startswith(WITHOUT):
+        return f"Real {findings.MODALITIES[ablation.removeprefix(WITHOUT)]} withheld"
+    return f"{wording.capitalize_first(findings.MODALITIES[ablation])} only"
+
+
+def by_pet_rows(rows: Sequence[findings.Row], least: int) -> list[dict[str, Any]]:
+    """Rows of which some patients had a synthesised volume; both parts None if one is withheld."""
+    found = []
+    for row in rows:
+        parts = row.get("by_pet", {})
+        if row["role"] == "control" or not {"observed", "synthesised"} <= set(parts):
+            continue
+        names = ("observed", "synthesised")
+        counts = disclosure.withhold([parts[name]["n"] for name in names], least)
+        shown = {n: None if c is None else parts[n] for n, c in zip(names, counts, strict=True)}
+        found.append({"row": row, **shown, "key": f"evaluation/rows/{row['model']}/by_pet"})
+    return found
+
+
+def with_pet_table(evaluation: Mapping[str, Any], least: int) -> Mapping[str, Any] | None:
+    """All rows on the patients who have a PET; None where nobody compared them or too few do."""
+    found: Mapping[str, Any] | None = evaluation["with_pet"]
+    return found if found and found["n"] >= least else None
+
+
+def attainable_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+    """Key, inputs in words, and the AUROC that they could reach, as the simulation knows."""
+    attainable = evaluation.get("attainable") or {}
+    return [(key, name, attainable[key]) for key, name in INPUTS.items() if key in attainable]

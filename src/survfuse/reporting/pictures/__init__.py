@@ -1,0 +1,1 @@
+"""Pictures for the pages: drawings of numbers, slides with attention, brain volumes."""

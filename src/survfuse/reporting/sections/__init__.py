@@ -1,0 +1,1 @@
+"""Sections that pages of several kinds share."""

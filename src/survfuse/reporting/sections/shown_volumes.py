@@ -1,0 +1,119 @@
+"""What a model saw of a patient's MRI and PET, and its place in the strip of what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from survfuse.artifacts.manifest import OK, QUARANTINED
+from survfuse.config.imaging import IMAGES, MADE_FROM
+from survfuse.config.study import Config
+from survfuse.modalities.volumes.store import Prepared, VolumeStatus, read_tensor
+from survfuse.modalities.volumes.synthetic import NAME, synthetic_paths
+from survfuse.modalities.volumes.visits import first_visit
+from survfuse.reporting import findings, wording
+from survfuse.reporting.inputs import RunData
+from survfuse.reporting.sections.imaging import modality_name
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One modality in the strip of inputs."""
+
+    name: str
+    state: str  # present, missing or quarantined
+    lines: list[str]
+    used: bool  # by the model of the page
+    read: bool = True  # by the model of this patient's fold, if used
+
+    @property
+    def css(self) -> str:
+        return {"missing": "absent", "quarantined": "set-aside"}.get(self.state, "")
+
+
+@dataclass(frozen=True)
+class ShownVolume:
+    """What a model saw of a modality in one patient."""
+
+    modality: str
+    state: str  # present, synthetic, missing or quarantined
+    status: VolumeStatus | None  # the volume of the sheet, usable or not
+    prepared: Prepared | None  # what was shown, if its file is there
+    source: VolumeStatus | None = None  # of a synthetic volume: what it was made from
+
+
+def volume_of(
+    config: Config,
+    data: RunData,
+    patient_id: str,
+    modality: str,
+    synthesised: bool,
+    fold: str,
+    read: Callable[[Path], Prepared | None],
+) -> ShownVolume:
+    """What the model saw of `modality` (mri or pet) in a patient tested in `fold` (r0f3).
+
+    `read` gives the voxels of a file, as `tensor_at` does, or None where no picture is wanted.
+    """
+    own = [v for v in data.volumes if v.patient_id == patient_id]
+    visit = config.imaging.visit or (first_visit(v.visit for v in own) if own else "")
+    at_visit = [v for v in own if v.visit == visit]
+    ranked = ranked_of(at_visit, modality)
+    usable = [volume for volume in ranked if volume.status == OK]
+    manifest = data.inputs.images_manifest
+    if usable and manifest is not None:
+        path = manifest.parent / usable[0].tensor
+        return ShownVolume(modality, "present", usable[0], read(path))
+    aside = next((volume for volume in ranked if volume.status == QUARANTINED), None)
+    others = ranked_of(at_visit, MADE_FROM[modality])
+    source = next((volume for volume in others if volume.status == OK), None)
+    if synthesised and (path_made := synthetic_path(data, patient_id, modality, fold)) is not None:
+        return ShownVolume(modality, SYNTHETIC, aside, read(path_made), source)
+    if synthesised and source is not None:
+        return ShownVolume(modality, SYNTHETIC, aside, None, source)
+    return ShownVolume(modality, "quarantined" if aside else "missing", aside, None)
+
+
+def ranked_of(statuses: Sequence[VolumeStatus], modality: str) -> list[VolumeStatus]:
+    """The volumes that may stand for a modality, in the order in which they do."""
+    names = IMAGES[modality]
+    mine = [volume for volume in statuses if volume.modality in names]
+    return sorted(mine, key=lambda volume: names.index(volume.modality))
+
+
+def tensor_at(path: Path) -> Prepared | None:
+    """A prepared volume, None where its file is gone."""
+    return read_tensor(path) if path.is_file() else None
+
+
+def synthetic_path(data: RunData, patient_id: str, modality: str, fold: str) -> Path | None:
+    """The tensor that stood in for a volume, if the fold lists one."""
+    if data.inputs.synthesis is None or not (data.inputs.synthesis / fold / NAME).is_file():
+        return None
+    return synthetic_paths(data.inputs.synthesis / fold)[modality].get(patient_id)
+
+
+def source_of(modality: str) -> str:
+    """What a synthetic volume is made from, in words."""
+    return findings.MODALITIES[MADE_FROM[modality]]
+
+
+def volume_chip(shown: ShownVolume, used: bool) -> Chip:
+    """One kind of volume in the strip of inputs."""
+    name = findings.MODALITIES[shown.modality]
+    status = shown.status
+    lines = []
+    if status is not None and shown.state == "present":
+        lines.append(f"{modality_name(status.modality)}, visit {status.visit}")
+        if status.spacing_mm:
+            lines.append(f"scanned at {status.spacing_mm} mm")
+    elif status is not None:
+        lines.append(f"set aside: {wording.reason_in_words(status.reason)}")
+    else:
+        lines.append("no volume in the sheet")
+    if shown.state == SYNTHETIC:
+        lines.append(f"computed from the {source_of(shown.modality)}, not measured")
+    return Chip(name, shown.state, lines, used)

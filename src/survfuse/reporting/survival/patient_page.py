@@ -1,0 +1,328 @@
+"""The patient page: one out-of-fold prediction, what it rests on, and how far to trust it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from survfuse import __version__
+from survfuse.artifacts.explanations import FoldExplanation
+from survfuse.config.imaging import IMAGES
+from survfuse.config.models import IDENTIFIER
+from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
+from survfuse.reporting import disclosure, findings, wording
+from survfuse.reporting.inputs import (
+    PatientRisk,
+    Prediction,
+    ReportData,
+    RunData,
+    prediction_of,
+    read_explained,
+    read_model,
+    risks_of,
+)
+from survfuse.reporting.parts import Part, attempt
+from survfuse.reporting.pictures import attention
+from survfuse.reporting.pictures import slides as images
+from survfuse.reporting.pictures.drawing import Drawing
+from survfuse.reporting.saved_files import of_patient
+from survfuse.reporting.sections import patient_explanation, provenance
+from survfuse.reporting.sections.input_chips import (
+    clinical_chip,
+    gene_chip,
+    slide_chip,
+    table_chips,
+)
+from survfuse.reporting.sections.shown_volumes import Chip, volume_chip, volume_of
+from survfuse.reporting.sections.unread import fits_of, unread_modalities, why_average, with_unread
+from survfuse.reporting.stored_attention import Attention, read_attention
+from survfuse.reporting.survival.cohort_page import common_context, observed_risk, scarce_horizons
+from survfuse.reporting.survival.figures import visible_until
+from survfuse.reporting.survival.patient_figure import Courses
+
+
+@dataclass(frozen=True)
+class PageModel:
+    """The model that patient pages show, read once for all of them."""
+
+    name: str
+    label: str
+    row: findings.Row
+    table: pd.DataFrame  # its predictions
+    explanations: tuple[FoldExplanation, ...]  # by fold; empty for a model without
+    courses: Courses
+
+
+def read_page_model(config: Config, data: ReportData) -> PageModel:
+    """Read the model of the patient pages.
+
+    Raises UserInputError if there is no such model, it was not evaluated, it has no predictions,
+    or its explanations are of other folds.
+    """
+    name = findings.page_model(config, data.evaluation)
+    row = findings.row_of(data.evaluation, name)
+    if row is None:
+        raise UserInputError(f"report.model {name!r} was not evaluated; evaluate it first")
+    tau = data.evaluation["tau_months"]
+    horizons = [h for h in data.evaluation["horizons_months"] if h <= tau]
+    courses = Courses(data.evaluation["cohort_curve"], horizons, config.report.min_cell)
+    return PageModel(
+        name, row["label"], row, read_model(data, name), read_explained(data, name), courses
+    )
+
+
+# The clinical model's estimate differs from the page's by more than this, of 100, to be remarked.
+REMARKABLE = 15
+
+
+@dataclass(frozen=True)
+class HorizonRow:
+    """The estimates at one horizon; None is not estimable."""
+
+    horizon: float
+    risk: PatientRisk | None
+    reference: PatientRisk | None  # by the reference model
+    observed: float | None  # of the whole cohort, by Kaplan-Meier
+
+    @property
+    def ratio(self) -> float | None:
+        if self.risk is None or not self.observed:
+            return None
+        return self.risk.risk / self.observed
+
+    @property
+    def apart(self) -> int | None:
+        """By how many of 100 the two estimates differ, as they are printed; None if by few."""
+        if self.risk is None or self.reference is None:
+            return None
+        apart = abs(round(100 * self.risk.risk) - round(100 * self.reference.risk))
+        return apart if apart > REMARKABLE else None
+
+
+def patient_context(
+    config: Config, data: ReportData, model: PageModel, patient_id: str
+) -> dict[str, Any]:
+    """Everything the template prints.
+
+    Raises UserInputError if the model has no prediction for the patient.
+    """
+    evaluation = data.evaluation
+    prediction = prediction_of(data, model.name, model.table, patient_id)
+    tau = evaluation["tau_months"]
+    known = {months: risk for months, risk in prediction.risks.items() if months <= tau}
+    prediction = replace(prediction, risks=known)
+    beside = {}
+    if model.name != evaluation["reference"]:
+        beside = risks_of(data.risks, evaluation["reference"], patient_id)
+    horizons = [
+        HorizonRow(h, prediction.risks.get(h), beside.get(h), observed_risk(data, h))
+        for h in evaluation["horizons_months"]
+    ]
+    estimable = [entry for entry in horizons if entry.risk is not None]
+    headline = estimable[-1] if estimable else None
+    remarks: list[str] = []  # what is not on the page, and why
+
+    def part(what: str, make: Callable[[], Part], otherwise: Part) -> Part:
+        return attempt(f"patient {patient_id}", what, make, otherwise, remarks)
+
+    looked = part(
+        "map of attention",
+        lambda: read_attention(data, model.name, patient_id),
+        Attention(None, None),
+    )
+    remarks += looked.remarks
+    tiles = looked.tiles
+    # A single group has all the attention, whoever the patient is.
+    groups = looked.groups if looked.groups is not None and len(looked.groups) > 1 else None
+    repeat, number = prediction.folds[0]
+    fits = fits_of(data, model.row, prediction.folds)
+    unread = unread_modalities(model.row, fits)
+    chips = input_chips(config, data, model, patient_id, f"r{repeat}f{number}", unread)
+    group = patient_group(config, data, model, headline)
+    reference = findings.row_of(evaluation, evaluation["reference"])
+    used = [chip for chip in chips if chip.used]
+    moved = part(
+        "explanation of the estimate",
+        lambda: patient_explanation.explain(model.explanations, patient_id),
+        None,
+    )
+    curve = part("expected course", lambda: patient_figure(model, prediction, group), None)
+    inked = 0
+    overviews: list[attention.Overview] = []
+    shown: list[attention.Tile] = []
+    if tiles is not None:
+        marked = part("search for pen ink", lambda: attention.with_ink(data, tiles), None)
+        if marked is not None:
+            overviews = part("map of attention", lambda: attention.overviews(data, marked), [])
+            shown = part("pictures of tiles", lambda: attention.tiles_shown(data, marked), [])
+            inked = attention.passed_over(marked)
+    summary = evaluation.get("explained", {}).get(model.name, {})
+    return {
+        **common_context(config, data),
+        "patient_id": patient_id,
+        "cohort": data.cohort,
+        "happened": config.cohort.endpoint.happened,
+        "evaluation": evaluation,
+        "model": model.name,
+        "label": model.label,
+        "row": model.row,
+        "reference": reference,
+        "comparison": findings.comparisons(evaluation).get(model.name),
+        "standing": findings.standing(evaluation, model.row),
+        "metric": findings.metric,
+        "folds": prediction.folds,
+        "disagreement": prediction.disagreement.get(headline.horizon) if headline else None,
+        "chips": chips,
+        "lacking": [wording.within_sentence(c.name) for c in used if c.state != "present"],
+        "together": any(entry.reference for entry in horizons),
+        "left": [wording.within_sentence(c.name) for c in used if c.state == "present" and c.read],
+        "unread": [wording.within_sentence(c.name) for c in used if not c.read],
+        "why_average": why_average(fits),
+        "horizons": horizons,
+        "scarce": scarce_horizons(evaluation),
+        "beyond_tau": evaluation["horizons_months"][-1] > evaluation["tau_months"],
+        "headline": headline,
+        "widened": widened(headline.risk) if headline and headline.risk else "",
+        "why_none": why_none(evaluation, model.name),
+        "filled": round(100 * headline.risk.risk) if headline and headline.risk else 0,
+        "group": group,
+        "curve": curve,
+        "tile_count": 0 if tiles is None else len(tiles),
+        "inked": inked,
+        "overviews": overviews,
+        "tiles": shown,
+        "without_files": attention.without_files(data, shown),
+        "remarks": remarks,
+        "groups": [] if groups is None else attention.gene_groups(groups),
+        "group_count": 0 if groups is None else len(groups),
+        "gradient": images.colour_gradient(),
+        "moved": moved,
+        "part_notes": patient_explanation.part_sentences(moved, summary.get("stability", {}))
+        if moved
+        else [],
+        "tile_note": patient_explanation.tile_sentence(moved) if moved else None,
+        "covariates": covariate_rows(data, patient_id, config.report.min_cell),
+        "clinical_used": "clinical" in model.row["modalities"],
+        "version": __version__,
+        "configuration_hash": provenance.configuration_hash(config),
+        "weights": provenance.weights_hashes(data, model.name, prediction.folds),
+        "saved": of_patient(patient_id),
+        "drawings": [curve] if curve else [],
+        "tables": {},
+    }
+
+
+def widened(risk: PatientRisk) -> str:
+    """A sentence on how the missing inputs widen the interval; empty where none are missing."""
+    if not risk.lacking:
+        return ""
+    names = [wording.within_sentence(findings.MODALITIES.get(m, m)) for m in risk.lacking]
+    what = wording.listed(names)
+    limits = f"{wording.of_100(risk.low)} to {wording.of_100(risk.high)}"
+    if not risk.n_complete:
+        return (
+            f"How far the missing {what} could move the estimate is not known, because too few "
+            f"patients have everything: the interval, {limits}, is as wide as if nothing were "
+            "known of the patient."
+        )
+    alone = f"{wording.of_100(risk.as_is_low)} to {wording.of_100(risk.as_is_high)}"
+    with_it = "with it" if len(names) == 1 and names[0] != "slides" else "with them"
+    return (
+        f"The missing {what} could move the estimate: {limits} holds what the model would give "
+        f"{with_it} too, as far as patients who have everything show; without that the interval "
+        f"would be {alone}."
+    )
+
+
+def why_none(evaluation: Mapping[str, Any], model: str) -> str:
+    """Why there is no estimate at the first horizon."""
+    horizons = evaluation.get("absolute_risk", {}).get(model, {}).get("horizons", {})
+    reasons = [one["reason"] for one in horizons.values() if one.get("reason")]
+    return reasons[0] if reasons else "the model of this page makes no prediction at any horizon"
+
+
+def check_patient(data: RunData, patient_id: str) -> None:
+    """Raise UserInputError unless the id is a plain identifier of the cohort."""
+    if not re.fullmatch(IDENTIFIER, patient_id):
+        raise UserInputError(
+            f"report.patients: {patient_id!r} is not an identifier; use letters, digits, - and _"
+        )
+    if patient_id not in data.clinical.index:
+        raise UserInputError(f"report.patients: {patient_id} is not in the cohort")
+
+
+def input_chips(
+    config: Config,
+    data: ReportData,
+    model: PageModel,
+    patient_id: str,
+    fold: str,
+    unread: Collection[str] = (),
+) -> list[Chip]:
+    """What is known of a patient tested in `fold` (r0f3), by modality.
+
+    What nobody in the cohort has is mentioned only where the model would read it. `unread`:
+    modalities that the model of the fold did not learn to read.
+    """
+    used = model.row["modalities"]
+    made = any(m.name == model.name and m.options.get("absent") != "mask" for m in config.models)
+    tables = (
+        ("slides", slide_chip, data.slides),
+        ("omics", gene_chip, data.genes_measured),
+        ("clinical", clinical_chip, data.cohort["covariates"]),
+    )
+    chips = {
+        name: chip(data, patient_id, name in used)
+        for name, chip, any_ in tables
+        if any_ or name in used
+    }
+    for image in IMAGES if data.volumes else ():
+        volume = volume_of(
+            config, data, patient_id, image, made and image in used, fold, lambda _: None
+        )
+        chips[image] = volume_chip(volume, image in used)
+    chips |= table_chips(data, patient_id, used)
+    return [with_unread(chip, name in unread) for name, chip in chips.items()]
+
+
+def covariate_rows(data: RunData, patient_id: str, least: int) -> list[dict[str, str]]:
+    """The patient's covariates beside their distribution in the cohort."""
+    return [
+        {
+            "name": covariate.name,
+            "value": str(data.clinical.at[patient_id, covariate.name]),
+            "summary": covariate.summary,
+        }
+        for covariate in disclosure.covariate_rows(data.cohort, least)
+    ]
+
+
+def patient_group(
+    config: Config, data: ReportData, model: PageModel, headline: HorizonRow | None
+) -> Mapping[str, Any] | None:
+    """The risk group of a patient with its observed curve, if the model has risk groups.
+
+    `observed` is None where so few were followed that the curve ends before the horizon.
+    """
+    found = data.evaluation["risk_groups"].get(model.name)
+    if not found or headline is None or headline.risk is None:
+        return None
+    least = config.report.min_cell
+    name = headline.risk.group
+    groups = disclosure.risk_group_rows(found, least)
+    group = next((group for group in groups if group["group"] == name), None)
+    if group is not None and visible_until(group, least) <= headline.horizon:
+        return {**group, "observed": {"value": None}}
+    return group
+
+
+def patient_figure(
+    model: PageModel, prediction: Prediction, group: Mapping[str, Any] | None
+) -> Drawing | None:
+    """The expected course of the patient, None if nothing is estimable."""
+    return model.courses.drawing(prediction, group) if prediction.risks else None

@@ -1,0 +1,1 @@
+"""Outer folds by patient, and what a training part may know of them."""

@@ -1,0 +1,272 @@
+"""Outer folds and validation parts, made once, by patient, and the files that hold them.
+
+The training stage of a fold reads `train.tsv` (outcomes of its training patients) and
+`test_ids.tsv` (ids only): outcomes of test patients are not in its reach.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from survfuse.artifacts.cohort_tables import (
+    OUTCOME,
+    read_availability,
+    read_clinical,
+    read_outcomes,
+    typed_outcomes,
+    write_table,
+)
+from survfuse.artifacts.split_record import write_split_record
+from survfuse.config.splits import SplitConfig
+from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
+from survfuse.core.files import read_text_table, sha256_file
+from survfuse.splits.published_folds import read_published
+from survfuse.splits.published_missing import published_pattern
+from survfuse.splits.withheld import withheld_of_folds
+from survfuse.tasks.diagnosis.classes import UNKNOWN
+
+ROLES = ("train", "validation")  # of the training patients of a fold
+TIME_STRATA = 4  # per value of event
+LEAST_TEST_EVENTS = 2  # a test fold with fewer has no pair of events to order
+
+
+def make_splits(
+    outcomes: pd.DataFrame,
+    sites: pd.Series[str] | None,
+    config: SplitConfig,
+    published: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """The fold in which every patient is tested: a frame `patient_id, repeat, fold`.
+
+    `outcomes` has `patient_id, time_months, event` or `patient_id, label`; `sites` is indexed by
+    patient id and needed only with `config.group_by_site`. Folds are stratified by the label, or
+    by event and time quantile, and depend on the seed, not on the order of rows.
+    A `published` frame `patient_id, fold` is taken as is.
+    """
+    outcomes = outcomes.sort_values("patient_id", ignore_index=True)
+    ids = outcomes["patient_id"]
+    if published is not None:
+        fold = published.set_index("patient_id")["fold"].loc[ids].to_numpy()
+        return pd.DataFrame({"patient_id": ids, "repeat": 0, "fold": fold})
+    strata = outcome_strata(outcomes)
+    tables = []
+    for repeat in range(config.repeats):
+        rng = generator(config.seed, repeat)
+        if config.group_by_site:
+            if sites is None:
+                raise ValueError("group_by_site needs the sites of the patients")
+            fold = assign_sites(strata, sites.loc[ids].to_numpy(dtype=str), config.folds, rng)
+        else:
+            fold = assign_folds(strata, config.folds, rng)
+        tables.append(pd.DataFrame({"patient_id": ids, "repeat": repeat, "fold": fold}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def split_cohort(cohort: Path, config: Config, out: Path) -> None:
+    """The stage: read the directory that `write_cohort` wrote, write the splits to `out`.
+
+    Raises UserInputError where the published folds do not fit the cohort.
+    """
+    outcomes = read_outcomes(cohort / "outcomes.tsv")
+    clinical = read_clinical(cohort / "clinical.tsv").set_index("patient_id")
+    available = read_availability(cohort / "availability.tsv")
+    published = withheld = None
+    missing = config.cohort.missing
+    if missing and missing.published:
+        published, withheld = published_pattern(missing, config.splits, available)
+    elif config.cohort.folds:
+        published = read_published(config.cohort.folds, clinical.index, config.splits)
+    splits = make_splits(outcomes, clinical.get("site"), config.splits, published)
+    if missing and not missing.published:
+        withheld = withheld_of_folds(splits, outcomes, available, missing)
+    write_splits(splits, outcomes, config.splits, out, withheld)
+    write_split_record(out, cohort)
+
+
+def outcome_strata(outcomes: pd.DataFrame) -> np.ndarray:
+    """Stratum (n,) of every patient: time quarters of the events (0-3), of the censored (4-7).
+
+    For a diagnosis it is the class, with a stratum of its own for those of unknown class.
+    """
+    if "label" in outcomes:
+        return outcomes["label"].to_numpy() - UNKNOWN
+    ordered = outcomes.sort_values(["time_months", "patient_id"])
+    by_event = ordered.groupby("event")["patient_id"]
+    quarter = by_event.cumcount() * TIME_STRATA // by_event.transform("size")
+    return (quarter + TIME_STRATA * (1 - ordered["event"])).sort_index().to_numpy()
+
+
+def assign_folds(strata: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
+    """Fold (n,) of every patient, dealt like cards from a deck sorted by stratum.
+
+    Every stratum, all events and all patients are thereby spread over the folds as evenly as
+    whole numbers allow.
+    """
+    deck = np.lexsort((rng.random(len(strata)), strata))
+    fold = np.empty(len(strata), dtype=np.int64)
+    fold[deck] = np.arange(len(strata)) % folds
+    return fold
+
+
+def assign_sites(
+    strata: np.ndarray, sites: np.ndarray, folds: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Fold (n,) of every patient with all patients of a site together, greedily balanced.
+
+    Large sites go first, each to the fold that holds least of the strata the site is made of.
+    Sizes are jittered, because repeats would otherwise all be the same folds.
+    """
+    names, site = np.unique(sites, return_inverse=True)
+    share = np.zeros((len(names), strata.max() + 1))
+    np.add.at(share, (site, strata), 1.0)
+    size = share.sum(axis=1) * rng.uniform(0.7, 1.3, len(names))
+    share /= np.maximum(share.sum(axis=0), 1.0)  # of each stratum, how much the site holds
+    held = np.zeros((folds, share.shape[1]))
+    fold_of_site = np.empty(len(names), dtype=np.int64)
+    for largest in np.argsort(-size):
+        crowding = held @ share[largest]  # least growth of the summed squares of `held`
+        chosen = np.lexsort((rng.random(folds), held.sum(axis=1), crowding))[0]
+        held[chosen] += share[largest]
+        fold_of_site[largest] = chosen
+    return fold_of_site[site]
+
+
+def generator(seed: int, *position: int) -> np.random.Generator:
+    """A random generator of its own for every repeat, and every fold of it."""
+    return np.random.default_rng([seed % 2**32, len(position), *position])
+
+
+def parts(splits: pd.DataFrame) -> list[tuple[int, int]]:
+    """All pairs of repeat and fold."""
+    return sorted(set(zip(splits["repeat"].tolist(), splits["fold"].tolist(), strict=True)))
+
+
+def tested_in(splits: pd.DataFrame, repeat: int, fold: int) -> pd.Series[str]:
+    """Ids of the patients that are tested in one fold of one repeat."""
+    return splits.loc[(splits["repeat"] == repeat) & (splits["fold"] == fold), "patient_id"]
+
+
+def training_part(
+    splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig, repeat: int, fold: int
+) -> pd.DataFrame:
+    """Training patients of one outer fold: `patient_id, role` and the outcome, by patient id.
+
+    Of the events and of the censored, `validation_fraction` each get the role `validation` (early
+    stopping), at least one event among them; the others get the role `train`. For a diagnosis that
+    holds for the classes, with at least one patient of each among the validation ones.
+    """
+    outcomes = outcomes.sort_values("patient_id", ignore_index=True)
+    tested = outcomes["patient_id"].isin(tested_in(splits, repeat, fold))
+    part = outcomes[~tested].reset_index(drop=True)
+    rng = generator(config.seed, repeat, fold)
+    group = part["label" if "label" in part else "event"].to_numpy()
+    needed = sorted(set(group)) if "label" in part else [1]
+    validation = np.zeros(len(part), dtype=bool)
+    for value in sorted({0, 1, *group}):
+        members = np.flatnonzero(group == value)
+        wanted = max(round(config.validation_fraction * len(members)), int(value in needed))
+        validation[rng.permutation(members)[:wanted]] = True
+    part.insert(1, "role", np.where(validation, "validation", "train"))
+    return part[["patient_id", "role", *(name for name in OUTCOME if name in part)]]
+
+
+def too_few_events(splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig) -> list[str]:
+    """Sentences about folds that cannot be evaluated or trained.
+
+    The rule: every test fold has at least 2 events, every validation part at least 1 and every
+    remaining training part at least 1. Folds that are not tied to sites meet it whenever there
+    are at least 2 events per fold.
+    """
+    events = outcomes.set_index("patient_id")["event"]
+    sentences = []
+    for repeat, fold in parts(splits):
+        tested = tested_in(splits, repeat, fold)
+        where = f"fold {fold}" + (f" of repeat {repeat}" if config.repeats > 1 else "")
+        if (n := int(events.loc[tested].sum())) < LEAST_TEST_EVENTS:
+            sentences.append(f"{where} has {n} events to test on, {LEAST_TEST_EVENTS} are needed")
+        part = training_part(splits, outcomes, config, repeat, fold)
+        for role in ROLES:
+            if part.loc[part["role"] == role, "event"].sum() < 1:
+                sentences.append(f"{where} has no event in its {role} part")
+    return sentences
+
+
+def too_few_of_a_class(
+    splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig
+) -> list[str]:
+    """Sentences about folds in which a class that the cohort has is not tested or not trained."""
+    labels = outcomes.set_index("patient_id")["label"]
+    known = set(labels[labels != UNKNOWN])
+    sentences = []
+    for repeat, fold in parts(splits):
+        part = training_part(splits, outcomes, config, repeat, fold)
+        groups = {
+            "test": labels.loc[tested_in(splits, repeat, fold)],
+            **{role: part.loc[part["role"] == role, "label"] for role in ROLES},
+        }
+        where = f"fold {fold}" + (f" of repeat {repeat}" if config.repeats > 1 else "")
+        sentences += [
+            f"{where} has no patient of class {number} in its {role} part"
+            for role, members in groups.items()
+            for number in sorted(known - set(members))
+        ]
+    return sentences
+
+
+def write_splits(
+    splits: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    config: SplitConfig,
+    out: Path,
+    withheld: pd.DataFrame | None = None,
+) -> None:
+    """Write `out`/splits.tsv and, per fold, r{repeat}f{fold}/train.tsv and test_ids.tsv.
+
+    `withheld` (repeat, fold, patient_id, modality) becomes the column of that name of train.tsv,
+    empty where a patient loses nothing.
+    """
+    for repeat, fold in parts(splits):
+        tested = tested_in(splits, repeat, fold).sort_values()
+        folder = fold_folder(out, repeat, fold)
+        part = training_part(splits, outcomes, config, repeat, fold)
+        if withheld is not None:
+            here = withheld[(withheld["repeat"] == repeat) & (withheld["fold"] == fold)]
+            lost = here.groupby("patient_id")["modality"].agg(",".join)
+            part["withheld"] = part["patient_id"].map(lost).fillna("")
+        write_table(folder / "train.tsv", part)
+        write_table(folder / "test_ids.tsv", tested.to_frame())
+    write_table(out / "splits.tsv", splits[["patient_id", "repeat", "fold"]])
+
+
+def fold_folder(out: Path, repeat: int, fold: int) -> Path:
+    """The directory of one outer fold below `out`."""
+    return out / f"r{repeat}f{fold}"
+
+
+def read_train(path: Path) -> pd.DataFrame:
+    """train.tsv: `patient_id`, `role` (train or validation), `time_months` (float), `event` (int).
+
+    For a diagnosis, `label` (int), with or without the follow-up. Where modalities are withheld,
+    `withheld` names them, separated by commas. Raises UserInputError for any other role.
+    """
+    table = read_text_table(path, ["patient_id", "role"])
+    if strange := sorted({*table["role"]} - {*ROLES}):
+        raise UserInputError(
+            f"{path}: the role {strange[0]!r} is none of {' and '.join(ROLES)}; make the splits "
+            "again"
+        )
+    return typed_outcomes(path, table)
+
+
+def read_test_ids(path: Path) -> list[str]:
+    """test_ids.tsv: the patients that a fold predicts."""
+    return read_text_table(path, ["patient_id"])["patient_id"].tolist()
+
+
+def splits_hash(path: Path) -> str:
+    """SHA-256 of splits.tsv, which every later result carries."""
+    return sha256_file(path)

@@ -1,0 +1,1 @@
+"""What is predicted: one folder per task."""

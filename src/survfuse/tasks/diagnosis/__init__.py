@@ -1,0 +1,1 @@
+"""Diagnosis: classes, their predictions, metrics and statements."""

@@ -1,0 +1,1 @@
+"""Survival: hazards, their predictions, metrics and statements."""

@@ -1,0 +1,38 @@
+"""Where models read modalities from: the registry agrees with itself and the configuration."""
+
+from pathlib import Path
+
+import pytest
+
+from survfuse.config.cohort import CohortConfig
+from survfuse.modalities.loading import modality
+from survfuse.modalities.registry import MODALITIES, SOURCES, sheets_of, sources_of
+
+
+@pytest.mark.parametrize("name", MODALITIES)
+def test_an_entry_and_the_object_behind_it_agree(name: str) -> None:
+    entry, found = MODALITIES[name], modality(name)
+    assert (found.name, found.source) == (name, entry.source)
+    assert bool(entry.source) == (name != "clinical")  # whose table is always there
+    assert entry.made_from in ("", *MODALITIES)
+    assert not entry.brought_by(CohortConfig())
+    assert entry.setting.split(".")[0] in CohortConfig.model_fields
+
+
+def test_sources_are_named_once_and_in_one_order() -> None:
+    assert sources_of(["pet", "slides", "mri", "clinical"]) == ["slides", "images"]
+    assert sources_of(["clinical", "site"]) == []
+    assert sources_of(MODALITIES) == list(SOURCES)
+    assert len(set(SOURCES.values())) == len(SOURCES)
+
+
+def test_sheets_are_those_that_the_configuration_names() -> None:
+    tables = {"radiomics": Path("r.tsv")}
+    cohort = CohortConfig(slides=Path("s.tsv"), images=Path("i.tsv"), tables=tables)
+    assert sheets_of(cohort) == {
+        "slides": Path("s.tsv"),
+        "images": Path("i.tsv"),
+        "radiomics": Path("r.tsv"),
+    }
+    assert MODALITIES["mri"].brought_by(cohort) and MODALITIES["pet"].brought_by(cohort)
+    assert not MODALITIES["omics"].brought_by(cohort)

@@ -1,0 +1,95 @@
+"""Kinds of models: what they are called and read, without importing any of them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from survfuse.config.models import ModelConfig
+from survfuse.core.errors import UserInputError
+from survfuse.models.networks.registry import MODELS
+from survfuse.models.specs import ModelSpec, all_specs, label_of, reads_of, spec_of
+from survfuse.tasks.survival.rows import role_of
+
+SITE = ModelConfig(name="site_only", kind="site_only")
+COX = ModelConfig(name="clinical_cox", kind="clinical_cox")
+SNN = ModelConfig(name="snn", kind="snn")
+CMTA = ModelConfig(name="my_cmta", kind="cmta")
+LATE = ModelConfig(name="late", kind="late_fusion", options={"parts": ["clinical_cox", "my_cmta"]})
+
+
+def forest(**options: object) -> ModelConfig:
+    return ModelConfig(name="rsf", kind="rsf", options=options)
+
+
+def test_every_network_is_a_kind_and_names_do_not_clash() -> None:
+    kinds = all_specs()
+    for name, entry in MODELS.items():
+        assert kinds[name] == ModelSpec(entry.label, "network", entry.reads, kinds[name].tasks)
+        assert kinds[name].tasks == (
+            ("survival", "diagnosis") if entry.diagnoses else ("survival",)
+        )
+    others = {name: kind.family for name, kind in kinds.items() if kind.family != "network"}
+    assert others == {
+        "site_only": "site",
+        "clinical_cox": "clinical",
+        "late_fusion": "late",
+        "coxnet": "classical",
+        "rsf": "classical",
+        "boosting": "classical",
+        "logistic": "classical",
+    }
+    assert len({kind.label for kind in kinds.values()}) == len(kinds)
+
+
+def test_a_row_is_called_by_its_kind_only_where_it_bears_its_name() -> None:
+    assert label_of(SNN) == "SNN (genes)"
+    assert label_of(CMTA) == "my_cmta"
+    assert label_of(forest()) == "Random survival forest"
+
+
+def test_classical_models_read_what_they_are_told() -> None:
+    assert spec_of(forest()).reads == ("clinical", "omics", "slides")
+    assert spec_of(forest(modalities=["slides", "clinical"])).reads == ("slides", "clinical")
+
+
+@pytest.mark.parametrize(
+    "listed", [[], "slides", None, ["genes"], ["slides", "slides"], [{}], ["site"]]
+)
+def test_wrong_modalities_are_refused(listed: object) -> None:
+    with pytest.raises(UserInputError, match=r"models\.rsf: options\.modalities must list some of"):
+        spec_of(forest(modalities=listed))
+
+
+def test_unknown_kinds_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserInputError, match=r"models\.a: there is no model 'b'; .*rsf.*cmta"):
+        spec_of(ModelConfig(name="a", kind="b"))
+
+
+def test_a_late_fusion_reads_what_its_parts_read_once() -> None:
+    assert reads_of(LATE, [COX, SNN, CMTA, LATE]) == ("clinical", "slides", "omics")
+    both = LATE.model_copy(update={"options": {"parts": ["snn", "my_cmta"]}})
+    assert reads_of(both, [COX, SNN, CMTA, LATE]) == ("omics", "slides")
+    assert reads_of(CMTA, []) == ("slides", "omics")
+
+
+def test_roles_follow_family_and_number_of_modalities() -> None:
+    rows = [SITE, COX, SNN, CMTA, LATE, forest(), forest(modalities=["omics"])]
+    assert [role_of(row, rows) for row in rows] == [
+        *["site", "clinical", "unimodal", "fusion", "late", "classical", "unimodal"]
+    ]
+    permuted = [row.model_copy(update={"permute_outcomes": True}) for row in rows]
+    assert {role_of(row, rows) for row in permuted} == {"control"}
+
+
+def test_the_table_imports_no_model() -> None:
+    code = (
+        "import sys, survfuse.models.specs; survfuse.models.specs.all_specs(); "
+        "sys.exit(bool({'torch', 'sksurv', 'pandas'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_kind_that_there_is_not_is_told_with_the_nearest() -> None:
+    with pytest.raises(UserInputError, match=r"no model 'Survfus'; did you mean survfuse\? known"):
+        spec_of(ModelConfig(name="x", kind="Survfus"))
