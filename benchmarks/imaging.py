@@ -9,8 +9,8 @@ peak of memory. Without --t1 and --template it takes simulated heads; a real T1 
 256 x 180 voxels of its own field of view first.
 
 synthesis: PET made from MRI (--target mri: the other way) on a simulated memory clinic of 60
-patients, one split (40 train, 8 inner, 12 test), by the default generator; the error within the
-brain over that of the training mean. Other generators: --generator.
+patients, one split (40 train, 8 validation, 12 test), by the default generator; the error within
+the brain over that of the training mean. Other generators: --generator.
 
 synth_step: CPU seconds of a full training step of the chosen generator at its default size, at
 1 x 96 x 128 x 96 voxels (of vqgan: generator, discriminator and both optimisers), one thread, and
@@ -34,23 +34,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/fixtures"))
 
 from imaging_models import mask_invariance, model_cost, peak_mib
 
 from imaging_fixture import brain_of, head, save
-from survfuse.config_imaging import ImagingConfig
-from survfuse.config_synthesis import SynthesisConfig
-from survfuse.demo.brain_geometry import Grid
-from survfuse.imaging.batch import process_batch
-from survfuse.imaging.grid import grid_around, resampled
-from survfuse.imaging.placement import VolumeRow
-from survfuse.imaging.reader import read_volume
-from survfuse.imaging.store import read_manifest
-from survfuse.imaging.volume import Volume, to_ras
+from survfuse.config.imaging import ImagingConfig
+from survfuse.config.synthesis import SynthesisConfig
+from survfuse.modalities.volumes.batch import process_batch
+from survfuse.modalities.volumes.grid import grid_around, resampled
+from survfuse.modalities.volumes.placement import VolumeRow
+from survfuse.modalities.volumes.reading.reader import read_volume
+from survfuse.modalities.volumes.store import read_manifest
+from survfuse.modalities.volumes.volume import Volume, to_ras
+from survfuse.simulation.brain_geometry import Grid
 from survfuse.synthesis.build import build_generator
 from survfuse.synthesis.fit import fit_generator
-from survfuse.synthesis.generator import PairBatch, seen_of
+from survfuse.synthesis.generator import PairBatch, inputs_of
 from survfuse.synthesis.make import controls_of, make_volume, mean_volume
 from survfuse.synthesis.measures import measures, summary
 from survfuse.synthesis.pairs import read_fold
@@ -103,10 +103,10 @@ def synthesis(settings: SynthesisConfig, target: str) -> dict[str, float]:
         manifest, ids, _ = clinic(folder / "images", 60, 1, Grid((24, 32, 24), 6.0))
         directory = fold(folder / "splits", ids[:40], ids[40:48], ids[48:])
         images = read_fold(directory, manifest, None)
-        parts = (images.train, images.inner, images.test)
-        train, inner, test = (images.of(part, target) for part in parts)
+        parts = (images.train, images.validation, images.test)
+        train, validation, test = (images.of(part, target) for part in parts)
         began = time.process_time()
-        fitted = fit_generator(train, inner, settings, 0, torch.device("cpu"))
+        fitted = fit_generator(train, validation, settings, 0, torch.device("cpu"))
         taken, mean = time.process_time() - began, mean_volume(train)
         figures: dict[str, list[dict[str, float | None]]] = {}
         for source_path, target_path in zip(test.sources, test.targets, strict=True):
@@ -119,7 +119,7 @@ def synthesis(settings: SynthesisConfig, target: str) -> dict[str, float]:
     for name, row in told.items():
         print(f"{name}: " + ", ".join(f"{key} {value['mean']}" for key, value in row.items()))
     error = {name: float(row["masked_mae"]["mean"] or 0) for name, row in told.items()}
-    print(f"{settings.generator}: {len(fitted.course.history)} epochs, {taken:.0f} CPU-s")
+    print(f"{settings.generator}: {len(fitted.progress.history)} epochs, {taken:.0f} CPU-s")
     return {
         "synthesis_vs_mean_mae": round(error["synthetic"] / error["training_mean"], 4),
         "synthesis_vs_copy_mae": round(error["synthetic"] / error["copied_source"], 4),
@@ -136,7 +136,7 @@ def synth_step(settings: SynthesisConfig) -> dict[str, float]:
     optimisers = generator.optimisers(1e-4)
     mask = torch.ones(FULL_GRID, dtype=torch.bool)
     source, target = torch.rand(2, *FULL_GRID) * 2 - 1
-    batch = PairBatch(seen_of(source, mask)[None], target[None, None], mask[None, None].float())
+    batch = PairBatch(inputs_of(source, mask)[None], target[None, None], mask[None, None].float())
     make_volume(generator.eval(), source.numpy(), mask.numpy(), settings, 0)
     making = peak_mib()
     generator.train()

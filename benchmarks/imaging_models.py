@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from dataclasses import replace
@@ -9,14 +10,21 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from survfuse.fusion.diagnosis import Diagnosis
-from survfuse.fusion.interface import Batch, Shapes
-from survfuse.fusion.registry import MODELS, build
+from survfuse.modalities.protocol import TokenShape
+from survfuse.models.networks.interface import Batch, Shapes
+from survfuse.models.networks.registry import MODELS, build
+from survfuse.tasks.diagnosis.loss import ClassTargets
 
 SHAPE = (96, 128, 96)
 COVARIATES = 9
 BATCH = 2
 REPEATS = 5
+
+
+def shapes_of(grid: tuple[int, int, int]) -> Shapes:
+    """Shapes of MRI, PET and covariates, for two classes."""
+    volume = TokenShape(math.prod(grid), grid=grid)
+    return Shapes({"mri": volume, "pet": volume, "clinical": TokenShape(COVARIATES)}, 2)
 
 
 def patients(shape: tuple[int, int, int], modalities: tuple[str, ...]) -> Batch:
@@ -30,19 +38,19 @@ def patients(shape: tuple[int, int, int], modalities: tuple[str, ...]) -> Batch:
     }
     mask = {name: torch.ones(BATCH, 1, dtype=torch.bool) for name in modalities}
     available = torch.ones(BATCH, len(modalities), dtype=torch.bool)
-    outcome = Diagnosis(torch.arange(BATCH) % 2, torch.ones(2), torch.zeros(2))
-    return Batch(tokens, mask, available, modalities, outcome=outcome)
+    targets = ClassTargets(torch.arange(BATCH) % 2, torch.ones(2), torch.zeros(2))
+    return Batch(tokens, mask, available, modalities, targets=targets)
 
 
 def seconds_per_patient(model: nn.Module, batch: Batch) -> float:
     """Median CPU seconds of forward and backward in training, per patient, after a warm-up."""
     taken = []
-    assert batch.outcome is not None
+    assert batch.targets is not None
     for _ in range(1 + REPEATS):
         began = time.process_time()
         model.zero_grad()
         output = model(batch)
-        (batch.outcome.loss(output.logits) + sum(output.losses.values())).backward()
+        (batch.targets.loss(output.logits) + sum(output.losses.values())).backward()
         taken.append((time.process_time() - began) / BATCH)
     return sorted(taken[1:])[REPEATS // 2]
 
@@ -57,10 +65,10 @@ def model_cost() -> dict[str, float]:
     figures: dict[str, float] = {}
     for kind in ("itcfn", "mri_cnn"):
         torch.manual_seed(0)
-        model = build(kind, Shapes(None, (), COVARIATES, 2, SHAPE))
+        model = build(kind, shapes_of(SHAPE))
         batch = patients(SHAPE, MODELS[kind].reads)
         with torch.inference_mode():
-            model.eval()(replace(batch, outcome=None))
+            model.eval()(replace(batch, targets=None))
         predicting = peak_mib()
         taken = seconds_per_patient(model.train(), batch)
         count = sum(parameter.numel() for parameter in model.parameters())
@@ -83,7 +91,7 @@ def mask_invariance() -> dict[str, float]:
     for seed, missing in enumerate(("mri", "pet")):
         torch.manual_seed(seed)
         shape = (32, 40, 32)
-        model = build("itcfn", Shapes(None, (), COVARIATES, 2, shape), {"absent": "mask"}).eval()
+        model = build("itcfn", shapes_of(shape), {"absent": "mask"}).eval()
         batch = patients(shape, names)
         available = batch.available.clone()
         available[:, names.index(missing)] = False

@@ -1,4 +1,4 @@
-"""Networks on simulated cohorts: how close to the truth, with and without gaps, and under noise."""
+"""Networks on simulated cohorts: with all modalities, with missing ones, and under noise."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simulated_cohort import (
     out_of_fold,
 )
 
-from survfuse.config import Config
+from survfuse.config.study import Config
 
 Array = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def share(scores: dict[str, Array], name: str = "c") -> float:
 
 
 def ranking(cohort: Simulated) -> dict[str, float]:
-    """All networks on one cohort; whether fusion pays, and what hiding a modality costs."""
+    """All networks on one cohort; whether fusion pays, and what withholding a modality costs."""
     everything = {
         kind: out_of_fold(cohort, row(kind), modality_patterns(cohort, kind)) for kind in KINDS
     }
@@ -69,7 +69,7 @@ def ranking(cohort: Simulated) -> dict[str, float]:
 
 
 def oracle_share(cohort: Simulated) -> dict[str, float]:
-    """survfuse on a cohort whose modalities show the truth well; hiding against never having."""
+    """survfuse on a cohort with little noise; withholding a modality against never having it."""
     patterns = modality_patterns(cohort, "survfuse")
     ours = out_of_fold(cohort, row("survfuse", members=3), patterns)
     figures = {"oracle_share": round(share(ours), 4)}

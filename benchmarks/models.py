@@ -1,4 +1,4 @@
-"""The fusion models: cost, distance to a known truth, and what they make of gaps and of noise.
+"""The fusion models: cost, distance to a known truth, and under missing modalities and noise.
 
     python benchmarks/models.py [--part cost|bert|scaling|truth|missing|null ...] [--json FILE]
 
@@ -26,9 +26,10 @@ import numpy as np
 import torch
 from simulated_cohort import KINDS, simulated
 
-from survfuse.fusion.interface import Batch, FusionModel, Outcome, Shapes
-from survfuse.fusion.registry import MODELS, build
-from survfuse.slides.torchvision_shim import declare_missing_operators
+from survfuse.modalities.protocol import TokenShape
+from survfuse.modalities.slides.torchvision_shim import declare_missing_operators
+from survfuse.models.networks.interface import Batch, FusionModel, Shapes, SurvivalTargets
+from survfuse.models.networks.registry import MODELS, build
 from survfuse.training.engine import keep_freed_memory
 
 SIX_FAMILIES = (94, 334, 521, 468, 1496, 479)  # of TCGA-BLCA
@@ -46,10 +47,17 @@ def pathway_widths() -> tuple[int, ...]:
     return tuple(int(width) for width in np.clip(widths, 1, 199))
 
 
+def token_shapes(tile: int, groups: tuple[int, ...]) -> Shapes:
+    """Shapes of tiles, gene groups and ten covariates."""
+    genes = TokenShape(sum(groups), groups=groups)
+    tokens = {"slides": TokenShape(tile), "omics": genes, "clinical": TokenShape(10)}
+    return Shapes(tokens, BINS)
+
+
 def shapes_of(kind: str) -> Shapes:
     """Published shapes: PIBD and DisPro read 331 pathways; PIBD tiles of 768, others of 1024."""
     groups = pathway_widths() if kind in ("pibd", "dispro") else SIX_FAMILIES
-    return Shapes(768 if kind == "pibd" else 1024, groups, 10, BINS)
+    return token_shapes(768 if kind == "pibd" else 1024, groups)
 
 
 def patients(kind: str, shapes: Shapes, tiles: int, n: int = 1) -> Batch:
@@ -65,7 +73,7 @@ def patients(kind: str, shapes: Shapes, tiles: int, n: int = 1) -> Batch:
         available=torch.ones(n, len(reads), dtype=torch.bool),
         modalities=reads,
         coords={"slides": coords} if "slides" in reads else {},
-        outcome=Outcome(
+        targets=SurvivalTargets(
             torch.full((n,), 9.0),
             torch.ones(n, dtype=torch.bool),
             torch.ones(n, dtype=torch.int64),
@@ -85,11 +93,11 @@ def last_stage(kind: str, shapes: Shapes, options: Mapping[str, object] = {}) ->
 
 def cpu_seconds(model: FusionModel, batch: Batch, half: bool) -> float:
     """CPU seconds of one forward and backward pass, per patient."""
-    assert batch.outcome is not None
+    assert batch.targets is not None
     began = time.process_time()
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
         output = model(batch)
-    loss = batch.outcome.loss(output.logits.float()) + sum(output.losses.values())
+    loss = batch.targets.loss(output.logits.float()) + sum(output.losses.values())
     loss.backward()
     taken = time.process_time() - began
     model.zero_grad()
@@ -147,7 +155,7 @@ def scaling(repetitions: int, plot: Path | None) -> dict[str, float]:
     figures, curves = {}, {}
     print(f"{'model':10s}" + "".join(f"{size:>11,d}" for size in TILES) + "   exponent")
     for kind in (kind for kind in KINDS if "slides" in MODELS[kind].reads):
-        shapes = Shapes(64, (20,) * 10, 10, BINS)
+        shapes = token_shapes(64, (20,) * 10)
         model = last_stage(kind, shapes).eval()
         taken = []
         for size in TILES:
@@ -228,10 +236,10 @@ def main() -> None:
         figures |= scaling(max(1, given.repetitions // 2), given.plot)
     if "truth" in parts:
         figures |= model_truth.ranking(simulated(given.patients, 1))
-        clear = simulated(5 * given.patients, 1, tiles=512, haze=0.25)
+        clear = simulated(5 * given.patients, 1, tiles=512, set_noise=0.25)
         figures |= model_truth.oracle_share(clear)
     if "missing" in parts:
-        figures |= model_truth.missing_by_outcome(simulated(5 * given.patients, 2, haze=0.25))
+        figures |= model_truth.missing_by_outcome(simulated(5 * given.patients, 2, set_noise=0.25))
     if "null" in parts:
         cohorts = [simulated(150, 1000 + seed, tiles=16, dim=16) for seed in range(given.seeds)]
         figures |= model_truth.null(cohorts)

@@ -13,18 +13,22 @@ import torch
 from numpy.typing import NDArray
 from sksurv.metrics import concordance_index_censored
 
-from survfuse.cohort.splits import make_splits, training_part
-from survfuse.config import Config, SplitConfig
-from survfuse.demo.genes import expression, gene_sets
-from survfuse.demo.tokens import token_bags
-from survfuse.demo.truth import STAGES, Truth, draw_truth
-from survfuse.fusion.registry import MODELS
-from survfuse.omics.matrix import OmicsMatrix, pack_groups
-from survfuse.training.checkpoint import FittedModel
+from survfuse.artifacts.checkpoint import FittedModel
+from survfuse.config.splits import SplitConfig
+from survfuse.config.study import Config
+from survfuse.modalities.clinical.modality import ClinicalTable
+from survfuse.modalities.cohort import CohortInputs
+from survfuse.modalities.omics.matrix import OmicsMatrix, pack_groups
+from survfuse.modalities.slides.bags import Bag
+from survfuse.modalities.slides.modality import SlideBags
+from survfuse.models.networks.registry import MODELS
+from survfuse.simulation.genes import expression, gene_sets
+from survfuse.simulation.tokens import token_bags
+from survfuse.simulation.truth import STAGES, Truth, draw_truth
+from survfuse.splits.outer_folds import make_splits, training_part
+from survfuse.splits.training_part import TrainingPart
 from survfuse.training.ensemble import ensemble, predict_neural
-from survfuse.training.inputs import Bag, CohortInputs
 from survfuse.training.neural import fit_neural, prepare
-from survfuse.training.part import TrainingPart
 
 CPU = torch.device("cpu")
 # The networks that read no brain volumes, which these cohorts do not have.
@@ -61,11 +65,16 @@ class Simulated:
 
 
 def simulated(
-    patients: int, seed: int, folds: int = 5, tiles: int = 128, dim: int = 32, haze: float = 1.0
+    patients: int,
+    seed: int,
+    folds: int = 5,
+    tiles: int = 128,
+    dim: int = 32,
+    set_noise: float = 1.0,
 ) -> Simulated:
     """Draw a cohort in which everything was measured for everybody, and divide it.
 
-    `haze`: how much of its own a gene set has that should follow a factor (demo.genes.activities).
+    `set_noise`: of gene sets that follow a factor (survfuse.simulation.genes.activities).
     """
     truth = draw_truth(patients, seed)
     everybody = np.ones(patients, dtype=bool)
@@ -77,12 +86,13 @@ def simulated(
             "event": truth.event.astype(int),
         }
     )
-    settings = SplitConfig(folds=folds, seed=seed)
+    settings = SplitConfig(folds=folds, repeats=1, seed=seed)
     splits = make_splits(outcomes, None, settings)
-    return Simulated(truth, inputs_of(truth, seed, tiles, dim, haze), outcomes, splits, settings)
+    inputs = inputs_of(truth, seed, tiles, dim, set_noise)
+    return Simulated(truth, inputs, outcomes, splits, settings)
 
 
-def inputs_of(truth: Truth, seed: int, tiles: int, dim: int, haze: float) -> CohortInputs:
+def inputs_of(truth: Truth, seed: int, tiles: int, dim: int, set_noise: float) -> CohortInputs:
     """Tile embeddings, expression and clinical table of simulated patients."""
     ids = truth.patient_id.tolist()
     clinical = pd.DataFrame(
@@ -96,21 +106,25 @@ def inputs_of(truth: Truth, seed: int, tiles: int, dim: int, haze: float) -> Coh
     tokens = token_bags(truth, tiles, dim, seed)
     bags = {patient: bag_of(values) for patient, values in zip(ids, tokens, strict=True)}
     bags = {patient: bag for patient, bag in bags.items() if len(bag)}
-    return CohortInputs(clinical, bags, genes_of(truth, haze))
+    stores = {
+        "clinical": ClinicalTable(clinical),
+        "omics": genes_of(truth, set_noise),
+        "slides": SlideBags(bags),
+    }
+    return CohortInputs(clinical, stores)
 
 
 def bag_of(values: np.ndarray) -> Bag:
     """Tiles on a square grid."""
     place = np.arange(len(values))
     side = max(1, int(np.ceil(np.sqrt(len(values)))))
-    grid = np.stack([place % side, place // side], axis=1)
-    names = np.full(len(values), "S")
-    return Bag((values,), grid, grid * 256, np.full(len(values), 256.0), names)
+    grid = np.stack([place % side, place // side], axis=1).astype(np.int32)
+    return Bag((values,), grid, ("S",))
 
 
-def genes_of(truth: Truth, haze: float) -> OmicsMatrix:
+def genes_of(truth: Truth, set_noise: float) -> OmicsMatrix:
     """Expression, grouped by the simulation's gene sets."""
-    table = expression(truth, haze).set_index("patient_id")
+    table = expression(truth, set_noise).set_index("patient_id")
     columns = table.columns.tolist()
     sets = {name: tuple(symbols) for name, symbols in gene_sets().items()}
     names, offsets, index = pack_groups(columns, {c: c for c in columns}, sets)
