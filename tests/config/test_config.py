@@ -192,6 +192,8 @@ def test_settings_hash_depends_on_what_is_read_and_nothing_else(tmp_path: Path) 
     assert one.settings_hash("training") == other.settings_hash("training")
     assert one.settings_hash("report") != other.settings_hash("report")
     assert one.settings_hash("training", model="clinical_cox") != one.settings_hash("training")
+    jobs = load(written(tmp_path, training={"folds_in_one_job": True, "repeats": 1}))
+    assert one.settings_hash("training") == jobs.settings_hash("training")
 
 
 @pytest.mark.parametrize(

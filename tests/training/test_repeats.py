@@ -207,6 +207,12 @@ def test_networks_have_a_job_per_fold_and_other_rows_one(tmp_path: Path) -> None
     assert folds["late"] == ["results/splits/r0f0", "results/splits/r0f1"]
 
 
+def test_folds_of_small_networks_can_share_a_job(tmp_path: Path) -> None:
+    small = {**REPEATED, "training": {**REPEATED["training"], "folds_in_one_job": True}}
+    planned = jobs(snakemake(prepared(tmp_path, **small), "-n").stdout)
+    assert (planned.get("train"), planned["train_rows"], planned["predict"]) == (None, 6, 6)
+
+
 def test_generators_are_fitted_for_the_folds_of_the_rows_that_read_them(tmp_path: Path) -> None:
     """Not for those of a cheap row, which has all repeats and reads what there is."""
     (tmp_path / "patients.tsv").write_text("patient_id\n")

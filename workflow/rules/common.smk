@@ -59,9 +59,14 @@ FOLDS_OF = {
     name: FOLDS[: repeats_of(row, SETTINGS) * SETTINGS.splits.folds]
     for name, row in MODELS.items()
 }
-# A network takes long and has a job per fold; of all others a job fits all folds.
-NETWORKS = [name for name, row in MODELS.items() if spec_of(row).family == "network"]
-ROWS = [name for name in MODELS if name not in NETWORKS]
+# A network takes long and has a job per fold, unless the configuration says that it is small; of
+# all others a job fits all folds.
+BY_FOLD = [
+    name
+    for name, row in MODELS.items()
+    if spec_of(row).family == "network" and not SETTINGS.training.folds_in_one_job
+]
+IN_ONE_JOB = [name for name in MODELS if name not in BY_FOLD]
 # The files that models read besides the table of patients, by the key of their sheet.
 FILES = {name: OUT / SOURCES[name] for name in sheets_of(SETTINGS.cohort)}
 # Which volumes are read is no setting of what is done to them.
@@ -138,7 +143,7 @@ def folds_given(table):
 
 def fits_of(model, folds):
     """What says that a model is fitted on folds."""
-    if model in ROWS:
+    if model in IN_ONE_JOB:
         return [OUT / "models" / model / "folds.json"]
     return expand(OUT / "models" / model / "{fold}" / "fit.json", fold=folds)
 

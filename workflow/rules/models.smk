@@ -1,4 +1,4 @@
-"""A training job per network and fold, one per row of any other kind, then a prediction job per row.
+"""Training jobs, of networks one per fold and of other rows one, then a prediction job per row.
 
 Training reads the outcomes of its own training patients and nothing else: the test outcomes are
 in files that no rule here has as an input.
@@ -19,7 +19,7 @@ rule train:
     benchmark:
         OUT / "benchmarks" / "train" / "{model}-{fold}.tsv"
     wildcard_constraints:
-        model=names(NETWORKS),
+        model=names(BY_FOLD),
     threads: SETTINGS.training.threads
     resources:
         mem_mb=attempts(8000),
@@ -32,7 +32,7 @@ rule train:
 
 
 rule train_rows:
-    """Fit a row that is no network on all its folds, one after another.
+    """Fit a row that is no network, or a small one, on all its folds, one after another.
 
     What it imports takes longer than most of its fits. Folds that are fitted outlive a fold that
     fails, as they are no declared output.
@@ -48,7 +48,7 @@ rule train_rows:
     benchmark:
         OUT / "benchmarks" / "train_rows" / "{model}.tsv"
     wildcard_constraints:
-        model=names(ROWS),
+        model=names(IN_ONE_JOB),
     threads: SETTINGS.training.threads
     resources:
         mem_mb=attempts(8000),

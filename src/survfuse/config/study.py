@@ -167,10 +167,11 @@ class Config(Section):
         Rules carry it as a parameter, so that a stage runs again when, and only when, the part of
         the configuration it reads has changed. Who does not read `report` does not read the words
         of the cohort either. Where the study lies does not count: of absolute paths only the name.
-        Nor does how often the folds of a row repeat: the folds that are there stay as they are.
+        Nor does how often the folds of a row repeat, or in how many jobs they are fitted: the
+        folds that are there stay as they are.
         """
         unread: dict[str, Any] = {
-            "training": {"repeats"},
+            "training": {"repeats", "folds_in_one_job"},
             "models": {"__all__": {"repeats"}},
             **({} if "report" in sections else {"cohort": WORDS}),
         }

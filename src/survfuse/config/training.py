@@ -95,6 +95,11 @@ class TrainingConfig(Section):
         "splits.repeats. Each costs as much as the first. Intervals are about 1.2 times as wide "
         "with 2 as with 5, and 1.7 times with 1. Row by row: the key repeats of a model.",
     )
+    folds_in_one_job: bool = Field(
+        False,
+        description="Fit all folds of a network in one job, one after another, in place of a job "
+        "for each. For networks so small that a job takes longer to start than to fit one.",
+    )
     members: int = Field(3, ge=1, le=20, description="Seeds trained per fold and averaged.")
     seed: int = Field(0, ge=0, description="Seed of initialisation, order and sub-sampling.")
     threads: int = Field(1, ge=1, description="CPU threads per training job.")

@@ -26,7 +26,7 @@ STAGES = {
     "encode_omics": "pack gene expression by gene set",
     "synthesise": "make the volumes that patients lack, a fold per job",
     "train": "fit a network on one fold",
-    "train_rows": "fit any other row on all its folds",
+    "train_rows": "fit a row of the leaderboard on all its folds",
     "predict": "predict every patient out-of-fold, a model per job",
     "explain": "say what moved the estimates of the reported model",
     "map_volumes": "say what in the volumes moved the diagnoses",
