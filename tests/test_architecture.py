@@ -26,9 +26,9 @@ FLOORS = (
     "survfuse.modalities.clinical survfuse.modalities.omics survfuse.modalities.slides "
     "survfuse.modalities.volumes survfuse.modalities.radiomics",
     "survfuse.modalities",
+    "survfuse.published survfuse.splits",
     "survfuse.models.networks",
     "survfuse.models",
-    "survfuse.published survfuse.splits",
     "survfuse.cohort",
     "survfuse.evaluation",
     "survfuse.tasks.survival",

@@ -120,7 +120,7 @@ def fit(config: Config, model: str, device: str = "auto") -> list[Path]:
     from survfuse.training.stage import train_folds
 
     models = config.output / "models"
-    network = spec_of(find_model(config, model)).family == "network"
+    network = spec_of(find_model(config, model)).network
     record = None if network else models / model / "folds.json"
     folds, paths = folds_of(config, model), input_paths(config)
     return train_folds(config, model, folds, paths, models, device, record)
@@ -136,13 +136,11 @@ def predict(config: Config, model: str, device: str = "auto") -> pd.DataFrame:
     """
     import pandas as pd
 
-    from survfuse.training.diagnosis_stage import diagnose_model
     from survfuse.training.predict import predict_model
 
     out = config.output / "predictions"
     table = out / f"{model}.tsv"
-    run = diagnose_model if config.task == "diagnosis" else predict_model
-    run(
+    predict_model(
         config,
         model,
         folds_of(config, model),

@@ -17,7 +17,7 @@ from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.volumes.store import VolumeStatus, write_manifest
 from survfuse.splits.outer_folds import write_splits
 from survfuse.tasks.diagnosis.leaderboard import evaluate_diagnoses
-from survfuse.training.diagnosis_stage import diagnose_model
+from survfuse.training.predict import predict_model
 from survfuse.training.stage import train_fold
 from volume_fixture import write_volume
 
@@ -97,7 +97,7 @@ def test_volumes_of_hardly_anybody(mri: list[str], pet: list[str], tmp_path: Pat
             train_fold(config, name, fold, paths, models, "cpu")
         out = tables / f"{name}.tsv"
         ablations, attention = tables / f"{name}.ablations.tsv", tables / f"{name}.attention.h5"
-        diagnose_model(config, name, folds, paths, models, out, ablations, attention, "cpu")
+        predict_model(config, name, folds, paths, models, out, ablations, attention, "cpu")
     map_volumes(config, "itcfn", folds, paths, models, tmp_path / "maps.h5", "cpu")
     evaluate_diagnoses(
         config, tmp_path / "outcomes.tsv", paths.splits, tables, tmp_path / "evaluation.json"

@@ -1,4 +1,4 @@
-"""Diagnoses: volumes as inputs, rows of all families, thresholds, and what nobody may see."""
+"""Diagnoses: volumes as inputs, rows of all kinds, thresholds, and what nobody may see."""
 
 from __future__ import annotations
 
@@ -30,15 +30,10 @@ from survfuse.models.classical.logistic import fit_logistic, of_penalty, probabi
 from survfuse.splits.training_part import TrainingPart
 from survfuse.statistics.censoring import share_by
 from survfuse.tasks.diagnosis.classes import conversion_label
-from survfuse.training.diagnosis import (
-    diagnose_fold,
-    fit_diagnosis,
-    threshold_of,
-    threshold_patients,
-)
+from survfuse.tasks.diagnosis.thresholds import threshold_of, threshold_patients
 from survfuse.training.neural import prepare
-from survfuse.training.predict import SECTIONS, Fitted
-from survfuse.training.stage import check_models, train_fold
+from survfuse.training.predict import SECTIONS, Fitted, predict_fold
+from survfuse.training.stage import check_models, fit_row, train_fold
 from survfuse.training.targets import training_classes
 from survfuse.training.tokens import token_source
 from volume_fixture import AFFINE, SHAPE, clinic, part_of
@@ -92,12 +87,12 @@ def test_a_late_fusion_is_the_mean_of_its_parts(
     part = part_of(label, TRAINED)
     validation = part.patient_ids[threshold_patients(part)].tolist()
     for model in settings.models:
-        tensors, described = fit_diagnosis(model, part, inputs, fold, tmp_path, "key")
+        tensors, described = fit_row(model, part, inputs, fold, tmp_path, "key")
         key = settings.settings_hash(*SECTIONS, model=model.name)
         where = tmp_path / "models" / model.name / "r0f0"
         write_fitted(where, model.kind, tensors, {**described, "settings": key})
-        found[model.name] = diagnose_fold(model.name, fold, inputs, ids).probability
-        held_out[model.name] = diagnose_fold(model.name, fold, inputs, validation, held_out=True)
+        found[model.name] = predict_fold(model.name, fold, inputs, ids).probability
+        held_out[model.name] = predict_fold(model.name, fold, inputs, validation, held_out=True)
     np.testing.assert_allclose(found["late"], (found["logistic"] + found["volumes"]) / 2)
     mean = (held_out["logistic"].probability + held_out["volumes"].probability) / 2
     assert held_out["late"].threshold == pytest.approx(threshold_of(mean, part)[0])
@@ -107,7 +102,7 @@ def test_a_late_fusion_is_the_mean_of_its_parts(
         assert held_out[name].threshold == pytest.approx(
             threshold_of(held_out[name].probability, part)[0]
         )
-        learned = diagnose_fold(name, fold, inputs, validation).probability
+        learned = predict_fold(name, fold, inputs, validation).probability
         assert np.abs(held_out[name].probability - learned).max() > 1e-3
 
 
@@ -249,34 +244,6 @@ def test_three_classes_have_no_threshold() -> None:
     ).all()  # of two it has one
 
 
-@pytest.mark.parametrize(
-    ("role", "label", "judging", "threshold"),
-    [
-        ("ttiiii", [0, 1, 0, -1, 0, 1], [2, 4, 5], 0.55),  # validation, class known: .3 .5 | .6
-        (
-            "tttttt",
-            [0, 1, 0, -1, 0, 1],
-            [0, 1, 2, 4, 5],
-            0.55,
-        ),  # none for validation: all of known class
-        ("ttttii", [0, 1, 0, 1, 1, 1], [4, 5], float("nan")),  # one class alone has no threshold
-    ],
-)
-def test_the_threshold_is_chosen_on_validation_patients_of_known_class(
-    role: str, label: list[int], judging: list[int], threshold: float
-) -> None:
-    positive = np.array([0.1, 0.7, 0.3, 0.4, 0.5, 0.6])
-    nothing = np.full(6, np.nan)
-    roles = np.array([{"t": "train", "i": "validation"}[letter] for letter in role])
-    ids = np.arange(6).astype(str)
-    part = TrainingPart(0, 0, ids, roles, nothing, nothing > 0, label=np.array(label))
-    assert np.flatnonzero(threshold_patients(part)).tolist() == judging
-    p = np.column_stack([1 - positive, positive])[threshold_patients(part)]
-    assert threshold_of(p, part) == pytest.approx([threshold], nan_ok=True)
-    three = np.column_stack([p / 2, np.full(len(p), 0.5)])
-    assert np.isnan(threshold_of(three, part))
-
-
 def test_a_network_stores_the_threshold_of_its_validation_predictions(
     cohort: tuple[CohortInputs, np.ndarray], tmp_path: Path
 ) -> None:
@@ -285,7 +252,7 @@ def test_a_network_stores_the_threshold_of_its_validation_predictions(
         {"name": "cnn", "kind": "mri_cnn"}, inputs, label, tmp_path
     )
     part = part_of(label, TRAINED)
-    held_out = diagnose_fold(
+    held_out = predict_fold(
         "cnn", fold, inputs, part.patient_ids[threshold_patients(part)].tolist()
     )
     assert prediction.threshold == pytest.approx(threshold_of(held_out.probability, part)[0])
@@ -406,9 +373,6 @@ def test_the_same_networks_estimate_survival(
     kind: str, cohort: tuple[CohortInputs, np.ndarray], tmp_path: Path
 ) -> None:
     """Whoever is followed for less than the horizon is censored: he has a time, and no class."""
-    from survfuse.training.predict import predict_fold
-    from survfuse.training.stage import fit_row
-
     inputs, label = cohort
     rng = np.random.default_rng(4)
     time = rng.exponential(np.where(label == 1, 15.0, 60.0)) + 0.5

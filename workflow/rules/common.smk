@@ -8,12 +8,13 @@ from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import SOURCES, sheets_of, sources_of
 from survfuse.models.specs import (
     explained_model,
-    spec_of,
     mapped_model,
+    parts_of,
     read_modalities,
     reads_of,
     reads_synthesised,
     repeats_of,
+    spec_of,
 )
 from survfuse.runner import merged_config as run_config
 from survfuse.runner import source_files
@@ -64,7 +65,7 @@ FOLDS_OF = {
 BY_FOLD = [
     name
     for name, row in MODELS.items()
-    if spec_of(row).family == "network" and not SETTINGS.training.folds_in_one_job
+    if spec_of(row).network and not SETTINGS.training.folds_in_one_job
 ]
 IN_ONE_JOB = [name for name in MODELS if name not in BY_FOLD]
 # The files that models read besides the table of patients, by the key of their sheet.
@@ -154,8 +155,8 @@ def fitted(wildcards):
 
 
 def parts_fitted(wildcards):
-    """The models that a late fusion averages must be fitted on the same folds first."""
-    parts = MODELS[wildcards.model].options.get("parts", [])
+    """The models that a row averages must be fitted on the same folds first."""
+    parts = parts_of(MODELS[wildcards.model])
     return [path for part in parts for path in fits_of(part, folds_of(wildcards))]
 
 

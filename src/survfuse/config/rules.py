@@ -128,13 +128,12 @@ def check_repeats(models: Sequence[ModelConfig], splits: SplitConfig) -> Iterato
 
 
 def check_controls(models: Sequence[ModelConfig]) -> Iterator[str]:
-    """A late fusion that is said to be a control averages controls alone."""
+    """A row that averages others and is said to be a control averages controls alone."""
     for control in models:
-        if control.kind != "late_fusion" or not control.permute_outcomes:
-            continue
         listed = control.options.get("parts")
-        parts = listed if isinstance(listed, list) else []  # training says what else is wrong
-        true = [row.name for row in models if not row.permute_outcomes and row.name in parts]
+        if not isinstance(listed, list) or not control.permute_outcomes:
+            continue  # what else is wrong with its parts, the check of the models says
+        true = [row.name for row in models if not row.permute_outcomes and row.name in listed]
         if true:
             yield (
                 f"models.{control.name}: a late fusion trains nothing, so permute_outcomes does "

@@ -60,7 +60,7 @@ def map_volumes(
     """
     model = find_model(config, name)
     images = [image for image in spec_of(model).reads if image in IMAGES]
-    if spec_of(model).family != "network" or not images:
+    if not spec_of(model).network or not images:
         raise UserInputError(f"models.{name}: {model.kind} is no network that reads volumes")
     chosen = choose_device(device)
     maps: dict[str, dict[str, Map]] = {}

@@ -36,7 +36,7 @@ def explain_model(
     from survfuse.training.ensemble import ensemble
 
     model = find_model(config, name)
-    if spec_of(model).family != "network":
+    if not spec_of(model).network:
         raise UserInputError(f"models.{name}: only networks are explained, not {model.kind}")
     chosen = choose_device(device)
     settings = ExplainSettings(batch_size=config.training.batch_size, seed=config.training.seed)

@@ -1,1 +1,1 @@
-"""The models of a leaderboard, of every family, by name."""
+"""The models of a leaderboard, of every kind, by name."""

@@ -16,10 +16,10 @@ from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config, LeftOut
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import MODALITIES, SITE
-from survfuse.models.specs import reads_of, spec_of
+from survfuse.models.specs import parts_of, reads_of, spec_of
 
 NOUNS = {**{name: entry.noun for name, entry in MODALITIES.items()}, SITE: "the site"}
-SIMPLEST = ("clinical", "classical", "network", "late", "site")  # families, for a reference
+SIMPLEST = ("clinical", "classical", "fusion", "late", "site")  # roles of kinds, for a reference
 SETTINGS = {name: f"cohort.{entry.setting}" for name, entry in MODALITIES.items()}
 SETTINGS[SITE] = "cohort.site"
 
@@ -104,13 +104,12 @@ def reads_if_known(model: ModelConfig) -> tuple[str, ...]:
 def averages_of_several(
     kept: Sequence[ModelConfig], configured: Sequence[ModelConfig]
 ) -> tuple[list[ModelConfig], list[LeftOut]]:
-    """Late fusions without parts that are left out; one of a single part would be that part."""
+    """Averages without parts that are left out; one of a single part would be that part."""
     gone = {row.name for row in configured} - {row.name for row in kept}
     rows, left_out = [], []
     for row in kept:
-        named = row.options.get("parts")
-        parts = list(map(str, named)) if isinstance(named, list) else []
-        if row.kind != "late_fusion" or not gone.intersection(parts):
+        parts = parts_of(row)
+        if not gone.intersection(parts):
             rows.append(row)
             continue
         rest = [part for part in parts if part not in gone]
@@ -135,7 +134,7 @@ def reference_among(kept: Sequence[ModelConfig], reference: str) -> tuple[str, l
         return reference, []
     fallback = min(
         (row for row in kept if not row.permute_outcomes and reads_if_known(row)),
-        key=lambda row: (SIMPLEST.index(spec_of(row).family), len(reads_of(row, kept))),
+        key=lambda row: (SIMPLEST.index(spec_of(row).role), len(reads_of(row, kept))),
         default=kept[0],
     ).name
     sentence = f"Differences are taken against {fallback}, because {reference} is left out."
@@ -175,7 +174,7 @@ def missing_roles(configured: Sequence[ModelConfig], kept: Sequence[ModelConfig]
 
 def is_site(model: ModelConfig) -> bool:
     """Whether a row reads the site alone, with which others are compared."""
-    return model.kind == "site_only"
+    return reads_if_known(model) == (SITE,)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -1,66 +1,25 @@
-"""The specification of every kind of model: its label, its family, and the modalities it reads.
+"""What the rows of a leaderboard are, read and repeat, from the configuration and the registry.
 
-The networks of the fusion registry and the other rows of a leaderboard in one table, for training,
-evaluation and reports alike. Importing it imports no model, and so neither PyTorch nor
-scikit-survival.
+For training, evaluation and reports alike. Importing it imports no model, and so neither PyTorch
+nor scikit-survival.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from survfuse.config.imaging import IMAGES
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import MODALITIES
-from survfuse.models.networks.dispro.label import label as dispro_label
-from survfuse.models.networks.registry import MODELS
+from survfuse.models.registry import ModelSpec, all_kinds
 
-Family = Literal["site", "clinical", "network", "late", "classical"]
-Task = Literal["survival", "diagnosis"]
-BOTH: tuple[Task, ...] = ("survival", "diagnosis")
-
-TABULAR = ("clinical", "omics", "slides")  # what classical models read unless configured otherwise
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """A kind of model as a configuration names it.
-
-    `label`: its name in reports. `reads`: modalities in the order that reports list them; empty for
-    a late fusion (see `reads_of`). `tasks`: those it can be fitted for.
-    """
-
-    label: str
-    family: Family
-    reads: tuple[str, ...]
-    tasks: tuple[Task, ...] = ("survival",)
-
-
-NOT_NETWORKS = {
-    "site_only": ModelSpec("Site only", "site", ("site",), BOTH),
-    "clinical_cox": ModelSpec("Clinical Cox", "clinical", ("clinical",)),
-    "late_fusion": ModelSpec("Late fusion", "late", (), BOTH),
-    "coxnet": ModelSpec("Elastic-net Cox", "classical", TABULAR),
-    "rsf": ModelSpec("Random survival forest", "classical", TABULAR),
-    "boosting": ModelSpec("Gradient boosting", "classical", TABULAR),
-    "logistic": ModelSpec("Logistic regression", "classical", ("clinical",), ("diagnosis",)),
-}
-
-
-def all_specs() -> dict[str, ModelSpec]:
-    """All specifications by the `kind` of a configuration, the networks last."""
-    networks = {
-        name: ModelSpec(
-            entry.label, "network", entry.reads, BOTH if entry.diagnoses else ("survival",)
-        )
-        for name, entry in sorted(MODELS.items())
-    }
-    return {**NOT_NETWORKS, **networks}
+if TYPE_CHECKING:
+    from survfuse.models.estimator import Estimator
 
 
 def spec_of(model: ModelConfig) -> ModelSpec:
@@ -69,7 +28,7 @@ def spec_of(model: ModelConfig) -> ModelSpec:
     Raises UserInputError naming the row if there is no such kind, or the list of modalities is
     not one.
     """
-    known = all_specs()
+    known = all_kinds()
     if model.kind not in known:
         close = get_close_matches(model.kind.lower(), known, n=1)
         meant = f"did you mean {close[0]}? " if close else ""
@@ -78,8 +37,7 @@ def spec_of(model: ModelConfig) -> ModelSpec:
             f"{', '.join(known)}"
         )
     spec = known[model.kind]
-    chooses = MODELS[model.kind].chooses if model.kind in MODELS else spec.family == "classical"
-    if chooses and "modalities" in model.options:
+    if spec.chooses and "modalities" in model.options:
         return replace(spec, reads=checked_modalities(model.name, model.options["modalities"]))
     return spec
 
@@ -95,12 +53,35 @@ def checked_modalities(row: str, listed: Any) -> tuple[str, ...]:
     return tuple(listed)
 
 
-def reads_of(model: ModelConfig, models: Sequence[ModelConfig]) -> tuple[str, ...]:
-    """The modalities of a row; a late fusion reads what those of `models` read that it averages."""
+def estimator_of(model: ModelConfig, config: Config) -> Estimator:
+    """What fits and runs a row, imported now.
+
+    Raises UserInputError naming the row if its kind cannot do what the cohort asks for.
+    """
     spec = spec_of(model)
-    if spec.family != "late":
+    if config.task in spec.tasks:
+        return spec.load(config.task)
+    able = ", ".join(name for name, kind in all_kinds().items() if config.task in kind.tasks)
+    asked = "set, so models classify" if config.task == "diagnosis" else "not set"
+    raise UserInputError(
+        f"models.{model.name}: cohort.diagnosis is {asked}, which {model.kind} is not made for; "
+        f"use one of {able}"
+    )
+
+
+def parts_of(model: ModelConfig) -> list[str]:
+    """The rows that a row averages, as its options name them; none for any other kind of row."""
+    kind = all_kinds().get(model.kind)
+    named = model.options.get("parts") if kind and kind.averages else None
+    return [str(part) for part in named] if isinstance(named, list) else []
+
+
+def reads_of(model: ModelConfig, models: Sequence[ModelConfig]) -> tuple[str, ...]:
+    """The modalities of a row; an average reads what those of `models` read that it averages."""
+    spec = spec_of(model)
+    if not spec.averages:
         return spec.reads
-    named = model.options.get("parts") or []
+    named = parts_of(model)
     read = [name for part in models if part.name in named for name in spec_of(part).reads]
     return tuple(dict.fromkeys(read))
 
@@ -108,25 +89,23 @@ def reads_of(model: ModelConfig, models: Sequence[ModelConfig]) -> tuple[str, ..
 def repeats_of(model: ModelConfig, config: Config) -> int:
     """How many repeats of the folds a row is fitted in, the first ones.
 
-    A late fusion those that all its parts are fitted in, as it averages their predictions.
+    An average those that all its parts are fitted in, as it averages their predictions.
     """
-    family, repeats = spec_of(model).family, config.splits.repeats
-    if family == "network" and model.repeats is None:
+    spec, repeats = spec_of(model), config.splits.repeats
+    if spec.network and model.repeats is None:
         repeats = min(repeats, config.training.repeats)
-    if family == "late":
-        named = model.options.get("parts") or []
-        parts = [row for row in config.models if row.name in named and row.kind != model.kind]
-        repeats = min([repeats, *(repeats_of(part, config) for part in parts)])
+    named = parts_of(model)
+    parts = [row for row in config.models if row.name in named and not spec_of(row).averages]
+    repeats = min([repeats, *(repeats_of(part, config) for part in parts)])
     return repeats if model.repeats is None else min(repeats, model.repeats)
 
 
 def reads_synthesised(model: ModelConfig, models: Sequence[ModelConfig]) -> bool:
     """Whether a row, or one that it averages, reads synthesised volumes for want of real ones."""
-    if spec_of(model).family == "late":
-        named = model.options.get("parts") or []
-        return any(reads_synthesised(row, ()) for row in models if row.name in named)
-    policy = MODELS[model.kind].absent if model.kind in MODELS else ""
-    return bool(policy) and model.options.get("absent", policy) == "synthesise"
+    spec, named = spec_of(model), parts_of(model)
+    if any(reads_synthesised(row, ()) for row in models if row.name in named):
+        return True
+    return bool(spec.absent) and model.options.get("absent", spec.absent) == "synthesise"
 
 
 def read_modalities(config: Config) -> tuple[str, ...]:
@@ -145,7 +124,8 @@ def label_of(model: ModelConfig) -> str:
     """The name of a row in reports: the label of its kind where it is named so, else its own."""
     if model.name != model.kind:
         return model.name
-    return dispro_label(model.options) if model.kind == "dispro" else spec_of(model).label
+    spec = spec_of(model)
+    return spec.labelled(model.options) if spec.labelled else spec.label
 
 
 def explained_model(config: Config) -> ModelConfig | None:
@@ -155,8 +135,9 @@ def explained_model(config: Config) -> ModelConfig | None:
     """
     named = [model for model in config.models if model.name == config.report.model]
     for model in named or config.models:
-        network = spec_of(model).family == "network"
-        if network and (named or (len(spec_of(model).reads) > 1 and not model.permute_outcomes)):
+        if spec_of(model).network and (
+            named or (len(spec_of(model).reads) > 1 and not model.permute_outcomes)
+        ):
             return model
     return None
 

@@ -21,8 +21,8 @@ from survfuse.core.files import sha256_json
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.loading import modality
 from survfuse.modalities.scaling import fit_scalers
-from survfuse.models.classical.average import NothingToLearnError
 from survfuse.models.classical.cox import breslow
+from survfuse.models.estimator import NothingToLearnError
 from survfuse.models.networks.interface import Shapes
 from survfuse.models.networks.registry import build
 from survfuse.models.specs import reads_synthesised, spec_of

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from survfuse.artifacts.checkpoint import read_fitted, software, write_fitted
+from survfuse.artifacts.checkpoint import Arrays, read_fitted, software, write_fitted
 from survfuse.artifacts.split_record import verify_cohort, verify_fold
 from survfuse.config.fields import PATH_OPTIONS
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import sha256_file, sha256_json, write_json
-from survfuse.modalities.clinical.modality import clinical_table
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.inputs import digest, for_fold, load_inputs
 from survfuse.modalities.paths import InputPaths
-from survfuse.models.classical.average import NothingToLearnError, fit_average, read_in
-from survfuse.models.classical.baselines import (
-    covariates_of,
-    fit_cox_row,
-    fit_late_fusion,
-    parts_of,
-)
-from survfuse.models.specs import all_specs, repeats_of, spec_of
+from survfuse.models.classical.average import fit_average, read_in
+from survfuse.models.estimator import FitContext, NothingToLearnError
+from survfuse.models.specs import estimator_of, parts_of, spec_of
 from survfuse.splits.outer_folds import splits_hash
 from survfuse.splits.training_part import TrainingPart, read_part
 from survfuse.tasks.diagnosis.classes import UNKNOWN
@@ -35,9 +29,9 @@ from survfuse.training.predict import (
     SECTIONS,
     Fitted,
     find_model,
+    other_rows,
     paths_of,
-    predict_parts,
-    read_matching,
+    read_of,
 )
 from survfuse.training.same_inputs import anonymous, input_hashes
 
@@ -57,45 +51,8 @@ def check_models(config: Config) -> None:
 
 
 def check_model(config: Config, model: ModelConfig) -> None:
-    """Refuse a row of unknown kind, options or parts. Raises UserInputError."""
-    family = spec_of(model).family
-    check_task(config, model)
-    if family == "network":
-        from survfuse.training.neural import check_options
-
-        check_options(config, model)
-    elif family == "classical":
-        from survfuse.models.classical.survival import check_classical
-
-        check_classical(model, config.cohort)
-    elif family == "late":
-        by_name = {row.name: row for row in config.models}
-        for part in parts_of(model):
-            if part not in by_name or spec_of(by_name[part]).family == "late":
-                raise UserInputError(
-                    f"models.{model.name}: options.parts names {part!r}, which is not a row "
-                    "that can be averaged"
-                )
-            if model.repeats and model.repeats > repeats_of(by_name[part], config):
-                raise UserInputError(
-                    f"models.{model.name}: repeats is {model.repeats}, but {part}, which it "
-                    "averages, is fitted in fewer; leave it out, and the average has as many as "
-                    "all its parts"
-                )
-    else:
-        covariates_of(model, config.cohort)
-
-
-def check_task(config: Config, model: ModelConfig) -> None:
-    """Refuse a row that cannot do what the cohort asks for. Raises UserInputError."""
-    if config.task in spec_of(model).tasks:
-        return
-    able = ", ".join(name for name, kind in all_specs().items() if config.task in kind.tasks)
-    asked = "set, so models classify" if config.task == "diagnosis" else "not set"
-    raise UserInputError(
-        f"models.{model.name}: cohort.diagnosis is {asked}, which {model.kind} is not made for; "
-        f"use one of {able}"
-    )
+    """Refuse a row of unknown kind, options or parts, or another task. Raises UserInputError."""
+    estimator_of(model, config).check(config, model)
 
 
 def train_fold(
@@ -164,8 +121,7 @@ def train_folds(
 def fit_key(model: ModelConfig, fold: Fitted, train: Path, paths: InputPaths) -> str:
     """Hash of all that a fit depends on, by which interrupted and finished work is recognised."""
     config, where = fold.config, fold.models_directory
-    named = parts_of(model) if spec_of(model).family == "late" else []
-    averaged = [where / part / fold.fold_name / "fit.json" for part in named]
+    averaged = [where / part / fold.fold_name / "fit.json" for part in parts_of(model)]
     return sha256_json(
         [
             config.settings_hash(*SECTIONS, model=model.name),
@@ -204,7 +160,7 @@ def fit_and_write(
     scratch = fold.models_directory / ".scratch" / model.name / name
     try:
         read = read_by(model, part, inputs, fold)
-        tensors, described = fit_row(model, part, inputs, fold, scratch, key)
+        arrays, described = fit_row(model, part, inputs, fold, scratch, key)
         described = {**described, "read": read}
     except NothingToLearnError as reason:
         log.warning(
@@ -213,10 +169,10 @@ def fit_and_write(
         )
         diagnosis = config.cohort.diagnosis
         classes = len(diagnosis.classes) if diagnosis else 0
-        tensors, described = fit_average(part, classes, str(reason))
+        arrays, described = fit_average(part, classes, str(reason))
     described = {**described, **provenance(config, model, part, paths), "input_hashes": recorded}
     out = fold.models_directory / model.name / name
-    write_fitted(out, model.kind, tensors, {**described, "key": key})
+    write_fitted(out, model.kind, arrays, {**described, "key": key})
     shutil.rmtree(scratch, ignore_errors=True)
 
 
@@ -228,13 +184,13 @@ def read_by(
     Raises NothingToLearnError where there is none.
     """
     kind = spec_of(model)
-    if kind.family == "late":
-        parts = [read_matching(part, fold).fit.get("read", []) for part in parts_of(model)]
+    if kind.averages:
+        parts = [read_of(part, fold) for part in parts_of(model)]
         if read := list(dict.fromkeys(name for names in parts for name in names)):
             return read
         raise NothingToLearnError("none of the rows that it averages could be fitted")
     learned_from = part.patient_ids
-    if kind.family == "network" and fold.config.training.stop == "validation":
+    if kind.network and fold.config.training.stop == "validation":
         learned_from = learned_from[part.role == "train"]
     return read_in(kind.reads, inputs, learned_from.tolist())
 
@@ -246,26 +202,11 @@ def fit_row(
     fold: Fitted,
     scratch: Path,
     key: str,
-) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """Fit a row of any family; returns the tensors and the description to store."""
-    config, family = fold.config, spec_of(model).family
-    if config.task == "diagnosis":
-        from survfuse.training.diagnosis import fit_diagnosis
-
-        return fit_diagnosis(model, part, inputs, fold, scratch, key)
-    if family == "late":
-        return fit_late_fusion(predict_parts(model, fold, inputs, part.patient_ids.tolist()))
-    if family == "network":
-        from survfuse.core.device import choose_device
-        from survfuse.training.neural import fit_neural, prepare
-
-        device = choose_device(fold.device)
-        return fit_neural(prepare(config, model, part, inputs), scratch, key, device)
-    if family == "classical":
-        from survfuse.models.classical.survival import fit_classical
-
-        return fit_classical(config, model, part, inputs)
-    return fit_cox_row(model, config.cohort, part, clinical_table(inputs))
+) -> tuple[Arrays, dict[str, Any]]:
+    """Fit a row; returns the arrays and the description to store."""
+    others = other_rows(fold, inputs)
+    context = FitContext(fold.config, model, part, inputs, others, fold.device, scratch, key)
+    return estimator_of(model, fold.config).fit(context)
 
 
 def without_places(model: ModelConfig) -> dict[str, Any]:

@@ -1,23 +1,25 @@
 """Clinical encoding, Cox rows and late fusion."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from lifelines import CoxPHFitter, NelsonAalenFitter
 
+from estimator_fixture import fit
+from inputs_fixture import inputs_of
 from survfuse.artifacts.checkpoint import FittedModel
 from survfuse.artifacts.prediction import Prediction, mean_over_available, percentile_ranks
 from survfuse.config.cohort import CohortConfig, Covariate
 from survfuse.config.models import ModelConfig
+from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.clinical.encoder import ClinicalEncoder, fit_encoder
-from survfuse.models.classical.baselines import (
-    covariates_of,
-    fit_late_fusion,
-    parts_of,
-    predict_late_fusion,
-)
+from survfuse.models.classical import clinical_cox, late_fusion, site_only
 from survfuse.models.classical.cox import PENALISER, fit_cox
+from survfuse.models.estimator import OtherRows
+from survfuse.splits.training_part import TrainingPart
 
 CLINICAL = pd.DataFrame(
     {
@@ -94,24 +96,49 @@ def test_cox_without_columns_is_the_nelson_aalen_curve() -> None:
 
 
 COHORT = CohortConfig(
-    covariates={"age": Covariate(type="continuous"), "sex": Covariate(type="categorical")}
+    patients=Path("p.tsv"),
+    covariates={"age": Covariate(type="continuous"), "sex": Covariate(type="categorical")},
 )
+
+
+def configured(cohort: CohortConfig, *rows: dict) -> Config:
+    cox = {"name": "c", "kind": "clinical_cox"}
+    reference = {"reference": "c"}
+    given = {"name": "x", "output": "x", "cohort": cohort, "models": [cox, *rows]}
+    return Config.model_validate({**given, "evaluation": reference})
 
 
 def test_rows_ask_for_what_they_need() -> None:
     cox = ModelConfig(name="c", kind="clinical_cox")
     site = ModelConfig(name="s", kind="site_only")
     with pytest.raises(UserInputError, match=r"cohort\.covariates"):
-        covariates_of(cox, CohortConfig())
+        clinical_cox.covariates(cox, CohortConfig())
     with pytest.raises(UserInputError, match=r"options\.covariates .* found \['weight'\]"):
-        covariates_of(cox.model_copy(update={"options": {"covariates": ["weight"]}}), COHORT)
-    assert list(covariates_of(cox, COHORT)) == ["age", "sex"]
+        chosen = cox.model_copy(update={"options": {"covariates": ["weight"]}})
+        clinical_cox.covariates(chosen, COHORT)
+    assert list(clinical_cox.covariates(cox, COHORT)) == ["age", "sex"]
     chosen = cox.model_copy(update={"options": {"covariates": ["sex"]}})
-    assert list(covariates_of(chosen, COHORT)) == ["sex"]
+    assert list(clinical_cox.covariates(chosen, COHORT)) == ["sex"]
     with pytest.raises(UserInputError, match=r"cohort\.site"):
-        covariates_of(site, CohortConfig())
-    with pytest.raises(UserInputError, match="at least two"):
-        parts_of(ModelConfig(name="l", kind="late_fusion", options={"parts": ["snn"]}))
+        site_only.site(site, CohortConfig())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parts": ["c"]}, "at least two"),
+        ({"parts": "c, d"}, "at least two"),
+        ({}, "at least two"),
+        ({"parts": ["c", "nobody"]}, "names 'nobody', which is not a row that can be averaged"),
+        ({"parts": ["c", "late"]}, "names 'late', which is not a row that can be averaged"),
+        ({"parts": ["c", "s"], "weights": [1, 2]}, "no option 'weights'; its only option is parts"),
+    ],
+)
+def test_an_average_asks_for_rows_that_can_be_averaged(options: dict, message: str) -> None:
+    late = {"name": "late", "kind": "late_fusion", "options": options}
+    config = configured(COHORT, {"name": "s", "kind": "site_only"}, late)
+    with pytest.raises(UserInputError, match=message):
+        late_fusion.SURVIVAL.check(config, config.models[2])
 
 
 def test_percentile_ranks_by_hand() -> None:
@@ -134,13 +161,21 @@ def part(risk: list[float], level: float) -> Prediction:
 
 def test_late_fusion_by_hand() -> None:
     training = {"a": part([0, 1, 2, 3], 0.5), "b": part([10, 20, 30, 40], 0.5)}
-    arrays, described = fit_late_fusion(training)
-    fitted = FittedModel("late_fusion", arrays, described)
+    late = {"name": "late", "kind": "late_fusion", "options": {"parts": ["a", "b"]}}
+    config = configured(
+        COHORT, {"name": "a", "kind": "coxnet"}, {"name": "b", "kind": "coxnet"}, late
+    )
+    ids = np.array(training["a"].patient_ids)
+    trained = TrainingPart(0, 0, ids, np.full(4, "train"), np.ones(4), np.ones(4, dtype=bool))
+    inputs = inputs_of(pd.DataFrame(index=ids))
+    others = OtherRows(lambda row, *_: training[row], lambda _: [])
+    fitted = FittedModel("late_fusion", *fit(config, config.models[3], trained, inputs, others))
+    assert fitted.fit["parts"] == ["a", "b"]
     test = {"a": part([9.0, 0.5, 0.5], 0.8), "b": part([5.0, 25.0, 25.0], 0.4)}
     available = np.array([[True, True], [True, True], [True, False]])
-    fused = predict_late_fusion(fitted, test, available)
+    fused = late_fusion.mean_of_ranks(fitted, test, available)
     np.testing.assert_allclose(fused.risk, [(1 + 0) / 2, (0.25 + 0.5) / 2, 0.25])
     np.testing.assert_allclose(fused.survival[:, 0], [0.6, 0.6, 0.8])
-    nobody = predict_late_fusion(fitted, test, np.zeros((3, 2), dtype=bool))
+    nobody = late_fusion.mean_of_ranks(fitted, test, np.zeros((3, 2), dtype=bool))
     assert nobody.risk.tolist() == [0.5, 0.5, 0.5]
     np.testing.assert_allclose(nobody.survival[:, 0], 0.6)

@@ -14,6 +14,7 @@ from sksurv.linear_model import CoxnetSurvivalAnalysis
 from sksurv.metrics import concordance_index_censored
 from sksurv.util import Surv
 
+from estimator_fixture import fit, predict
 from inputs_fixture import bags_in, changed, genes_in, inputs_of
 from survfuse.artifacts.checkpoint import FittedModel, read_fitted, write_fitted
 from survfuse.artifacts.prediction import Prediction
@@ -23,25 +24,21 @@ from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.omics.matrix import OmicsMatrix
+from survfuse.models.classical.boosting import fit_boosting
 from survfuse.models.classical.cox import fit_cox
 from survfuse.models.classical.elastic_net import coxnet_path, fit_coxnet, least_null_strength
+from survfuse.models.classical.forest import at_event_times, fit_forest
 from survfuse.models.classical.pooled import PooledFeatures, fit_pooled
-from survfuse.models.classical.survival import (
-    check_classical,
-    fit_classical,
-    logged_warnings,
-    predict_classical,
-)
-from survfuse.models.classical.tree_ensembles import at_event_times, fit_boosting, fit_forest
+from survfuse.models.classical.pooled_survival import logged_warnings
 from survfuse.models.classical.trees import Forest, Trees, boosted_of, forest_of, stack_trees
 from survfuse.models.classical.validation import held_out_gain, log_partial_likelihood
+from survfuse.models.specs import estimator_of
 from survfuse.splits.training_part import TrainingPart
 from survfuse.tasks.survival.hazards import partial_nll
 from training_fixture import bag, cohort
 
 KINDS = ("coxnet", "rsf", "boosting")
 SMALL = {"coxnet": {}, "rsf": {"trees": 20}, "boosting": {"trees": 40}}
-GRID = np.array([1.0, 6.0, 12.0, 24.0, 36.0])
 AGE = {"age": Covariate(type="continuous")}
 
 
@@ -60,7 +57,12 @@ def config(covariates: dict[str, Covariate] | None = None) -> Config:
             ModelConfig(name="clinical_cox", kind="clinical_cox"),
             ModelConfig(name="control", kind="snn", permute_outcomes=True),
         ],
+        training={"bins_months": [6, 12]},
+        evaluation={"horizons_months": [12, 24, 36]},
     )
+
+
+GRID = np.array(config().grid_months())
 
 
 def part_of(ids: list[str], time: np.ndarray, event: np.ndarray, fold: int = 0) -> TrainingPart:
@@ -109,8 +111,8 @@ def fit_and_predict(
     directory: Path,
 ) -> tuple[FittedModel, Prediction]:
     """Through the files, as the stages do."""
-    fitted = stored(model.kind, *fit_classical(config(), model, part, inputs), directory)
-    return fitted, predict_classical(fitted, inputs, patient_ids, GRID)
+    fitted = stored(model.kind, *fit(config(), model, part, inputs), directory)
+    return fitted, predict(config(), model, fitted, inputs, patient_ids)
 
 
 def harrell(time: np.ndarray, event: np.ndarray, risk: np.ndarray) -> float:
@@ -339,7 +341,9 @@ def test_the_strongest_penalty_is_the_one_at_which_a_path_starts() -> None:
 def test_coxnet_is_refitted_on_all_training_patients() -> None:
     x, time, event = simulated(120, 8)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
-    model, chosen = fit_coxnet(x, part_of([f"P{i}" for i in range(120)], time, event), 0.5)
+    model, chosen = fit_coxnet(
+        x, part_of([f"P{i}" for i in range(120)], time, event), 0, l1_ratio=0.5
+    )
     reference = CoxnetSurvivalAnalysis(
         alphas=[chosen["strength"]], l1_ratio=0.5, fit_baseline_model=True
     ).fit(x, Surv.from_arrays(event, time))
@@ -367,7 +371,7 @@ def test_candidates_are_fitted_without_the_validation_patients() -> None:
 
         return above_chance(train | ~train) - above_chance(train)
 
-    _, chosen = fit_coxnet(x, part, 0.5)
+    _, chosen = fit_coxnet(x, part, 0, l1_ratio=0.5)
     strongest = CoxnetSurvivalAnalysis(n_alphas=2).fit(x[train], outcome).alphas_[0]
     path = CoxnetSurvivalAnalysis(alphas=strongest * np.geomspace(1, 0.01, 50))
     gain = gains(x @ path.fit(x[train], outcome).coef_)
@@ -399,7 +403,7 @@ def test_where_nothing_helps_everybody_gets_the_same_curve() -> None:
     x, part = reversed_for_the_validation_patients()
     expected = fit_cox(np.empty((120, 0)), part.time_months, part.event)
     curve = expected.survival(np.empty((1, 0)), GRID)
-    cox, chosen = fit_coxnet(x, part, 0.5)
+    cox, chosen = fit_coxnet(x, part, 0, l1_ratio=0.5)
     assert not cox.coefficients.any()
     assert (chosen["strength"], chosen["selected"]) == (None, 0)
     boosted, grown = fit_boosting(
@@ -416,7 +420,7 @@ def test_a_fold_in_which_nothing_helps_is_named(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     x, part = reversed_for_the_validation_patients()
-    fit_classical(config(), row(kind, modalities=["omics"]), replace(part, fold=2), genes_only(x))
+    fit(config(), row(kind, modalities=["omics"]), replace(part, fold=2), genes_only(x))
     assert caplog.messages == [
         f"my_{kind} gained nothing on the validation patients of fold r0f2; everybody gets the "
         "same curve there"
@@ -459,13 +463,13 @@ def test_a_row_through_its_files(kind: str, tmp_path: Path) -> None:
     assert fitted.fit["columns"][0] == "age"
     assert predicted.patient_ids == tuple(ids)
     assert predicted.risk.shape == (120,)
-    assert predicted.members.shape == (1, 120, 5)
+    assert predicted.members.shape == (1, 120, len(GRID))
     assert np.isfinite(predicted.risk).all()
     assert ((predicted.survival >= 0) & (predicted.survival <= 1)).all()
     assert (np.diff(predicted.survival, axis=1) <= 0).all()
     assert harrell(time[90:], event[90:], predicted.risk[90:]) > 0.65
     # Risk and survival tell the same story.
-    assert np.corrcoef(predicted.risk, predicted.survival[:, 2])[0, 1] < -0.6
+    assert np.corrcoef(predicted.risk, predicted.survival[:, GRID.tolist().index(12)])[0, 1] < -0.6
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -473,7 +477,7 @@ def test_nothing_of_test_patients_enters_and_fits_repeat(kind: str) -> None:
     inputs, time, event = cohort(n=80)
     ids = inputs.patients.index.tolist()
     part = part_of(ids[:60], time[:60], event[:60])
-    first, told = fit_classical(config(), row(kind), part, inputs)
+    first, told = fit(config(), row(kind), part, inputs)
     assert genes_in(inputs) is not None
     values = genes_in(inputs).values.copy()
     values[60:] = 1e6
@@ -485,12 +489,12 @@ def test_nothing_of_test_patients_enters_and_fits_repeat(kind: str) -> None:
         },
         replace(genes_in(inputs), values=values),
     )
-    second, told_again = fit_classical(config(), row(kind), part, changed)
+    second, told_again = fit(config(), row(kind), part, changed)
     assert told == told_again
     assert first.keys() == second.keys()
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name], err_msg=name)
-    other, _ = fit_classical(config(), row(kind), replace(part, fold=1), inputs)
+    other, _ = fit(config(), row(kind), replace(part, fold=1), inputs)
     same = [np.array_equal(other[name], value) for name, value in first.items()]
     assert all(same) == (kind == "coxnet")  # which alone draws no random numbers
 
@@ -527,7 +531,7 @@ def test_the_option_modalities_decides_what_is_read(kind: str, tmp_path: Path) -
     model = row(kind, modalities=["slides", "clinical"])
     fitted, predicted = fit_and_predict(model, inputs, part, ids, tmp_path)
     assert fitted.fit["columns"] == [*(f"slides {d}" for d in range(5)), "age"]
-    blind = predict_classical(fitted, inputs_of(inputs.patients, bags_in(inputs)), ids, GRID)
+    blind = predict(config(), model, fitted, inputs_of(inputs.patients, bags_in(inputs)), ids)
     np.testing.assert_array_equal(blind.risk, predicted.risk)
 
 
@@ -540,7 +544,7 @@ def test_the_option_covariates_decides_what_is_read(kind: str) -> None:
     part = part_of(inputs.patients.index.tolist(), time, event)
     declared = config({name: Covariate(type="continuous") for name in ("age", "other")})
     read = {
-        named: fit_classical(declared, row(kind, modalities=["clinical"], **options), part, both)[1]
+        named: fit(declared, row(kind, modalities=["clinical"], **options), part, both)[1]
         for named, options in {"all": {}, "one": {"covariates": ["other"]}}.items()
     }
     assert read["all"]["columns"] == ["age", "other"]
@@ -551,9 +555,9 @@ def test_a_modality_that_is_asked_for_in_vain_is_named(caplog: pytest.LogCapture
     inputs, time, event = cohort()
     part = part_of(inputs.patients.index.tolist(), time, event)
     bare = inputs_of(inputs.patients, bags_in(inputs))
-    fit_classical(config(), row("coxnet"), part, bare)
+    fit(config(), row("coxnet"), part, bare)
     assert "omics" not in caplog.text
-    _, told = fit_classical(config(), row("coxnet", modalities=["clinical", "omics"]), part, bare)
+    _, told = fit(config(), row("coxnet", modalities=["clinical", "omics"]), part, bare)
     assert "my_coxnet: no training patient has omics" in caplog.messages
     assert told["modalities"] == ["clinical"]
 
@@ -565,7 +569,7 @@ def test_a_patient_with_nothing_is_the_mean_patient(kind: str, tmp_path: Path) -
     part = part_of(ids, time, event)
     fitted, _ = fit_and_predict(row(kind), inputs, part, ids, tmp_path)
     hidden = inputs.without(dict.fromkeys(("clinical", "omics", "slides"), ids[:2]))
-    bare = predict_classical(fitted, hidden, ids[:2], GRID)
+    bare = predict(config(), row(kind), fitted, hidden, ids[:2])
     assert bare.risk[0] == bare.risk[1]
     assert np.isfinite(bare.survival).all()
     if kind == "coxnet":
@@ -607,6 +611,11 @@ def test_known_truth_linear_for_coxnet_and_crossed_for_the_forest(tmp_path: Path
 # Options and warnings
 
 
+def check(model: ModelConfig, covariates: dict[str, Covariate]) -> None:
+    settings = config(covariates)
+    estimator_of(model, settings).check(settings, model)
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
@@ -628,15 +637,14 @@ def test_known_truth_linear_for_coxnet_and_crossed_for_the_forest(tmp_path: Path
 )
 def test_options_are_refused_with_a_reason(kind: str, options: dict, message: str) -> None:
     with pytest.raises(UserInputError, match=message) as refused:
-        check_classical(ModelConfig(name="mine", kind=kind, options=options), CohortConfig())
+        check(ModelConfig(name="mine", kind=kind, options=options), {})
     assert str(refused.value).startswith("models.mine: ")
 
 
 def test_options_that_fit_are_accepted() -> None:
-    cohort = CohortConfig(covariates={"age": Covariate(type="continuous")})
-    check_classical(row("coxnet", l1_ratio=1, covariates=["age"]), cohort)
-    check_classical(row("rsf", trees=50, modalities=["omics"]), cohort)
-    check_classical(row("boosting", learning_rate=0.05, max_depth=3), cohort)
+    check(row("coxnet", l1_ratio=1, covariates=["age"]), AGE)
+    check(row("rsf", trees=50, modalities=["omics"]), AGE)
+    check(row("boosting", learning_rate=0.05, max_depth=3), AGE)
 
 
 def test_warnings_of_libraries_go_to_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -83,12 +83,10 @@ def train_command(given: argparse.Namespace) -> None:
 
 def predict_command(given: argparse.Namespace) -> None:
     from survfuse.models.runnable import load
-    from survfuse.training.diagnosis_stage import diagnose_model
     from survfuse.training.predict import predict_model
 
     config = load(given.config)
-    predict = diagnose_model if config.task == "diagnosis" else predict_model
-    predict(
+    predict_model(
         config,
         given.model,
         given.folds,

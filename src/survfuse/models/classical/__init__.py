@@ -1,1 +1,1 @@
-"""Models that read one row of numbers per patient."""
+"""The kinds of models that are no networks: they read one row of numbers for each patient."""

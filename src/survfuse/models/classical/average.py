@@ -13,17 +13,13 @@ import numpy as np
 
 from survfuse.artifacts.checkpoint import FittedModel, ids_hash
 from survfuse.artifacts.prediction import ClassPrediction, Prediction
-from survfuse.core.errors import UserInputError
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.models.classical.cox import CoxModel, fit_cox
+from survfuse.models.estimator import NothingToLearnError, Predicted
 from survfuse.splits.training_part import TrainingPart
 from survfuse.tasks.diagnosis.classes import UNKNOWN
 
 LEAST_PATIENTS = 2  # to learn from; nothing varies in one
-
-
-class NothingToLearnError(UserInputError):
-    """The training part of a fold holds nothing that a row could learn from; says what."""
 
 
 def read_in(reads: Sequence[str], inputs: CohortInputs, patient_ids: Sequence[str]) -> list[str]:
@@ -67,16 +63,20 @@ def is_average(fitted: FittedModel) -> bool:
 
 def predict_average(
     fitted: FittedModel, patient_ids: Sequence[str], grid_months: np.ndarray
-) -> Prediction:
-    """The same curve for all patients, and a risk of 0."""
-    curve, nothing = CoxModel(np.empty(0), **fitted.arrays), np.empty((len(patient_ids), 0))
+) -> Predicted:
+    """The same for all patients, of survival or of a diagnosis, as it was fitted.
+
+    A curve and a risk of 0; or probabilities of the classes, of two of which the commoner is the
+    diagnosis.
+    """
+    number = len(patient_ids)
+    if "shares" in fitted.arrays:
+        shares = fitted.arrays["shares"]
+        threshold = 0.5 if len(shares) == 2 else float("nan")
+        nobody = np.zeros(number, dtype=bool)
+        return ClassPrediction(
+            tuple(patient_ids), np.tile(shares, (1, number, 1)), threshold, nobody
+        )
+    curve, nothing = CoxModel(np.empty(0), **fitted.arrays), np.empty((number, 0))
     survival = curve.survival(nothing, grid_months)
     return Prediction(tuple(patient_ids), curve.risk(nothing), survival[None])
-
-
-def diagnose_average(fitted: FittedModel, patient_ids: Sequence[str]) -> ClassPrediction:
-    """The same probabilities for all patients; of two classes the commoner is the diagnosis."""
-    shares, number = fitted.arrays["shares"], len(patient_ids)
-    members = np.tile(shares, (1, number, 1))
-    threshold = 0.5 if len(shares) == 2 else float("nan")
-    return ClassPrediction(tuple(patient_ids), members, threshold, np.zeros(number, dtype=bool))

@@ -1,4 +1,4 @@
-"""The clinical Cox model and the site-only row: ridge Cox regression through lifelines."""
+"""Ridge Cox regression through lifelines, reduced to arrays."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ class CoxModel:
         surviving = np.exp(-np.exp(self.risk(x))[:, None] * baseline[None, :])
         surviving[:, grid_months > self.times[-1]] = np.nan
         return surviving
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Named arrays for the checkpoint."""
+        return {"coefficients": self.coefficients, "times": self.times, "hazard": self.hazard}
 
 
 def fit_cox(x: np.ndarray, time: np.ndarray, event: np.ndarray) -> CoxModel:

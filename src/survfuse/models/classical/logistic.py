@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, softmax
 
+from survfuse.artifacts.checkpoint import Arrays, FittedModel, ids_hash
+from survfuse.artifacts.prediction import ClassPrediction
+from survfuse.config.models import ModelConfig
+from survfuse.config.study import Config
+from survfuse.models.classical.options import Option, covariates_of, settings_of, with_covariates_of
+from survfuse.models.classical.pooled import PooledFeatures, fit_pooled
+from survfuse.models.estimator import FitContext, PredictContext
+from survfuse.models.specs import spec_of
 from survfuse.splits.training_part import TrainingPart
 from survfuse.tasks.diagnosis.classes import UNKNOWN
+from survfuse.tasks.diagnosis.thresholds import threshold_of, threshold_patients
 
 Array = NDArray[np.float64]
 
@@ -130,3 +139,73 @@ def probabilities(x: Array, coefficients: Array, intercepts: Array) -> Array:
     """(n, K) probabilities of the classes."""
     scores: Array = softmax(x @ coefficients.T + intercepts, axis=1)
     return scores
+
+
+class Logistic:
+    """Logistic regression on covariates, genes, tiles and regional measures."""
+
+    # Ridge by default: a few covariates of a small cohort should shrink and not vanish together.
+    options: ClassVar = {"l1_ratio": Option(0.0, 0.0, 1.0)}
+
+    def check(self, config: Config, model: ModelConfig) -> None:
+        """Refuse unknown, mistyped or out-of-range options."""
+        covariates_of(model, config.cohort)
+        settings_of(model, self.options)
+
+    def fit(self, context: FitContext) -> tuple[Arrays, dict[str, Any]]:
+        """Raises NothingToLearnError where nothing that it reads varies."""
+        row, ids = context.model, context.patient_ids
+        with_covariates = with_covariates_of(row, context.config)
+        features = fit_pooled(context.inputs, ids, spec_of(row).reads, with_covariates)
+        x = features.transform(context.inputs, ids)
+        arrays, described = fit_matrix(x, context, **settings_of(row, self.options))
+        return {**features.arrays(), **arrays}, {**features.to_json(), **described}
+
+    def predict(self, fitted: FittedModel, context: PredictContext) -> ClassPrediction:
+        """Probabilities of the classes."""
+        features = PooledFeatures.from_stored(fitted.arrays, fitted.fit)
+        x = features.transform(context.inputs, context.patient_ids)
+        return diagnose_matrix(fitted, x, context)
+
+
+def fit_matrix(
+    x: Array, context: FitContext, l1_ratio: float
+) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Regression on the columns x (n, p) of the training part, and the threshold that goes with it.
+
+    Stored are the coefficients for predictions, and as `held_out` those of the model that has not
+    learned from the validation patients, by which the threshold is chosen.
+    """
+    part, diagnosis = context.part, context.config.cohort.diagnosis
+    assert diagnosis is not None, "only a diagnosis has classes"
+    weights, chosen, others = fit_logistic(x, part, len(diagnosis.classes), l1_ratio)
+    held_out = probabilities(x[threshold_patients(part)], **others)
+    arrays = {
+        **{f"logistic.{name}": value for name, value in weights.items()},
+        **{f"held_out.{name}": value for name, value in others.items()},
+        "threshold": threshold_of(held_out, part),
+    }
+    fitted_ids = ids_hash(context.patient_ids)
+    return arrays, {
+        "chosen": chosen,
+        "fitted_on": {
+            "features": fitted_ids,
+            "model": fitted_ids,
+            "candidates": ids_hash(part.patient_ids[part.role == "train"].tolist()),
+        },
+    }
+
+
+def diagnose_matrix(fitted: FittedModel, x: Array, context: PredictContext) -> ClassPrediction:
+    """Probabilities for the columns x (n, p), by the model that the context asks for."""
+    weights = fitted.under("held_out." if context.held_out else "logistic.")
+    nobody = np.zeros(len(x), dtype=bool)
+    return ClassPrediction(
+        tuple(context.patient_ids),
+        probabilities(x, **weights)[None],
+        float(fitted.arrays["threshold"][0]),
+        nobody,
+    )
+
+
+DIAGNOSIS = Logistic()

@@ -18,7 +18,7 @@ from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.loading import modality
 from survfuse.modalities.protocol import CLIP
 from survfuse.modalities.scaling import Scalers, fit_scalers
-from survfuse.models.classical.average import NothingToLearnError
+from survfuse.models.estimator import NothingToLearnError
 
 LEAST_SPREAD = 1e-6  # columns that vary less are constant up to rounding
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from survfuse.core.errors import UserInputError
+from survfuse.models.networks.dispro.label import label as label_of_dispro
 
 if TYPE_CHECKING:
     from survfuse.models.networks.interface import FusionModel, Shapes
@@ -24,7 +25,8 @@ class Entry:
 
     `diagnoses`: whether it can also classify; all of them can estimate survival.
     `absent`: the default of its option of that name, where it has one. `chooses`: whether the
-    option `modalities` of a row may name others that it reads instead.
+    option `modalities` of a row may name others that it reads instead. `labelled`: how reports call
+    it where that depends on its options.
     """
 
     file: str
@@ -34,6 +36,7 @@ class Entry:
     diagnoses: bool = False
     absent: str = ""
     chooses: bool = False
+    labelled: Callable[[Mapping[str, Any]], str] | None = None
 
     def load(self) -> type[FusionModel]:
         """The class, imported now."""
@@ -50,7 +53,10 @@ MODELS: dict[str, Entry] = {
         *("concat", "Concatenation", "Concatenation", ("slides", "omics", "clinical"), True),
         chooses=True,
     ),
-    "dispro": Entry("dispro.model", "DisPro", "DisPro-prototype", ("slides", "omics")),
+    "dispro": Entry(
+        *("dispro.model", "DisPro", "DisPro-prototype", ("slides", "omics")),
+        labelled=label_of_dispro,
+    ),
     "itcfn": Entry("itcfn", "ITCFN", "ITCFN", ("mri", "pet", "clinical"), True, "synthesise"),
     "mcat": Entry("mcat", "MCAT", "MCAT", ("slides", "omics")),
     "mmp": Entry("mmp", "MMP", "MMP-style", ("slides", "omics")),

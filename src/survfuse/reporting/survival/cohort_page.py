@@ -326,5 +326,5 @@ def done_without(counts: Mapping[str, int]) -> list[str]:
 
 def ensemble_size(config: Config) -> int:
     """Trainings per fold of every network; 0 where no row is one."""
-    networks = any(spec_of(model).family == "network" for model in config.models)
+    networks = any(spec_of(model).network for model in config.models)
     return config.training.members if networks else 0

@@ -101,17 +101,15 @@ def require_names(models: Sequence[ModelConfig], reference: str) -> None:
 def role_of(model: ModelConfig, models: Sequence[ModelConfig]) -> str:
     """The role of a row on the leaderboard.
 
-    site, clinical, late, unimodal (one modality), fusion (a network of several), classical (another
-    model of several), or control (permuted outcomes, whatever the kind).
+    That of its kind: site, clinical, late, fusion (a network of several modalities), classical
+    (another model of several), of which the last two are unimodal where they read one modality; or
+    control (permuted outcomes, whatever the kind).
     """
     if model.permute_outcomes:
         return "control"
-    family = spec_of(model).family
-    if family not in ("network", "classical"):
-        return family
-    if len(reads_of(model, models)) < 2:
-        return "unimodal"
-    return "fusion" if family == "network" else "classical"
+    role = spec_of(model).role
+    reads_one = len(reads_of(model, models)) < 2
+    return "unimodal" if reads_one and role in ("fusion", "classical") else role
 
 
 def comparators(row: Heading, best: Mapping[str, str], reference: str) -> list[str]:
