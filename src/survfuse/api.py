@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from survfuse.artifacts.layout import ResultsFolder
 from survfuse.core.errors import UserInputError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from survfuse.cohort.checked import Cohort
     from survfuse.config.study import Config
     from survfuse.modalities.paths import InputPaths
-
-ABLATIONS = "{model}.ablations.tsv"  # what a row says from one modality alone
 
 
 def load_config(path: str | Path) -> Config:
@@ -62,15 +61,15 @@ def prepare(config: Config) -> Path:
     from survfuse.modalities.omics.matrix import build_matrix, write_matrix
     from survfuse.splits.outer_folds import split_cohort
 
-    out = config.output
+    results = ResultsFolder(config.output)
     cohort = check_cohort(config)
-    write_cohort(cohort, config, out / "cohort")
-    split_cohort(out / "cohort", config, out / "splits")
+    write_cohort(cohort, config, results.cohort.root)
+    split_cohort(results.cohort.root, config, results.splits.root)
     if config.cohort.omics:
         ids = cohort.clinical["patient_id"].tolist()
         matrix = build_matrix(config.cohort.omics, config.omics, ids)
-        write_matrix(out / "omics" / "omics.npz", matrix)
-    return out
+        write_matrix(results.read_of("omics"), matrix)
+    return config.output
 
 
 def input_paths(config: Config) -> InputPaths:
@@ -78,13 +77,13 @@ def input_paths(config: Config) -> InputPaths:
     from survfuse.modalities.paths import InputPaths
     from survfuse.modalities.registry import SOURCES, sheets_of
 
-    out = config.output
+    results = ResultsFolder(config.output)
     makes = config.synthesis is not None and config.cohort.images is not None
     paths = InputPaths(
-        splits=out / "splits" / "splits.tsv",
-        clinical=out / "cohort" / "clinical.tsv",
-        files={name: out / SOURCES[name] for name in sheets_of(config.cohort)},
-        synthesis=out / "synthesis" if makes else None,
+        splits=results.splits.table,
+        clinical=results.cohort.clinical,
+        files={name: results.root / SOURCES[name] for name in sheets_of(config.cohort)},
+        synthesis=results.synthesis if makes else None,
         visit=config.imaging.visit,
     )
     made = [paths.splits, paths.clinical, *paths.files.values(), paths.synthesis]
@@ -100,12 +99,11 @@ def input_paths(config: Config) -> InputPaths:
 def folds_of(config: Config, model: str) -> list[Path]:
     """The folders of the folds that a row is fitted in."""
     from survfuse.models.specs import repeats_of
-    from survfuse.splits.outer_folds import fold_folder
     from survfuse.training.predict import find_model
 
     repeats = 1 if config.cohort.folds else repeats_of(find_model(config, model), config)
     numbers = [(repeat, fold) for repeat in range(repeats) for fold in range(config.splits.folds)]
-    return [fold_folder(config.output / "splits", *number) for number in numbers]
+    return [ResultsFolder(config.output).splits.fold(*number).root for number in numbers]
 
 
 def fit(config: Config, model: str, device: str = "auto") -> list[Path]:
@@ -119,11 +117,11 @@ def fit(config: Config, model: str, device: str = "auto") -> list[Path]:
     from survfuse.training.predict import find_model
     from survfuse.training.stage import train_folds
 
-    models = config.output / "models"
+    models = ResultsFolder(config.output).models
     network = spec_of(find_model(config, model)).network
-    record = None if network else models / model / "folds.json"
+    record = None if network else models.record(model)
     folds, paths = folds_of(config, model), input_paths(config)
-    return train_folds(config, model, folds, paths, models, device, record)
+    return train_folds(config, model, folds, paths, models.root, device, record)
 
 
 def predict(config: Config, model: str, device: str = "auto") -> pd.DataFrame:
@@ -138,20 +136,20 @@ def predict(config: Config, model: str, device: str = "auto") -> pd.DataFrame:
 
     from survfuse.training.predict import predict_model
 
-    out = config.output / "predictions"
-    table = out / f"{model}.tsv"
+    results = ResultsFolder(config.output)
+    predictions = results.predictions
     predict_model(
         config,
         model,
         folds_of(config, model),
         input_paths(config),
-        config.output / "models",
-        table,
-        out / ABLATIONS.format(model=model),
-        out / f"{model}.attention.h5",
+        results.models.root,
+        predictions.table(model),
+        predictions.ablations(model),
+        predictions.attention(model),
         device,
     )
-    return pd.read_csv(table, sep="\t", dtype={"patient_id": str})
+    return pd.read_csv(predictions.table(model), sep="\t", dtype={"patient_id": str})
 
 
 def evaluate(config: Config) -> dict[str, Any]:
@@ -164,23 +162,23 @@ def evaluate(config: Config) -> dict[str, Any]:
     from survfuse.tasks.diagnosis.leaderboard import evaluate_diagnoses
     from survfuse.tasks.survival.leaderboard import evaluate as evaluate_survival
 
-    results = config.output
-    predictions, out = results / "predictions", results / "evaluation" / "evaluation.json"
-    outcomes, splits = results / "cohort" / "outcomes.tsv", results / "splits" / "splits.tsv"
-    truth = results / "sheets" / "truth.tsv" if config.simulation else None
-    availability = predictions / "availability.tsv"
+    results = ResultsFolder(config.output)
+    predictions, out = results.predictions, results.evaluation.scores
+    outcomes, splits = results.cohort.outcomes, results.splits.table
+    truth = results.truth if config.simulation else None
+    availability = predictions.availability
     paths = input_paths(config)
     write_availability(paths, availability)
     if config.task == "diagnosis":
         evaluate_diagnoses(
-            config, outcomes, splits, predictions, out, truth, availability, paths.synthesis
+            config, outcomes, splits, predictions.root, out, truth, availability, paths.synthesis
         )
     else:
         names = [row.name for row in config.models]
-        ablations = {name: predictions / ABLATIONS.format(model=name) for name in names}
-        explained = {name: predictions / f"{name}.explain.h5" for name in names}
+        ablations = {name: predictions.ablations(name) for name in names}
+        explained = {name: predictions.explanations(name) for name in names}
         evaluate_survival(
-            {name: predictions / f"{name}.tsv" for name in names},
+            {name: predictions.table(name) for name in names},
             outcomes,
             splits,
             config.models,
@@ -204,5 +202,6 @@ def report(config: Config) -> Path:
     """
     from survfuse.reporting.stage import write_reports
 
-    write_reports(config, config.output, config.output / "report")
-    return config.output / "report" / "index.html"
+    pages = ResultsFolder(config.output).report
+    write_reports(config, config.output, pages.root)
+    return pages.index

@@ -793,7 +793,7 @@ def test_three_classes_get_pages_too(tmp_path: Path) -> None:
     config = config.with_left_out([LeftOut("models", "No control is left.", "", "control")])
     inputs = ReportInputs.under(tmp_path)
     evaluate_diagnoses(
-        config, inputs.outcomes, inputs.splits, inputs.predictions, inputs.evaluation_json
+        config, inputs.outcomes, inputs.splits, inputs.predictions.root, inputs.evaluation_json
     )
     earlier = tmp_path / "report" / "patients" / "P01.html"
     earlier.parent.mkdir(parents=True)

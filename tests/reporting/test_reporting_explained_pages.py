@@ -10,6 +10,7 @@ import pytest
 
 from reporting_fixture import GROUPS, Page, configuration, draw_explanations, write_fixture
 from survfuse.artifacts.explanations import write_explanations
+from survfuse.artifacts.layout import PredictionsFolder
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.explained import summarise
 from survfuse.reporting.inputs import read_explained, read_model, read_report_data
@@ -236,7 +237,7 @@ def test_pages_of_runs_without_explanations(fixture, data):
 
 def test_explanations_of_other_folds_are_refused(data, folds, tmp_path):
     assert [one.fold for one in read_explained(data, "cmta")] == [0, 1, 2, 3, 4]
-    elsewhere = replace(data, inputs=replace(data.inputs, predictions=tmp_path))
+    elsewhere = replace(data, inputs=replace(data.inputs, predictions=PredictionsFolder(tmp_path)))
     path = tmp_path / "cmta.explain.h5"
     assert read_explained(elsewhere, "cmta") == ()
     for stale in (

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from reporting_fixture import GROUPS, write_fixture
+from survfuse.artifacts.layout import ModelsFolder
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json, write_json
 from survfuse.reporting import inputs
@@ -49,16 +50,16 @@ def test_fits_of_models_that_are_no_longer_configured_do_not_count(fixture, data
 def test_folders_of_folds_and_rows_that_a_run_no_longer_has_are_not_read(fixture, tmp_path):
     """As after fewer folds or repeats, or a row that was removed or renamed."""
     models = tmp_path / "models"
-    shutil.copytree(fixture.inputs.models, models)
+    shutil.copytree(fixture.inputs.models.root, models)
     stale = {**read_json(models / "cmta" / "r0f0" / "fit.json"), "splits_sha256": "another"}
     write_json(models / "cmta" / "r0f5" / "fit.json", {**stale, "fold": 5})
     write_json(models / "cmta" / "r1f0" / "fit.json", {**stale, "repeat": 1})
     write_json(models / "gone" / "r0f0" / "fit.json", {**stale, "model": {"name": "gone"}})
-    found = inputs.read_report_data(replace(fixture.inputs, models=models))
+    found = inputs.read_report_data(replace(fixture.inputs, models=ModelsFolder(models)))
     provenance.check_same_splits(fixture.config, found)
     assert dict(provenance.facts(fixture.config, found))["Fitted models"] == "5"
     write_json(models / "cmta" / "r0f4" / "fit.json", {**stale, "fold": 4})
-    found = inputs.read_report_data(replace(fixture.inputs, models=models))
+    found = inputs.read_report_data(replace(fixture.inputs, models=ModelsFolder(models)))
     with pytest.raises(UserInputError, match=r"model cmta, repeat 0, fold 4.*train"):
         provenance.check_same_splits(fixture.config, found)
 

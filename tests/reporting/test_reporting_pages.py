@@ -289,7 +289,7 @@ def source_value(fixture, parts, patient_id):
         horizon, name = name, horizon
     path = fixture.inputs.evaluation_json.with_name("risks.tsv")
     if name in ("risk_low", "risk_high"):  # of the ensemble members
-        path = fixture.inputs.predictions / f"{model}.tsv"
+        path = fixture.inputs.predictions.table(model)
     with path.open() as file:
         rows = [r for r in csv.DictReader(file, delimiter="\t") if r["patient_id"] == patient_id]
     if name in ("risk_low", "risk_high"):
@@ -302,7 +302,7 @@ def source_value(fixture, parts, patient_id):
 
 def explained_value(fixture, model, kind, part, patient_id):
     """Deviations of a part, or ranks of a modality, from the file of explanations itself."""
-    with h5py.File(fixture.inputs.predictions / f"{model}.explain.h5") as file:
+    with h5py.File(fixture.inputs.predictions.explanations(model)) as file:
         for fold in file.values():
             ids = fold["patient_id"].asstr()[:].tolist()
             if patient_id in ids:
@@ -322,7 +322,7 @@ def test_the_output_of_the_evaluation_stage_can_be_reported(fixture, tmp_path):
     out = tmp_path / "evaluation.json"
     settings = fixture.config.evaluation.model_copy(update={"bootstrap": 20})
     names = [model.name for model in fixture.config.models]
-    predicted = pd.read_csv(fixture.inputs.predictions / "cmta.tsv", sep="\t")
+    predicted = pd.read_csv(fixture.inputs.predictions.table("cmta"), sep="\t")
     shown = predicted[["patient_id", "repeat", "fold", "risk"]]
     genes_of = shown["patient_id"] != fixture.without_omics
     ablations = [shown.assign(inputs="slides")[3:], shown.assign(inputs="omics")[genes_of]]
@@ -331,7 +331,7 @@ def test_the_output_of_the_evaluation_stage_can_be_reported(fixture, tmp_path):
     available = pd.DataFrame({"patient_id": shown["patient_id"], "slides": slides})
     available.to_csv(tmp_path / "availability.tsv", sep="\t", index=False)
     evaluate(
-        {name: fixture.inputs.predictions / f"{name}.tsv" for name in names},
+        {name: fixture.inputs.predictions.table(name) for name in names},
         fixture.inputs.outcomes,
         fixture.inputs.splits,
         fixture.config.models,
@@ -341,7 +341,7 @@ def test_the_output_of_the_evaluation_stage_can_be_reported(fixture, tmp_path):
         out,
         {"cmta": tmp_path / "cmta.ablations.tsv"},
         tmp_path / "availability.tsv",
-        {"cmta": fixture.inputs.predictions / "cmta.explain.h5"},
+        {"cmta": fixture.inputs.predictions.explanations("cmta")},
     )
     data = read_report_data(replace(fixture.inputs, evaluation_json=out))
     for html in (cohort_html(fixture.config, data), patient_html(fixture.config, data)):

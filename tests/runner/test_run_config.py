@@ -10,8 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from survfuse.artifacts.layout import ResultsFolder
 from survfuse.core.errors import UserInputError
-from survfuse.runner.merged_config import WRITTEN, changed, keep, load_merged
+from survfuse.runner.merged_config import changed, keep, load_merged
 from survfuse.runner.start import require_user
 
 TEXT = """name: x  # a comment
@@ -82,7 +83,7 @@ def test_messages_name_the_files_that_were_merged(tmp_path: Path) -> None:
 
 
 def test_a_named_file_is_never_overwritten(tmp_path: Path) -> None:
-    file = tmp_path / WRITTEN
+    file = ResultsFolder(tmp_path).effective_config
     file.write_text(TEXT.replace("${PATIENTS}/", "").replace("results", str(tmp_path)))
     merged = yaml.safe_load(file.read_text()) | {"name": "other"}
     with pytest.raises(UserInputError, match="copy that file"):
@@ -90,7 +91,7 @@ def test_a_named_file_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_an_unchanged_configuration_is_not_written_again(tmp_path: Path) -> None:
-    file = tmp_path / WRITTEN
+    file = ResultsFolder(tmp_path).effective_config
     keep(file, "name: x\n")
     assert file.stat().st_mode & 0o077 == 0
     before = file.stat().st_mtime_ns

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from survfuse.artifacts.layout import SplitsFolder
 from survfuse.config.splits import SplitConfig
 from survfuse.core.files import sha256_file
 from survfuse.splits.outer_folds import (
     LEAST_TEST_EVENTS,
-    fold_folder,
     make_splits,
     outcome_strata,
     read_test_ids,
@@ -195,7 +195,7 @@ def test_files(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_dir()) == [
         f"r{r}f{f}" for r in range(2) for f in range(3)
     ]
-    folder = fold_folder(tmp_path, 1, 2)
+    folder = SplitsFolder(tmp_path).fold(1, 2).root
     train = read_train(folder / "train.tsv")
     pd.testing.assert_frame_equal(train, training_part(splits, outcomes, settings, 1, 2))
     tested = read_test_ids(folder / "test_ids.tsv")

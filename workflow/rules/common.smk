@@ -4,6 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
+from survfuse.artifacts.layout import FOLD_PATTERN, fold_name
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import SOURCES, sheets_of, sources_of
 from survfuse.models.specs import (
@@ -54,7 +55,7 @@ SETTINGS, CONFIG, READ = load_settings()
 OUT = SETTINGS.output
 MODELS = {model.name: model for model in SETTINGS.models}
 REPEATS = 1 if SETTINGS.cohort.folds else SETTINGS.splits.repeats
-FOLDS = [f"r{r}f{f}" for r in range(REPEATS) for f in range(SETTINGS.splits.folds)]
+FOLDS = [fold_name(r, f) for r in range(REPEATS) for f in range(SETTINGS.splits.folds)]
 # The folds that each row is fitted in: all of its repeats.
 FOLDS_OF = {
     name: FOLDS[: repeats_of(row, SETTINGS) * SETTINGS.splits.folds]
@@ -240,5 +241,5 @@ def model_command(own):
 
 wildcard_constraints:
     batch=r"\d+",
-    fold=r"r\d+f\d+",
+    fold=FOLD_PATTERN,
     model="|".join(MODELS),

@@ -19,6 +19,7 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 import survfuse
+from survfuse.artifacts.layout import FitFolder
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, read_json, sha256_file, sha256_json, write_json
 
@@ -46,13 +47,18 @@ def write_fitted(
     fit: Mapping[str, Any],
 ) -> None:
     """Write weights and description; fit.json comes last and vouches for the weights by hash."""
-    weights = directory / "model.safetensors"
+    files = FitFolder(directory)
     stored = {name: np.asarray(value, order="C") for name, value in arrays.items()}
-    with atomic_path(weights) as temporary:
+    with atomic_path(files.weights) as temporary:
         save_file(stored, temporary)
     write_json(
-        directory / "fit.json",
-        {**fit, "kind": kind, "weights_sha256": sha256_file(weights), "software": software()},
+        files.description,
+        {
+            **fit,
+            "kind": kind,
+            "weights_sha256": sha256_file(files.weights),
+            "software": software(),
+        },
     )
 
 
@@ -61,16 +67,17 @@ def read_fitted(directory: Path) -> FittedModel:
 
     Raises UserInputError where there is none, or its weights are not the ones it was stored with.
     """
+    files = FitFolder(directory)
     try:
-        fit = read_json(directory / "fit.json")
+        fit = read_json(files.description)
     except FileNotFoundError:
         raise UserInputError(f"{directory}: holds no fitted model; train this fold first") from None
-    weights = directory / "model.safetensors"
-    if sha256_file(weights) != fit["weights_sha256"]:
+    if sha256_file(files.weights) != fit["weights_sha256"]:
         raise UserInputError(
-            f"{weights}: differs from the weights that fit.json describes; train this fold again"
+            f"{files.weights}: differs from the weights that fit.json describes; train this fold "
+            "again"
         )
-    return FittedModel(fit["kind"], load_file(weights), fit)
+    return FittedModel(fit["kind"], load_file(files.weights), fit)
 
 
 def under(named: Mapping[str, Value], prefix: str) -> dict[str, Value]:

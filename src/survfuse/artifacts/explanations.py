@@ -18,6 +18,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from survfuse.artifacts.layout import fold_name
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path
 from survfuse.core.hdf5_files import new_hdf5, open_hdf5, write_checked
@@ -71,7 +72,7 @@ def write_explanations(path: Path, explanations: Sequence[FoldExplanation]) -> N
     """Write all folds of one model, atomically."""
     with atomic_path(path) as temporary, new_hdf5(temporary, track_order=True) as file:
         for one in explanations:
-            group = file.create_group(f"r{one.repeat}f{one.fold}", track_order=True)
+            group = file.create_group(fold_name(one.repeat, one.fold), track_order=True)
             group.attrs.update(repeat=one.repeat, fold=one.fold, members=one.members)
             group["patient_id"] = np.array(one.patient_ids, dtype=h5py.string_dtype())
             write_checked(group, "risk", one.risk)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from survfuse.artifacts.layout import CohortFolder, FoldFolder, SplitsFolder, fold_numbers
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import (
     read_json,
@@ -17,21 +18,22 @@ from survfuse.core.files import (
     write_json,
 )
 
-NAME = "splits.json"
 SCHEMA = 1
 AGAIN = "run make-splits again, and what follows"
 
 
 def write_split_record(out: Path, cohort: Path) -> None:
     """Record the tables of `out`, which were just written, and those of `cohort` they came from."""
-    tables = [*out.glob("splits.tsv"), *out.glob("r*f*/*.tsv")]
+    splits, made_from = SplitsFolder(out), CohortFolder(cohort)
     write_json(
-        out / NAME,
+        splits.record,
         {
             "schema": SCHEMA,
-            "sha256": {path.relative_to(out).as_posix(): sha256_file(path) for path in tables},
+            "sha256": {
+                path.relative_to(out).as_posix(): sha256_file(path) for path in splits.tables()
+            },
             "cohort": {
-                name: sha256_file(cohort / name) for name in ("outcomes.tsv", "clinical.tsv")
+                table.name: sha256_file(table) for table in (made_from.outcomes, made_from.clinical)
             },
         },
     )
@@ -39,7 +41,7 @@ def write_split_record(out: Path, cohort: Path) -> None:
 
 def read_hashes(splits: Path, part: str) -> dict[str, str]:
     """The recorded hashes of the folds (`sha256`) or of the cohort; none without a record."""
-    record = splits.parent / NAME
+    record = SplitsFolder(splits.parent).record
     if not record.is_file():
         return {}
     try:
@@ -52,7 +54,7 @@ def verify_splits(splits: Path) -> None:
     """Raise UserInputError unless splits.tsv is as it was made."""
     hashes = read_hashes(splits, "sha256")
     if splits.name in hashes:
-        require_unchanged(splits, hashes[splits.name], splits.parent / NAME, AGAIN)
+        require_unchanged(splits, hashes[splits.name], SplitsFolder(splits.parent).record, AGAIN)
 
 
 def verify_fold(splits: Path, fold_directory: Path) -> None:
@@ -61,14 +63,14 @@ def verify_fold(splits: Path, fold_directory: Path) -> None:
     The second holds without a record too: nobody is both trained on and tested.
     """
     verify_splits(splits)
-    record, hashes = splits.parent / NAME, read_hashes(splits, "sha256")
-    train, test = fold_directory / "train.tsv", fold_directory / "test_ids.tsv"
+    record, hashes = SplitsFolder(splits.parent).record, read_hashes(splits, "sha256")
+    train, test = FoldFolder(fold_directory).train, FoldFolder(fold_directory).test_ids
     tables = [table for table in (train, test) if table.is_file()]
     for table in tables:
         if (name := f"{fold_directory.name}/{table.name}") in hashes:
             require_unchanged(table, hashes[name], record, AGAIN)
     divided = read_text_table(splits, ["patient_id", "repeat", "fold"])
-    repeat, _, fold = fold_directory.name.removeprefix("r").partition("f")
+    repeat, fold = map(str, fold_numbers(fold_directory))
     in_repeat = divided[divided["repeat"] == repeat]
     tested = set(in_repeat.loc[in_repeat["fold"] == fold, "patient_id"])
     expected = {train: set(in_repeat["patient_id"]) - tested, test: tested}
@@ -84,6 +86,6 @@ def verify_fold(splits: Path, fold_directory: Path) -> None:
 
 def verify_cohort(splits: Path, table: Path) -> None:
     """Raise UserInputError unless outcomes.tsv or clinical.tsv is what the folds were made from."""
-    hashes, record = read_hashes(splits, "cohort"), splits.parent / NAME
+    hashes, record = read_hashes(splits, "cohort"), SplitsFolder(splits.parent).record
     if table.name in hashes:
         require_unchanged(table, hashes[table.name], record, "run check-cohort again")

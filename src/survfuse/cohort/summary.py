@@ -12,6 +12,7 @@ import pandas as pd
 from lifelines import KaplanMeierFitter
 
 from survfuse.artifacts.cohort_tables import write_features, write_table
+from survfuse.artifacts.layout import CohortFolder
 from survfuse.cohort.checked import Cohort
 from survfuse.config.cohort import Covariate
 from survfuse.config.study import Config
@@ -25,16 +26,17 @@ def write_cohort(cohort: Cohort, config: Config, out: Path) -> None:
     They are clinical, outcomes, slides, availability and excluded.tsv; with an image sheet also
     images.tsv, and one table of features for each modality that is brought as one.
     """
-    write_table(out / "clinical.tsv", cohort.clinical)
-    write_table(out / "outcomes.tsv", cohort.outcomes)
-    write_table(out / "slides.tsv", cohort.slides)
+    files = CohortFolder(out)
+    write_table(files.clinical, cohort.clinical)
+    write_table(files.outcomes, cohort.outcomes)
+    write_table(files.slides, cohort.slides)
     if config.cohort.images:
-        write_table(out / "images.tsv", cohort.images)
+        write_table(files.images, cohort.images)
     for name, table in cohort.tables.items():
-        write_features(out / f"{name}.tsv", table)
-    write_table(out / "availability.tsv", cohort.available(config).astype(int).reset_index())
-    write_table(out / "excluded.tsv", cohort.excluded)
-    write_json(out / "cohort.json", summarise(cohort, config))
+        write_features(files.features(name), table)
+    write_table(files.availability, cohort.available(config).astype(int).reset_index())
+    write_table(files.excluded, cohort.excluded)
+    write_json(files.summary, summarise(cohort, config))
 
 
 def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:

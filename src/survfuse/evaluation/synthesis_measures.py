@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.layout import SynthesisFolder
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json
 from survfuse.statistics.intervals import Estimate, corrected_t
@@ -36,7 +37,8 @@ def collect_synthesis(
     """
     found: dict[str, list[Mapping[str, Any]]] = {}
     for fold in folds:
-        for target, direction in read_fold(folder / fold / "synthesis.json")["directions"].items():
+        stored = read_fold(SynthesisFolder(folder / fold).measures)
+        for target, direction in stored["directions"].items():
             found.setdefault(target, []).append(direction)
     return [joined(target, parts, test_share, confidence) for target, parts in found.items()]
 
@@ -134,7 +136,7 @@ def gain(
 
 def error_of_patient(folder: Path, fold: str, target: str, patient: str) -> float | None:
     """Mean absolute error within the brain of a test patient's synthesised volume, if measured."""
-    path = Path(folder) / fold / "synthesis.json"
+    path = SynthesisFolder(Path(folder) / fold).measures
     if not path.is_file():
         return None
     direction = read_fold(path)["directions"].get(target, {})

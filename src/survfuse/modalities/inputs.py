@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from survfuse.artifacts.cohort_tables import read_clinical
+from survfuse.artifacts.layout import SynthesisFolder
 from survfuse.core.files import atomic_path, sha256_file, sha256_json
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.loading import modality
@@ -70,7 +71,7 @@ def digest(paths: InputPaths, fold: str | None = None) -> str:
     Embeddings and volumes are among them, by the hashes that their tables hold; where they lie
     and how long they took is not.
     """
-    made = paths.synthesis / fold / "synthesis.json" if paths.synthesis and fold else None
+    made = SynthesisFolder(paths.synthesis / fold).measures if paths.synthesis and fold else None
     found: dict[str, Any] = {
         name: modality(name).digest(paths) for name in one_of_each_source(there(paths))
     }

@@ -15,18 +15,23 @@ import pandas as pd
 
 from survfuse.artifacts.cohort_tables import read_clinical, read_features, read_slides
 from survfuse.artifacts.explanations import FoldExplanation, read_explanations
+from survfuse.artifacts.layout import (
+    EvaluationFolder,
+    ModelsFolder,
+    PredictionsFolder,
+    ResultsFolder,
+)
 from survfuse.artifacts.predictions import months_of, read_predictions
 from survfuse.artifacts.study import CrossValidation, Study, read_study
 from survfuse.core.errors import UserInputError
 from survfuse.core.hdf5_files import open_hdf5
 from survfuse.modalities.omics.matrix import read_matrix
-from survfuse.modalities.registry import MODALITIES
+from survfuse.modalities.registry import MODALITIES, SOURCES
 from survfuse.modalities.slides.store import SlideStatus, read_manifest
 from survfuse.modalities.volumes.store import VolumeStatus
 from survfuse.modalities.volumes.store import read_manifest as read_volumes
 from survfuse.reporting.stored import read_fits, read_object
 from survfuse.splits.outer_folds import splits_hash
-from survfuse.tasks.survival.patient_risks import NAME as RISKS
 from survfuse.tasks.survival.patient_risks import read_risks
 
 
@@ -39,13 +44,18 @@ class ReportInputs:
     outcomes: Path
     splits: Path
     evaluation_json: Path
-    predictions: Path  # directory of {model}.tsv, .attention.h5 and .explain.h5
+    predictions: PredictionsFolder
     slide_sheet: Path | None = None  # where the slide files are, for pictures of single tiles
     slides_manifest: Path | None = None
     omics: Path | None = None
     images_manifest: Path | None = None
     synthesis: Path | None = None  # directory of the fold folders of the synthesis stage
-    models: Path | None = None  # directory of {model}/{fold}/fit.json, for the provenance
+    models: ModelsFolder | None = None  # for the provenance
+
+    @property
+    def risks(self) -> Path:
+        """Every patient's risk by every model, where the evaluation has any."""
+        return EvaluationFolder(self.evaluation_json.parent).risks
 
     @property
     def results(self) -> Path:
@@ -59,19 +69,20 @@ class ReportInputs:
         def if_there(path: Path) -> Path | None:
             return path if path.is_file() else None
 
+        results = ResultsFolder(output)
         return cls(
-            cohort_json=output / "cohort" / "cohort.json",
-            clinical=output / "cohort" / "clinical.tsv",
-            outcomes=output / "cohort" / "outcomes.tsv",
-            splits=output / "splits" / "splits.tsv",
-            evaluation_json=output / "evaluation" / "evaluation.json",
-            predictions=output / "predictions",
-            slide_sheet=if_there(output / "cohort" / "slides.tsv"),
-            slides_manifest=if_there(output / "slides" / "slides.tsv"),
-            omics=if_there(output / "omics" / "omics.npz"),
-            images_manifest=if_there(output / "images" / "images.tsv"),
-            synthesis=output / "synthesis" if (output / "synthesis").is_dir() else None,
-            models=output / "models",
+            cohort_json=results.cohort.summary,
+            clinical=results.cohort.clinical,
+            outcomes=results.cohort.outcomes,
+            splits=results.splits.table,
+            evaluation_json=results.evaluation.scores,
+            predictions=results.predictions,
+            slide_sheet=if_there(results.cohort.slides),
+            slides_manifest=if_there(results.root / SOURCES["slides"]),
+            omics=if_there(results.root / SOURCES["omics"]),
+            images_manifest=if_there(results.root / SOURCES["images"]),
+            synthesis=results.synthesis if results.synthesis.is_dir() else None,
+            models=results.models,
         )
 
 
@@ -145,9 +156,7 @@ def read_report_data(inputs: ReportInputs) -> ReportData:
         slide_sheet=read_slides(inputs.slide_sheet) if inputs.slide_sheet else None,
         slides=tuple(read_manifest(inputs.slides_manifest)) if inputs.slides_manifest else (),
         genes_measured=count_measured(inputs.omics) if inputs.omics else {},
-        risks=read_risks(
-            inputs.evaluation_json.with_name(RISKS), run.evaluation.get("risks_sha256")
-        ),
+        risks=read_risks(inputs.risks, run.evaluation.get("risks_sha256")),
     )
 
 
@@ -184,7 +193,7 @@ def count_measured(path: Path) -> dict[str, int]:
 
 def read_model(data: ReportData, model: str) -> pd.DataFrame:
     """The checked predictions of a model, one row per patient and repeat."""
-    return read_predictions(data.inputs.predictions / f"{model}.tsv")
+    return read_predictions(data.inputs.predictions.table(model))
 
 
 def prediction_of(data: ReportData, model: str, table: pd.DataFrame, patient_id: str) -> Prediction:
@@ -230,7 +239,7 @@ def read_explained(data: ReportData, model: str) -> tuple[FoldExplanation, ...]:
 
     Raises UserInputError if they were made on other folds than those of the splits.
     """
-    path = data.inputs.predictions / f"{model}.explain.h5"
+    path = data.inputs.predictions.explanations(model)
     if not path.is_file():
         return ()
     explanations = read_explanations(path)

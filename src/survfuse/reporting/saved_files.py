@@ -13,6 +13,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from survfuse.artifacts.layout import ReportFolder
 from survfuse.core.files import atomic_path, write_text
 from survfuse.reporting.columns import Columns, write_csv
 from survfuse.reporting.pictures.drawing import Drawing
@@ -89,7 +90,7 @@ def remove_others(out: Path, written: Container[Path]) -> None:
 
 def remove_patient(out: Path, patient_id: str) -> None:
     """Remove what an earlier run wrote of a patient: it would pass for what this one says."""
-    (out / "patients" / f"{patient_id}.html").unlink(missing_ok=True)
+    ReportFolder(out).patient(patient_id).unlink(missing_ok=True)
     for name in ("figures", "tables"):
         remove_files(out / name / "patients" / patient_id, ())
 

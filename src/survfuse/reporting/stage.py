@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from survfuse.artifacts.layout import ReportFolder
 from survfuse.config.study import Config
 from survfuse.core.errors import TooManyFailuresError
 from survfuse.reporting.diagnosis.cohort_page import diagnosis_context
@@ -59,7 +60,7 @@ def write_reports(
     written: set[Path] = set()
     failed = []
     for patient_id in pages.chosen:
-        page = out / "patients" / f"{patient_id}.html"
+        page = ReportFolder(out).patient(patient_id)
         try:
             written |= write_page(pages.patient_template, pages.patient(patient_id), page, out)
         except WordingError:
@@ -70,7 +71,7 @@ def write_reports(
             remove_patient(out, patient_id)
     if patients is None:
         written |= write_page(
-            pages.cohort_template, pages.cohort(failed), out / "index.html", out
+            pages.cohort_template, pages.cohort(failed), ReportFolder(out).index, out
         )  # last: it lists the others
         remove_others(out, written)
     log.info("%d patient pages written", len(pages.chosen) - len(failed))

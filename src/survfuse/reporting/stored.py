@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from survfuse.artifacts.layout import ModelsFolder, fold_name
 from survfuse.artifacts.study import CrossValidation
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json
-from survfuse.splits.outer_folds import fold_folder
 
 
 def read_fits(
-    models: Path, evaluation: Mapping[str, Any], study: CrossValidation
+    models: ModelsFolder, evaluation: Mapping[str, Any], study: CrossValidation
 ) -> tuple[dict[str, Any], ...]:
     """What the evaluated models were made of, in the folds of the splits.
 
     Folders of rows and folds that an earlier run had and this one lacks are left unread.
     """
     found = (
-        fold_folder(models / row["model"], fold.repeat, fold.fold) / "fit.json"
+        models.fit(row["model"], fold_name(fold.repeat, fold.fold)).description
         for row in evaluation["rows"]
         for fold in study.folds
     )

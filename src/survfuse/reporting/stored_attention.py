@@ -24,7 +24,7 @@ class Attention:
 
 def read_attention(data: ReportData, model: str, patient_id: str) -> Attention:
     """Attention of one patient; both parts None when the model wrote none."""
-    path = data.inputs.predictions / f"{model}.attention.h5"
+    path = data.inputs.predictions.attention(model)
     found = attention.read_attention(path, patient_id) if path.is_file() else None
     if found is None:
         return Attention(None, None)

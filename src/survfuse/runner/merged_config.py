@@ -19,12 +19,12 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
+from survfuse.artifacts.layout import ResultsFolder
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import write_text
 from survfuse.models.runnable import load
 
-WRITTEN = "effective_config.yaml"  # in the output of the run
 LARGEST_VALUES = 200_000  # with the values that aliases repeat counted as often as they stand for
 
 
@@ -46,7 +46,7 @@ def load_merged(config: Mapping[str, Any], files: Sequence[Path]) -> tuple[Confi
         except UserInputError as error:
             told = str(error).replace(str(path), f"{shown}, as merged")
             raise UserInputError(told) from None
-    written = settings.output / WRITTEN
+    written = ResultsFolder(settings.output).effective_config
     if any(written.absolute() == file.absolute() for file in files):
         raise UserInputError(
             f"{written}: this run would write its merged configuration there; copy that file to "

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from survfuse.artifacts.layout import ResultsFolder
 from survfuse.core.errors import UserInputError
 from survfuse.core.exit_codes import worst
 from survfuse.core.workflow_files import SNAKEFILE
@@ -47,7 +48,7 @@ def run_workflow(
             return worst(failure.code for failure in LAST_FAILURES)
         if stopped.code:
             return 1
-    report = checked.output / "report" / "index.html"
+    report = ResultsFolder(checked.output).report.index
     # Further arguments may ask Snakemake for something else than a run to the end.
     if not dry and not extra and report.is_file():
         print(f"Report: {report}", file=sys.stderr)

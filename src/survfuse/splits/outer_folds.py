@@ -19,6 +19,7 @@ from survfuse.artifacts.cohort_tables import (
     typed_outcomes,
     write_table,
 )
+from survfuse.artifacts.layout import CohortFolder, SplitsFolder
 from survfuse.artifacts.split_record import write_split_record
 from survfuse.config.splits import SplitConfig
 from survfuse.config.study import Config
@@ -71,9 +72,10 @@ def split_cohort(cohort: Path, config: Config, out: Path) -> None:
 
     Raises UserInputError where the published folds do not fit the cohort.
     """
-    outcomes = read_outcomes(cohort / "outcomes.tsv")
-    clinical = read_clinical(cohort / "clinical.tsv").set_index("patient_id")
-    available = read_availability(cohort / "availability.tsv")
+    checked = CohortFolder(cohort)
+    outcomes = read_outcomes(checked.outcomes)
+    clinical = read_clinical(checked.clinical).set_index("patient_id")
+    available = read_availability(checked.availability)
     published = withheld = None
     missing = config.cohort.missing
     if missing and missing.published:
@@ -224,27 +226,22 @@ def write_splits(
     out: Path,
     withheld: pd.DataFrame | None = None,
 ) -> None:
-    """Write `out`/splits.tsv and, per fold, r{repeat}f{fold}/train.tsv and test_ids.tsv.
+    """Write `out`/splits.tsv and, per fold, train.tsv and test_ids.tsv in a folder of its own.
 
     `withheld` (repeat, fold, patient_id, modality) becomes the column of that name of train.tsv,
     empty where a patient loses nothing.
     """
     for repeat, fold in parts(splits):
         tested = tested_in(splits, repeat, fold).sort_values()
-        folder = fold_folder(out, repeat, fold)
+        folder = SplitsFolder(out).fold(repeat, fold)
         part = training_part(splits, outcomes, config, repeat, fold)
         if withheld is not None:
             here = withheld[(withheld["repeat"] == repeat) & (withheld["fold"] == fold)]
             lost = here.groupby("patient_id")["modality"].agg(",".join)
             part["withheld"] = part["patient_id"].map(lost).fillna("")
-        write_table(folder / "train.tsv", part)
-        write_table(folder / "test_ids.tsv", tested.to_frame())
-    write_table(out / "splits.tsv", splits[["patient_id", "repeat", "fold"]])
-
-
-def fold_folder(out: Path, repeat: int, fold: int) -> Path:
-    """The directory of one outer fold below `out`."""
-    return out / f"r{repeat}f{fold}"
+        write_table(folder.train, part)
+        write_table(folder.test_ids, tested.to_frame())
+    write_table(SplitsFolder(out).table, splits[["patient_id", "repeat", "fold"]])
 
 
 def read_train(path: Path) -> pd.DataFrame:

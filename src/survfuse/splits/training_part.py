@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from survfuse.artifacts.layout import FoldFolder, fold_numbers
 from survfuse.artifacts.study import SurvivalOutcome
-from survfuse.core.errors import UserInputError
 from survfuse.splits.outer_folds import read_train
 from survfuse.statistics.censoring import known_weights
 
@@ -61,18 +60,10 @@ class TrainingPart:
         )
 
 
-def fold_of(directory: Path) -> tuple[int, int]:
-    """(repeat, fold) from the name of a fold directory, `r{repeat}f{fold}`."""
-    match = re.fullmatch(r"r(\d+)f(\d+)", directory.name)
-    if match is None:
-        raise UserInputError(f"{directory}: not a fold directory; its name should be like r0f3")
-    return int(match.group(1)), int(match.group(2))
-
-
 def read_part(fold_directory: Path, horizon_months: float | None = None) -> TrainingPart:
     """Read the training outcomes of a fold directory; `horizon_months` of a diagnosis, if any."""
-    repeat, fold = fold_of(fold_directory)
-    frame = read_train(fold_directory / "train.tsv")
+    repeat, fold = fold_numbers(fold_directory)
+    frame = read_train(FoldFolder(fold_directory).train)
     return TrainingPart(
         repeat,
         fold,

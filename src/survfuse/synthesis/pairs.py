@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from survfuse.artifacts.layout import FoldFolder
 from survfuse.config.imaging import MADE_FROM
 from survfuse.config.synthesis import SynthesisConfig
 from survfuse.core.errors import UserInputError
@@ -91,9 +92,9 @@ def read_fold(fold_directory: Path, images_manifest: Path, visit: str | None) ->
 
     Raises UserInputError where a patient is in both parts of the fold.
     """
-    path = fold_directory / "train.tsv"
+    path = FoldFolder(fold_directory).train
     part = read_text_table(path, ["patient_id", "role"])
-    test = tuple(read_test_ids(fold_directory / "test_ids.tsv"))
+    test = tuple(read_test_ids(FoldFolder(fold_directory).test_ids))
     if both := sorted(set(part["patient_id"]) & set(test)):
         raise UserInputError(
             f"{path}: {both[0]} is also a test patient of this fold; make the splits again"

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from survfuse.artifacts.checkpoint import ids_hash, software
+from survfuse.artifacts.layout import SynthesisFolder, fold_numbers
 from survfuse.artifacts.manifest import table_digest
 from survfuse.config.imaging import MADE_FROM
 from survfuse.config.study import Config
@@ -28,7 +29,6 @@ from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, sha256_file, sha256_json, write_json
 from survfuse.modalities.volumes.store import read_tensor, write_tensor
 from survfuse.modalities.volumes.synthetic import write_synthetic
-from survfuse.splits.training_part import fold_of
 from survfuse.synthesis.fit import FittedGenerator, fit_generator
 from survfuse.synthesis.make import controls_of, make_volume, mean_volume
 from survfuse.synthesis.measures import measures, summary
@@ -79,7 +79,7 @@ def synthesise_fold(
         )
     keep_freed_memory()
     torch.set_num_threads(config.training.threads)
-    repeat, fold = fold_of(fold_directory)
+    repeat, fold = fold_numbers(fold_directory)
     images = read_fold(fold_directory, images_manifest, config.imaging.visit)
     scratch = out.parent / ".scratch" / out.name
     made: list[Made] = []
@@ -108,7 +108,7 @@ def synthesise_fold(
         directions[target] = described(direction, fitted, train, validation, figures)
     write_synthetic(out, made)
     write_json(
-        out / "synthesis.json",
+        SynthesisFolder(out).measures,
         {
             "schema": SCHEMA,
             "repeat": repeat,

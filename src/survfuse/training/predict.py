@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from survfuse.artifacts.checkpoint import FittedModel, read_fitted
+from survfuse.artifacts.layout import FoldFolder, fold_numbers
 from survfuse.artifacts.split_record import verify_cohort, verify_fold
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
@@ -25,7 +26,6 @@ from survfuse.models.classical.average import is_average, predict_average
 from survfuse.models.estimator import OtherRows, PredictContext
 from survfuse.models.specs import estimator_of, parts_of, reads_of, reads_synthesised
 from survfuse.splits.outer_folds import read_test_ids
-from survfuse.splits.training_part import fold_of
 from survfuse.tasks.prediction_tables import TABLES
 from survfuse.training.attention import write_attention
 from survfuse.training.same_inputs import input_hashes, require_same
@@ -155,14 +155,14 @@ def tested_folds(
     for directory in fold_directories:
         verify_fold(paths.splits, directory)
         fitted = Fitted(config, models_directory, directory.name, device)
-        tested = read_test_ids(directory / "test_ids.tsv")
+        tested = read_test_ids(FoldFolder(directory).test_ids)
         for one in (find_model(config, part) for part in (name, *parts_of(row))):
             own = paths_of(one, config, paths)
             hashes = input_hashes(own, cohort, directory.name)
             fit = read_matching(one.name, fitted).fit
             require_same(fit, hashes, tested, str(models_directory / one.name / directory.name))
         inputs = for_fold(paths, cohort, directory.name)
-        yield TestedFold(*fold_of(directory), fitted, tested, inputs)
+        yield TestedFold(*fold_numbers(directory), fitted, tested, inputs)
 
 
 def predict_model(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from survfuse.artifacts.checkpoint import Arrays, read_fitted, software, write_fitted
+from survfuse.artifacts.layout import fold_name
 from survfuse.artifacts.split_record import verify_cohort, verify_fold
 from survfuse.config.fields import PATH_OPTIONS
 from survfuse.config.models import ModelConfig
@@ -226,7 +227,7 @@ def provenance(config: Config, model: ModelConfig, part: TrainingPart, paths: In
         "fold": part.fold,
         "splits_sha256": splits_hash(paths.splits),
         "settings": config.settings_hash(*SECTIONS, model=model.name),
-        "inputs_sha256": digest(paths, f"r{part.repeat}f{part.fold}"),
+        "inputs_sha256": digest(paths, fold_name(part.repeat, part.fold)),
         "n_train": int((part.role == "train").sum()),
         "n_validation": int((part.role == "validation").sum()),
         "n_events": int(part.event.sum()),

@@ -124,11 +124,12 @@ def synthesise_command(given: argparse.Namespace) -> None:
 
 def omics_command(given: argparse.Namespace) -> None:
     from survfuse.artifacts.cohort_tables import read_clinical
+    from survfuse.artifacts.layout import CohortFolder
     from survfuse.modalities.omics.matrix import build_matrix, write_matrix
     from survfuse.models.runnable import load
 
     config = load(given.config)
     if config.cohort.omics is None:
         raise UserInputError(f"{given.config}: cohort.omics is not set; there is nothing to encode")
-    patients = read_clinical(given.cohort / "clinical.tsv")["patient_id"].tolist()
+    patients = read_clinical(CohortFolder(given.cohort).clinical)["patient_id"].tolist()
     write_matrix(given.out, build_matrix(config.cohort.omics, config.omics, patients))

@@ -37,12 +37,14 @@ def add_commands(add: Adder) -> None:
 
 
 def evaluate_command(given: argparse.Namespace) -> None:
+    from survfuse.artifacts.layout import PredictionsFolder
     from survfuse.artifacts.predictions import write_tidy
     from survfuse.models.runnable import load
     from survfuse.tasks.survival.leaderboard import evaluate
 
     config = load(given.config)
-    tables = {model.name: given.predictions / f"{model.name}.tsv" for model in config.models}
+    predictions = PredictionsFolder(given.predictions)
+    tables = {model.name: predictions.table(model.name) for model in config.models}
     if config.task == "diagnosis":
         from survfuse.tasks.diagnosis.leaderboard import evaluate_diagnoses
         from survfuse.tasks.diagnosis.predictions import write_class_tidy
@@ -71,11 +73,7 @@ def evaluate_command(given: argparse.Namespace) -> None:
         config.grid_months(),
         given.truth,
         given.out,
-        {
-            name: path
-            for name in tables
-            if (path := given.predictions / f"{name}.ablations.tsv").is_file()
-        },
+        {name: path for name in tables if (path := predictions.ablations(name)).is_file()},
         given.availability,
         {given.explained.name.removesuffix(".explain.h5"): given.explained}
         if given.explained

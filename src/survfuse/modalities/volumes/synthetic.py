@@ -10,17 +10,18 @@ import csv
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from survfuse.artifacts.layout import SynthesisFolder
 from survfuse.config.imaging import IMAGES
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, require_unchanged, sha256_file
 
-NAME = "synthetic.tsv"
 COLUMNS = ["patient_id", "modality", "tensor", "sha256"]
 
 
 def write_synthetic(folder: Path, made: Iterable[tuple[str, str, Path]]) -> None:
     """Write (patient, modality, tensor relative to the folder) of all volumes that were made."""
-    with atomic_path(folder / NAME) as temporary, temporary.open("w", encoding="utf-8") as handle:
+    table = SynthesisFolder(folder).table
+    with atomic_path(table) as temporary, temporary.open("w", encoding="utf-8") as handle:
         writer = csv.writer(handle, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows((*row, sha256_file(folder / row[2])) for row in sorted(made))
@@ -49,9 +50,8 @@ def unchanged_synthetic(
         if patient_ids is not None and row["patient_id"] not in patient_ids:
             continue
         tensor = folder / row["tensor"]
-        require_unchanged(
-            tensor, row["sha256"], folder / NAME, "run synthesise for this fold again"
-        )
+        table = SynthesisFolder(folder).table
+        require_unchanged(tensor, row["sha256"], table, "run synthesise for this fold again")
         found[row["modality"]][row["patient_id"]] = tensor
     return found
 
@@ -64,7 +64,7 @@ def recorded_hashes(folder: Path) -> list[tuple[str, ...]]:
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
     """The rows of the table; `sha256` is empty where an earlier version did not write it."""
-    path = folder / NAME
+    path = SynthesisFolder(folder).table
     try:
         with path.open(encoding="utf-8", newline="") as handle:
             reader = csv.DictReader(handle, delimiter="\t")

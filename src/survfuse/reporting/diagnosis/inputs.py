@@ -16,7 +16,7 @@ from survfuse.core.event_words import UNKNOWN, event_words
 from survfuse.reporting.inputs import ReportInputs, RunData, read_run
 from survfuse.tasks.diagnosis.predictions import class_columns, read_class_predictions
 from survfuse.tasks.diagnosis.study import ClassStudy, read_labelled
-from survfuse.tasks.survival.patient_risks import COLUMNS, NAME, read_risks
+from survfuse.tasks.survival.patient_risks import COLUMNS, read_risks
 
 LEAST_ALIKE, ALIKE = 10, 20  # patients with the nearest estimates
 
@@ -58,8 +58,7 @@ def read_diagnosis_data(config: Config, inputs: ReportInputs) -> DiagnosisData:
         )
     risks = pd.DataFrame(columns=list(COLUMNS))
     if asked.horizon_months is not None:
-        written = inputs.evaluation_json.with_name(NAME)
-        risks = read_risks(written, run.evaluation.get("risks_sha256"))
+        risks = read_risks(inputs.risks, run.evaluation.get("risks_sha256"))
     return DiagnosisData(**vars(run), risks=risks)
 
 
@@ -85,7 +84,7 @@ def happened(config: Config) -> str:
 
 def read_classes(data: RunData, model: str) -> pd.DataFrame:
     """The checked predictions of a model, one row per patient and repeat."""
-    return read_class_predictions(data.inputs.predictions / f"{model}.tsv")
+    return read_class_predictions(data.inputs.predictions.table(model))
 
 
 def class_prediction(table: pd.DataFrame, patient_id: str) -> ClassPrediction:
@@ -132,5 +131,5 @@ def nearest_patients(
 
 def saliency_of(data: RunData, model: str, patient_id: str) -> Saliency | None:
     """The saliency maps of a patient, None where the model has none."""
-    path = data.inputs.predictions / f"{model}.saliency.h5"
+    path = data.inputs.predictions.saliency(model)
     return read_saliency(path, patient_id) if path.is_file() else None

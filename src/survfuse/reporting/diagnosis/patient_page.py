@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from survfuse import __version__
+from survfuse.artifacts.layout import fold_name
 from survfuse.artifacts.saliency import Saliency
 from survfuse.config.imaging import LEFT_OF_PICTURES
 from survfuse.config.study import Config
@@ -87,7 +88,7 @@ def diagnosis_patient_context(
     evaluation = data.evaluation
     prediction = class_prediction(model.table, patient_id)
     repeat, fold = prediction.folds[0]
-    place = f"r{repeat}f{fold}"
+    place = fold_name(repeat, fold)
     reads = list(model.row["modalities"])
     remarks: list[str] = []  # what is not on the page, and why
 

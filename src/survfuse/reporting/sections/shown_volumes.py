@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from survfuse.artifacts.layout import SynthesisFolder
 from survfuse.artifacts.manifest import OK, QUARANTINED
 from survfuse.config.imaging import IMAGES, MADE_FROM
 from survfuse.config.study import Config
 from survfuse.modalities.volumes.store import Prepared, VolumeStatus, read_tensor
-from survfuse.modalities.volumes.synthetic import NAME, synthetic_paths
+from survfuse.modalities.volumes.synthetic import synthetic_paths
 from survfuse.modalities.volumes.visits import first_visit
 from survfuse.reporting import findings, wording
 from survfuse.reporting.inputs import RunData
@@ -91,9 +92,10 @@ def tensor_at(path: Path) -> Prepared | None:
 
 def synthetic_path(data: RunData, patient_id: str, modality: str, fold: str) -> Path | None:
     """The tensor that stood in for a volume, if the fold lists one."""
-    if data.inputs.synthesis is None or not (data.inputs.synthesis / fold / NAME).is_file():
+    if data.inputs.synthesis is None:
         return None
-    return synthetic_paths(data.inputs.synthesis / fold)[modality].get(patient_id)
+    made = SynthesisFolder(data.inputs.synthesis / fold)
+    return synthetic_paths(made.root)[modality].get(patient_id) if made.table.is_file() else None
 
 
 def source_of(modality: str) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from survfuse import __version__
 from survfuse.artifacts.explanations import FoldExplanation
+from survfuse.artifacts.layout import fold_name
 from survfuse.config.imaging import IMAGES
 from survfuse.config.models import IDENTIFIER
 from survfuse.config.study import Config
@@ -142,7 +143,7 @@ def patient_context(
     repeat, number = prediction.folds[0]
     fits = fits_of(data, model.row, prediction.folds)
     unread = unread_modalities(model.row, fits)
-    chips = input_chips(config, data, model, patient_id, f"r{repeat}f{number}", unread)
+    chips = input_chips(config, data, model, patient_id, fold_name(repeat, number), unread)
     group = patient_group(config, data, model, headline)
     reference = findings.row_of(evaluation, evaluation["reference"])
     used = [chip for chip in chips if chip.used]

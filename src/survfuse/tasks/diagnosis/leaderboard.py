@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.layout import EvaluationFolder, PredictionsFolder
 from survfuse.artifacts.split_record import verify_cohort, verify_splits
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
@@ -34,7 +35,7 @@ from survfuse.tasks.diagnosis.same_patients import compare_with_pet
 from survfuse.tasks.diagnosis.scores import score_availability, score_row, score_truth
 from survfuse.tasks.diagnosis.statements import statements
 from survfuse.tasks.diagnosis.study import ClassStudy, read_labelled
-from survfuse.tasks.survival.patient_risks import NAME, write_risks
+from survfuse.tasks.survival.patient_risks import write_risks
 from survfuse.tasks.survival.rows import comparators, read_true_risk
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,7 @@ def evaluate_diagnoses(
         raise UserInputError("cohort.diagnosis is not set in the configuration; evaluate survival")
     require_class_rows(config.models, config.evaluation, config.left_out)
     records = {
-        model.name: read_record(predictions_directory / f"{model.name}.tsv")
+        model.name: read_record(PredictionsFolder(predictions_directory).table(model.name))
         for model in config.models
     }
     kept, reference, without = estimable(config.models, config.evaluation.reference, records)
@@ -97,7 +98,7 @@ def evaluate_diagnoses(
         row.model: class_risks(
             study,
             row,
-            predictions_directory / f"{row.model}.ablations.tsv",
+            PredictionsFolder(predictions_directory).ablations(row.model),
             asked.horizon_months,
             confidence,
             present,
@@ -134,7 +135,9 @@ def evaluate_diagnoses(
         else [],
         "attainable": attainable(truth) if truth else None,
         "absolute_risk": {name: found.as_json() for name, found in risks.items()},
-        "risks_sha256": write_risks(out.with_name(NAME), study, risks) if risks else None,
+        "risks_sha256": write_risks(EvaluationFolder(out.parent).risks, study, risks)
+        if risks
+        else None,
         "left_out": left_out_as_json(without),
         "notes": [
             *(one.sentence for one in without),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.layout import PredictionsFolder
 from survfuse.config.evaluation import EvaluationConfig
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import LeftOut
@@ -112,7 +113,8 @@ def read_class_row(
     study: ClassStudy,
 ) -> ClassRow:
     """A model with its predictions and modality ablations, checked with the splits."""
-    path, ablations = folder / f"{model.name}.tsv", folder / f"{model.name}.ablations.tsv"
+    files = PredictionsFolder(folder)
+    path, ablations = files.table(model.name), files.ablations(model.name)
     if not path.is_file():
         raise UserInputError(f"{path}: there are no predictions of this row; run predict first")
     return ClassRow(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from survfuse.artifacts.explanations import read_explanations
+from survfuse.artifacts.layout import EvaluationFolder
 from survfuse.artifacts.split_record import verify_cohort, verify_splits
 from survfuse.artifacts.study import Study, read_study
 from survfuse.config.evaluation import EvaluationConfig
@@ -28,7 +29,7 @@ from survfuse.statistics.risk_groups import risk_groups
 from survfuse.tasks.survival.ablation_scores import score_ablations
 from survfuse.tasks.survival.intervals import fold_scores
 from survfuse.tasks.survival.metrics import METRICS, RANKING
-from survfuse.tasks.survival.patient_risks import NAME, ModelRisks, model_risks, write_risks
+from survfuse.tasks.survival.patient_risks import ModelRisks, model_risks, write_risks
 from survfuse.tasks.survival.protocol import TAU_RULE, TAU_SET, Protocol, prepare
 from survfuse.tasks.survival.rows import (
     Row,
@@ -140,7 +141,7 @@ def evaluate(
             for name, path in (explained or {}).items()
         },
         "absolute_risk": {name: found.as_json() for name, found in risks.items()},
-        "risks_sha256": write_risks(out.with_name(NAME), study, risks),
+        "risks_sha256": write_risks(EvaluationFolder(out.parent).risks, study, risks),
         "risk_groups": groups,
         "cohort_curve": curve(study.outcome, config.confidence).as_json(),
         "oracle": {RANKING.name: RANKING.found(scored["oracle"])["value"]} if truth else None,

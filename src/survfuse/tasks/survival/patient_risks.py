@@ -27,7 +27,6 @@ from survfuse.statistics.metrics import HorizonError
 from survfuse.statistics.risk_groups import GROUPS, assign_groups
 from survfuse.tasks.survival.rows import Row
 
-NAME = "risks.tsv"
 ESTIMATED = ("risk", "low", "high", "as_is_low", "as_is_high")
 NUMBERS = ("months", *ESTIMATED, "n_complete")
 COLUMNS = ("model", "patient_id", *NUMBERS, "lacking", "group")
