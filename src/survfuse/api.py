@@ -58,17 +58,18 @@ def prepare(config: Config) -> Path:
     `check_cohort` raises.
     """
     from survfuse.cohort.summary import write_cohort
-    from survfuse.modalities.omics.matrix import build_matrix, write_matrix
+    from survfuse.modalities.loading import modality
+    from survfuse.modalities.registry import MODALITIES
     from survfuse.splits.outer_folds import split_cohort
 
     results = ResultsFolder(config.output)
     cohort = check_cohort(config)
     write_cohort(cohort, config, results.cohort.root)
     split_cohort(results.cohort.root, config, results.splits.root)
-    if config.cohort.omics:
-        ids = cohort.clinical["patient_id"].tolist()
-        matrix = build_matrix(config.cohort.omics, config.omics, ids)
-        write_matrix(results.read_of("omics"), matrix)
+    ids = cohort.clinical["patient_id"].tolist()
+    for name, entry in MODALITIES.items():
+        if entry.brought_by(config.cohort):
+            modality(name).pack(config, ids, results.read_of(name))
     return config.output
 
 

@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 
 from survfuse.config.cohort import CohortConfig
+from survfuse.config.missing import MissingConfig
 from survfuse.modalities.loading import modality
-from survfuse.modalities.registry import MODALITIES, SOURCES, sheets_of, sources_of
+from survfuse.modalities.registry import (
+    BY_PLACE,
+    MODALITIES,
+    SOURCES,
+    WITHHELD,
+    sheets_of,
+    sources_of,
+)
 
 
 @pytest.mark.parametrize("name", MODALITIES)
@@ -17,6 +25,16 @@ def test_an_entry_and_the_object_behind_it_agree(name: str) -> None:
     assert entry.made_from in ("", *MODALITIES)
     assert not entry.brought_by(CohortConfig())
     assert entry.setting.split(".")[0] in CohortConfig.model_fields
+
+
+def test_columns_of_who_has_what_keep_their_order() -> None:
+    assert BY_PLACE == ["slides", "omics", "clinical", "mri", "pet", "radiomics"]
+    assert len({entry.place for entry in MODALITIES.values()}) == len(MODALITIES)
+
+
+def test_what_can_be_withheld_is_what_the_section_sets_a_share_of() -> None:
+    assert WITHHELD == ("slides", "omics")  # in the order of the draw
+    assert set(WITHHELD) == MissingConfig.model_fields.keys() & MODALITIES.keys()
 
 
 def test_sources_are_named_once_and_in_one_order() -> None:

@@ -63,5 +63,5 @@ def read_features(path: Path) -> pd.DataFrame:
 
 def read_availability(path: Path) -> pd.DataFrame:
     """availability.tsv: bool columns by modality, indexed by patient id."""
-    frame = read_text_table(path, ["patient_id", "slides", "omics", "clinical"])
+    frame = read_text_table(path, ["patient_id"])
     return frame.set_index("patient_id") == "1"

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from survfuse.cohort.exclusions import excluded_table
-from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
+from survfuse.modalities.loading import modality
 from survfuse.modalities.omics.sheet import OmicsSheet
+from survfuse.modalities.registry import BY_PLACE
 from survfuse.modalities.volumes.sheet import COLUMNS as IMAGE_COLUMNS
-from survfuse.modalities.volumes.sheet import read_by_models
 from survfuse.sheets.problems import Note
 from survfuse.sheets.text_table import Sheet
 
@@ -62,21 +62,11 @@ class Cohort:
         return by_patient.get("site")
 
     def available(self, config: Config) -> pd.DataFrame:
-        """Who has what: slides, omics, any covariate, and of images and tables what is brought."""
-        described = self.clinical.set_index("patient_id")[list(config.cohort.covariates)]
-        ids, images = described.index, IMAGES if config.cohort.images else {}
-        read = read_by_models(self.images, config.imaging.visit)
+        """Who has what: clinical data, slides and genes, and of others what is brought."""
+        ids = pd.Index(self.clinical["patient_id"], name="patient_id")
+        having = {name: modality(name).in_sheets(self, config) for name in BY_PLACE}
         return pd.DataFrame(
-            {
-                "slides": ids.isin(self.slides["patient_id"]),
-                "omics": ids.isin(list(self.omics_ids)),
-                "clinical": (described != "").any(axis=1),
-                **{
-                    name: ids.isin(read.loc[read["modality"].isin(kinds), "patient_id"])
-                    for name, kinds in images.items()
-                },
-                **{name: ids.isin(table.index) for name, table in self.tables.items()},
-            },
+            {name: ids.isin(list(who)) for name, who in having.items() if who is not None},
             index=ids,
         )
 

@@ -10,15 +10,36 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
+import pandas as pd
 
 from survfuse.config.study import Config
 from survfuse.core.files import sha256_file
 from survfuse.modalities.paths import InputPaths
 
 CLIP = 10.0  # standard deviations; hand-crafted features have extreme outliers
+
+
+class CheckedSheets(Protocol):
+    """The sheets of a study as check-cohort leaves them, see `cohort.checked.Cohort`."""
+
+    @property
+    def clinical(self) -> pd.DataFrame: ...
+
+    @property
+    def slides(self) -> pd.DataFrame: ...
+
+    @property
+    def images(self) -> pd.DataFrame: ...
+
+    @property
+    def omics_ids(self) -> frozenset[str]: ...
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]: ...
 
 
 class Store(Protocol):
@@ -92,6 +113,21 @@ class Modality(ABC):
     name: str
     source: str = ""  # key of `InputPaths.files`
     smallest: TokenShape = TokenShape(1)  # the least that a network can be built for
+
+    def in_sheets(self, sheets: CheckedSheets, config: Config) -> Collection[str] | None:
+        """Who has it by the sheets; None where the table of who has what leaves it out.
+
+        By default who has a row in its table of features.
+        """
+        table = sheets.tables.get(self.name)
+        return None if table is None else table.index.tolist()
+
+    def pack(self, config: Config, patient_ids: Sequence[str], path: Path) -> bool:
+        """Write the file that models read of its sheet to `path`, and tell whether there is any.
+
+        By default there is none: the cohort has it, or the workflow makes it, which takes long.
+        """
+        return False
 
     @abstractmethod
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> Store | None:

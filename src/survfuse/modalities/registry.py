@@ -19,8 +19,10 @@ class Entry:
     noun: what it is called within a sentence. setting: the key of the section `cohort` that brings
     it. source: the key of the file that training reads, see `paths.InputPaths`; empty for the
     clinical table, which is always there. stored: where the results folder holds that file. module:
-    where its `MODALITIES` is. made_from: the modality that it may be synthesised from. part: what
-    its effect on an estimate is divided into, if it is, in the singular.
+    where its `MODALITIES` is. place: its rank in tables of who has what. made_from: the modality
+    that it may be synthesised from. part: what its effect on an estimate is divided into, if it
+    is, in the singular. may_be_withheld: whether `cohort.missing` can take it from training
+    patients.
     """
 
     noun: str
@@ -28,8 +30,10 @@ class Entry:
     source: str
     stored: str
     module: str
+    place: int
     made_from: str = ""
     part: str = ""
+    may_be_withheld: bool = False
 
     @property
     def label(self) -> str:
@@ -61,17 +65,45 @@ MODALITIES: dict[str, Entry] = {
         "",
         "cohort/clinical.tsv",
         "clinical.modality",
+        place=2,
         part="clinical value",
     ),
     "omics": Entry(
-        "gene expression", "omics", "omics", "omics/omics.npz", "omics.modality", part="gene group"
+        "gene expression",
+        "omics",
+        "omics",
+        "omics/omics.npz",
+        "omics.modality",
+        place=1,
+        part="gene group",
+        may_be_withheld=True,
     ),
-    "slides": Entry("slides", "slides", "slides", "slides/slides.tsv", "slides.modality"),
+    "slides": Entry(
+        "slides",
+        "slides",
+        "slides",
+        "slides/slides.tsv",
+        "slides.modality",
+        place=0,
+        may_be_withheld=True,
+    ),
     "mri": Entry(
-        "MRI", "images", "images", "images/images.tsv", "volumes.modality", made_from="pet"
+        "MRI",
+        "images",
+        "images",
+        "images/images.tsv",
+        "volumes.modality",
+        place=3,
+        made_from="pet",
     ),
     "pet": Entry(
-        "PET", "images", "images", "images/images.tsv", "volumes.modality", made_from="mri"
+        "PET",
+        "images",
+        "images",
+        "images/images.tsv",
+        "volumes.modality",
+        place=4,
+        made_from="mri",
     ),
     "radiomics": Entry(
         "radiomics features",
@@ -79,9 +111,13 @@ MODALITIES: dict[str, Entry] = {
         "radiomics",
         "cohort/radiomics.tsv",
         "radiomics.modality",
+        place=5,
         part="feature",
     ),
 }
+BY_PLACE = sorted(MODALITIES, key=lambda name: MODALITIES[name].place)
+# Which training patients can be made to lack, by `cohort.missing`.
+WITHHELD = tuple(name for name in BY_PLACE if MODALITIES[name].may_be_withheld)
 # Where the results folder holds the files that training reads, by the key of `InputPaths.files`.
 SOURCES = {entry.source: entry.stored for entry in MODALITIES.values() if entry.source}
 SITE = "site"  # no modality: what the reference row of the centre alone reads

@@ -18,10 +18,10 @@ import pandas as pd
 from survfuse.config.missing import MissingConfig
 from survfuse.config.splits import SplitConfig
 from survfuse.core.errors import UserInputError
+from survfuse.modalities.registry import WITHHELD
 from survfuse.sheets.problems import Problem, SheetError, stop_if_any
 from survfuse.sheets.text_table import Sheet, cells_of, fault_of_identifier, read_sheet
 from survfuse.splits.published_folds import is_count
-from survfuse.splits.withheld import WITHHELD
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ def check_rows(fold: PublishedFold) -> Iterator[Problem]:
     yield from fold.problems(in_both, "ID", "the patient is in train and in val", once)
     repeated = rows["ID"].duplicated() & ~in_both
     yield from fold.problems(repeated, "ID", "the patient has an earlier row", once)
-    nothing = fold.lacks("slides") & fold.lacks("omics")
+    nothing = pd.concat([fold.lacks(modality) for modality in WITHHELD], axis=1).all(axis=1)
     yield from fold.problems(
         nothing, "WSI", "the patient lacks slides and omics", "give back one of them"
     )
@@ -210,7 +210,8 @@ def check_last(fold: PublishedFold, available: pd.DataFrame) -> Iterator[Problem
     """Problems of patients who would lose the only modality that the cohort has of them."""
     rows = fold.sheet.rows
     has = available.loc[rows["ID"], list(WITHHELD)].set_index(rows.index).astype(bool)
-    left = (has["slides"] & ~fold.lacks("slides")) | (has["omics"] & ~fold.lacks("omics"))
+    kept = [has[modality] & ~fold.lacks(modality) for modality in WITHHELD]
+    left = pd.concat(kept, axis=1).any(axis=1)
     for modality in WITHHELD:
         fault = f"the patient lacks {modality}, but the cohort has nothing else of the patient"
         remedy = "give back the modality, or supply the other one"

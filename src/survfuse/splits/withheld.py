@@ -13,8 +13,7 @@ import pandas as pd
 
 from survfuse.config.missing import MissingConfig
 from survfuse.core.errors import UserInputError
-
-WITHHELD = ("slides", "omics")
+from survfuse.modalities.registry import WITHHELD
 
 
 def withhold(

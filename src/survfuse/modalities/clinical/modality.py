@@ -17,7 +17,15 @@ from survfuse.modalities.clinical.encoder import ClinicalEncoder, fit_encoder
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.dense import OneToken
 from survfuse.modalities.paths import InputPaths
-from survfuse.modalities.protocol import CLIP, Modality, Scaling, Store, TokenReader, TokenShape
+from survfuse.modalities.protocol import (
+    CLIP,
+    CheckedSheets,
+    Modality,
+    Scaling,
+    Store,
+    TokenReader,
+    TokenShape,
+)
 from survfuse.modalities.registry import SITE
 
 
@@ -53,6 +61,11 @@ class Clinical(Modality):
     """The covariates of the patient sheet; a missing value becomes the training median."""
 
     name = "clinical"
+
+    def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str]:
+        """Who has any covariate at all."""
+        table = sheets.clinical.set_index("patient_id")[list(config.cohort.covariates)]
+        return table.index[(table != "").any(axis=1)].tolist()
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> ClinicalTable:
         """The table of the cohort."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,17 @@ from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import sha256_json
 from survfuse.modalities.dense import OneToken
-from survfuse.modalities.omics.matrix import OmicsMatrix, read_matrix
+from survfuse.modalities.omics.matrix import OmicsMatrix, build_matrix, read_matrix, write_matrix
 from survfuse.modalities.omics.scaling import OmicsScaler, fit_scaler
 from survfuse.modalities.paths import InputPaths
-from survfuse.modalities.protocol import Modality, Scaling, Store, TokenReader, TokenShape
+from survfuse.modalities.protocol import (
+    CheckedSheets,
+    Modality,
+    Scaling,
+    Store,
+    TokenReader,
+    TokenShape,
+)
 
 
 class Omics(Modality):
@@ -23,6 +31,16 @@ class Omics(Modality):
 
     name = source = "omics"
     smallest = TokenShape(1, groups=(1,))
+
+    def in_sheets(self, sheets: CheckedSheets, config: Config) -> frozenset[str]:
+        """Who has a row in the gene matrix."""
+        return sheets.omics_ids
+
+    def pack(self, config: Config, patient_ids: Sequence[str], path: Path) -> bool:
+        """The matrix, packed by gene groups."""
+        assert config.cohort.omics is not None
+        write_matrix(path, build_matrix(config.cohort.omics, config.omics, patient_ids))
+        return True
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> OmicsMatrix | None:
         """The packed matrix."""

@@ -12,7 +12,15 @@ from survfuse.artifacts.manifest import OK
 from survfuse.config.study import Config
 from survfuse.modalities.by_patient import ByPatient
 from survfuse.modalities.paths import InputPaths
-from survfuse.modalities.protocol import Modality, Scaling, Store, TokenReader, Tokens, TokenShape
+from survfuse.modalities.protocol import (
+    CheckedSheets,
+    Modality,
+    Scaling,
+    Store,
+    TokenReader,
+    Tokens,
+    TokenShape,
+)
 from survfuse.modalities.slides.bags import Bag, load_bags
 from survfuse.modalities.slides.merging import check_one_encoder
 from survfuse.modalities.slides.scaling import TileScaler, fit_tiles
@@ -71,6 +79,10 @@ class Slides(Modality):
     """Embeddings of all tiles of a patient's slides."""
 
     name = source = "slides"
+
+    def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str]:
+        """Who has a slide."""
+        return sheets.slides["patient_id"].tolist()
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> SlideBags | None:
         """The bags, of which the embeddings stay on disk."""

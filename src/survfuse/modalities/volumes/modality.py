@@ -11,13 +11,23 @@ from typing import Any
 import numpy as np
 
 from survfuse.artifacts.manifest import OK
+from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
 from survfuse.modalities.by_patient import ByPatient
 from survfuse.modalities.paths import InputPaths
-from survfuse.modalities.protocol import Modality, Scaling, Store, TokenReader, Tokens, TokenShape
+from survfuse.modalities.protocol import (
+    CheckedSheets,
+    Modality,
+    Scaling,
+    Store,
+    TokenReader,
+    Tokens,
+    TokenShape,
+)
 from survfuse.modalities.registry import MODALITIES as REGISTRY
 from survfuse.modalities.volumes.choice import chosen_tensors, require_written
 from survfuse.modalities.volumes.measures import measure_names, measures, read_voxels, shape_of
+from survfuse.modalities.volumes.sheet import read_by_models
 from survfuse.modalities.volumes.store import read_manifest
 
 NOBODY = (16, 16, 16)  # voxels that a network reads where nobody has a volume
@@ -78,6 +88,13 @@ class BrainVolume(Modality):
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str] | None:
+        """Who has a volume at the visit that models read."""
+        if not config.cohort.images:
+            return None
+        read = read_by_models(sheets.images, config.imaging.visit)
+        return read.loc[read["modality"].isin(IMAGES[self.name]), "patient_id"].tolist()
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> VolumeFiles | None:
         """The tensors, each the one that was prepared."""

@@ -12,7 +12,7 @@ import numpy as np
 from survfuse.config.study import Config
 from survfuse.evaluation.roles import COMBINING
 from survfuse.modalities.omics.transform import transforms_in_words
-from survfuse.modalities.registry import MODALITIES
+from survfuse.modalities.registry import MODALITIES, WITHHELD
 from survfuse.models.specs import spec_of
 from survfuse.reporting import disclosure, findings
 from survfuse.reporting.inputs import ReportData, RunData
@@ -318,9 +318,9 @@ def fold_sizes(data: RunData) -> str:
 
 
 def done_without(counts: Mapping[str, int]) -> list[str]:
-    """Slides and genes, where they are not all that a cohort has."""
+    """What training patients can be made to lack, where it is not all that a cohort has."""
     there = [name for name in findings.MODALITIES if counts.get(name)]
-    names = [findings.MODALITIES[name] for name in there if name in ("slides", "omics")]
+    names = [findings.MODALITIES[name] for name in there if name in WITHHELD]
     return names if len(there) > 1 else []
 
 
