@@ -87,6 +87,18 @@ class Tokens(NamedTuple):
     coords: np.ndarray | None = None  # (B, N, 2) int64 column and row on the grid of tiles
 
 
+@dataclass(frozen=True)
+class Attended:
+    """What attention weights of one patient lie on, in their order.
+
+    columns: one value for each weight, of each name in `Modality.beside_attention`. names: of the
+    parts of the one token, where the weights lie on parts.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    names: tuple[str, ...] | None = None
+
+
 class TokenReader(Protocol):
     """The tokens of a fixed list of n patients, standardised."""
 
@@ -113,6 +125,7 @@ class Modality(ABC):
     name: str
     source: str = ""  # key of `InputPaths.files`
     smallest: TokenShape = TokenShape(1)  # the least that a network can be built for
+    beside_attention: tuple[str, ...] = ()  # columns of `Attended`
 
     def in_sheets(self, sheets: CheckedSheets, config: Config) -> Collection[str] | None:
         """Who has it by the sheets; None where the table of who has what leaves it out.
@@ -184,3 +197,7 @@ class Modality(ABC):
     def parts(self, store: Store | None, scaling: Scaling | None) -> dict[str, int]:
         """Into what the effect of its one token is divided: name -> width, in order; or nothing."""
         return {}
+
+    def attended(self, store: Store | None, patient_id: str) -> Attended:
+        """What attention to it lies on, in a patient of whom it was read; by default unknown."""
+        return Attended({})

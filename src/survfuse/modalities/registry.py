@@ -21,8 +21,9 @@ class Entry:
     clinical table, which is always there. stored: where the results folder holds that file. module:
     where its `MODALITIES` is. place: its rank in tables of who has what. made_from: the modality
     that it may be synthesised from. part: what its effect on an estimate is divided into, if it
-    is, in the singular. may_be_withheld: whether `cohort.missing` can take it from training
-    patients.
+    is, in the singular. attention: what attention to it is called, where networks give any: as the
+    modality if it is on its tokens, or else as the parts of its one token. may_be_withheld: whether
+    `cohort.missing` can take it from training patients.
     """
 
     noun: str
@@ -33,6 +34,7 @@ class Entry:
     place: int
     made_from: str = ""
     part: str = ""
+    attention: str = ""
     may_be_withheld: bool = False
 
     @property
@@ -76,6 +78,7 @@ MODALITIES: dict[str, Entry] = {
         "omics.modality",
         place=1,
         part="gene group",
+        attention="groups",
         may_be_withheld=True,
     ),
     "slides": Entry(
@@ -85,6 +88,7 @@ MODALITIES: dict[str, Entry] = {
         "slides/slides.tsv",
         "slides.modality",
         place=0,
+        attention="slides",
         may_be_withheld=True,
     ),
     "mri": Entry(
@@ -118,6 +122,8 @@ MODALITIES: dict[str, Entry] = {
 BY_PLACE = sorted(MODALITIES, key=lambda name: MODALITIES[name].place)
 # Which training patients can be made to lack, by `cohort.missing`.
 WITHHELD = tuple(name for name in BY_PLACE if MODALITIES[name].may_be_withheld)
+# What attention is called, and the modality that it is to.
+ATTENTION = {entry.attention: name for name in BY_PLACE if (entry := MODALITIES[name]).attention}
 # Where the results folder holds the files that training reads, by the key of `InputPaths.files`.
 SOURCES = {entry.source: entry.stored for entry in MODALITIES.values() if entry.source}
 SITE = "site"  # no modality: what the reference row of the centre alone reads

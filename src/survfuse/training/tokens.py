@@ -11,9 +11,9 @@ import torch
 from survfuse.modalities.cohort import SYNTHETIC, CohortInputs
 from survfuse.modalities.loading import modality
 from survfuse.modalities.protocol import TokenReader, Tokens, TokenShape
-from survfuse.modalities.registry import MODALITIES
+from survfuse.modalities.registry import ATTENTION, MODALITIES
 from survfuse.modalities.scaling import Scalers
-from survfuse.models.networks.interface import ATTENTION_OF, Batch, Shapes, SurvivalTargets
+from survfuse.models.networks.interface import Batch, Shapes, SurvivalTargets
 
 
 @dataclass(frozen=True)
@@ -104,10 +104,10 @@ class TokenSource:
 def read_weights(batch: Batch, name: str, values: torch.Tensor) -> Iterator[np.ndarray]:
     """Attention (B, K) patient by patient, on what was read of each alone; empty where nothing was.
 
-    `name` is that of a modality, whose tokens the weights belong to, or one of `ATTENTION_OF`.
+    `name`: of a modality, on whose tokens the weights are, or what `ATTENTION` calls its parts.
     """
-    within = ATTENTION_OF.get(name)
-    read = batch.real(name) if within is None else batch.has(within)[:, None]
+    to = ATTENTION.get(name, name)
+    read = batch.real(to) if name == to else batch.has(to)[:, None]
     for own, tokens in zip(values, read.expand_as(values), strict=True):
         yield own[tokens].detach().double().cpu().numpy()
 

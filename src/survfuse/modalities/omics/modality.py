@@ -17,6 +17,7 @@ from survfuse.modalities.omics.matrix import OmicsMatrix, build_matrix, read_mat
 from survfuse.modalities.omics.scaling import OmicsScaler, fit_scaler
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.protocol import (
+    Attended,
     CheckedSheets,
     Modality,
     Scaling,
@@ -102,6 +103,10 @@ class Omics(Modality):
             return {}
         assert isinstance(store, OmicsMatrix)
         return dict(zip(store.groups.tolist(), store.group_widths, strict=True))
+
+    def attended(self, store: Store | None, patient_id: str) -> Attended:
+        """The gene groups."""
+        return Attended({}, tuple(store.groups.tolist() if isinstance(store, OmicsMatrix) else ()))
 
 
 def standardised(store: OmicsMatrix, scaling: Scaling, patient_ids: Sequence[str]) -> np.ndarray:

@@ -13,6 +13,7 @@ from survfuse.config.study import Config
 from survfuse.modalities.by_patient import ByPatient
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.protocol import (
+    Attended,
     CheckedSheets,
     Modality,
     Scaling,
@@ -79,6 +80,7 @@ class Slides(Modality):
     """Embeddings of all tiles of a patient's slides."""
 
     name = source = "slides"
+    beside_attention = ("slide_id", "coords", "tile_px0")
 
     def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str]:
         """Who has a slide."""
@@ -135,6 +137,12 @@ class Slides(Modality):
         bags = bags_of(store)
         means = np.stack([scaling.mean_tile(bags.get(patient)) for patient in patient_ids])
         return means, [f"slides {dimension}" for dimension in range(scaling.width)]
+
+    def attended(self, store: Store | None, patient_id: str) -> Attended:
+        """The tiles: their slides, places and sides in level-0 pixels."""
+        places = bags_of(store)[patient_id].places()
+        columns = (places.slide_id, places.coords, places.tile_px0)
+        return Attended(dict(zip(self.beside_attention, columns, strict=True)))
 
 
 def bags_of(store: Store | None) -> Mapping[str, Bag]:

@@ -19,8 +19,6 @@ from survfuse.modalities.protocol import TokenShape
 from survfuse.tasks.diagnosis.loss import ClassTargets
 from survfuse.tasks.survival.hazards import discrete_nll, partial_nll
 
-ATTENTION_OF = {"groups": "omics"}  # attention that is not over tokens, and whose token it is in
-
 
 @dataclass(frozen=True)
 class SurvivalTargets:
