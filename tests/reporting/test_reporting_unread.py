@@ -10,7 +10,7 @@ import pytest
 from reporting_fixture import Fixture, write_fixture
 from survfuse.reporting.inputs import read_report_data
 from survfuse.reporting.render import render
-from survfuse.reporting.sections.shown_volumes import Chip
+from survfuse.reporting.sections.input_chips import Chip
 from survfuse.reporting.sections.unread import (
     UNREAD,
     unread_modalities,

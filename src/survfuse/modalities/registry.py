@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Stands above this floor, and is imported where a page is written.
+CHIPS = "survfuse.reporting.sections.input_chips"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -19,11 +22,12 @@ class Entry:
     noun: what it is called within a sentence. setting: the key of the section `cohort` that brings
     it. source: the key of the file that training reads, see `paths.InputPaths`; empty for the
     clinical table, which is always there. stored: where the results folder holds that file. module:
-    where its `MODALITIES` is. place: its rank in tables of who has what. made_from: the modality
-    that it may be synthesised from. part: what its effect on an estimate is divided into, if it
-    is, in the singular. attention: what attention to it is called, where networks give any: as the
-    modality if it is on its tokens, or else as the parts of its one token. may_be_withheld: whether
-    `cohort.missing` can take it from training patients.
+    where its `MODALITIES` is. place: its rank in tables of who has what. chip: the function, as
+    module:name, that tells on pages what is known of a patient, see `input_chips`. made_from: the
+    modality that it may be synthesised from. part: what its effect on an estimate is divided into,
+    if it is, in the singular. attention: what attention to it is called, where networks give any:
+    as the modality if it is on its tokens, or else as the parts of its one token. may_be_withheld:
+    whether `cohort.missing` can take it from training patients.
     """
 
     noun: str
@@ -32,6 +36,7 @@ class Entry:
     stored: str
     module: str
     place: int
+    chip: str = f"{CHIPS}:table_chip"
     made_from: str = ""
     part: str = ""
     attention: str = ""
@@ -68,6 +73,7 @@ MODALITIES: dict[str, Entry] = {
         "cohort/clinical.tsv",
         "clinical.modality",
         place=2,
+        chip=f"{CHIPS}:clinical_chip",
         part="clinical value",
     ),
     "omics": Entry(
@@ -77,6 +83,7 @@ MODALITIES: dict[str, Entry] = {
         "omics/omics.npz",
         "omics.modality",
         place=1,
+        chip=f"{CHIPS}:gene_chip",
         part="gene group",
         attention="groups",
         may_be_withheld=True,
@@ -88,6 +95,7 @@ MODALITIES: dict[str, Entry] = {
         "slides/slides.tsv",
         "slides.modality",
         place=0,
+        chip=f"{CHIPS}:slide_chip",
         attention="slides",
         may_be_withheld=True,
     ),
@@ -98,6 +106,7 @@ MODALITIES: dict[str, Entry] = {
         "images/images.tsv",
         "volumes.modality",
         place=3,
+        chip=f"{CHIPS}:volume_chip",
         made_from="pet",
     ),
     "pet": Entry(
@@ -107,6 +116,7 @@ MODALITIES: dict[str, Entry] = {
         "images/images.tsv",
         "volumes.modality",
         place=4,
+        chip=f"{CHIPS}:volume_chip",
         made_from="mri",
     ),
     "radiomics": Entry(
@@ -124,6 +134,8 @@ BY_PLACE = sorted(MODALITIES, key=lambda name: MODALITIES[name].place)
 WITHHELD = tuple(name for name in BY_PLACE if MODALITIES[name].may_be_withheld)
 # What attention is called, and the modality that it is to.
 ATTENTION = {entry.attention: name for name in BY_PLACE if (entry := MODALITIES[name]).attention}
+# What every patient has a row of, whether anything is known or not.
+ALWAYS_THERE = tuple(name for name, entry in MODALITIES.items() if not entry.source)
 # Where the results folder holds the files that training reads, by the key of `InputPaths.files`.
 SOURCES = {entry.source: entry.stored for entry in MODALITIES.values() if entry.source}
 SITE = "site"  # no modality: what the reference row of the centre alone reads

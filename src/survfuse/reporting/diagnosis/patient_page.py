@@ -13,10 +13,11 @@ import pandas as pd
 from survfuse import __version__
 from survfuse.artifacts.layout import fold_name
 from survfuse.artifacts.saliency import Saliency
-from survfuse.config.imaging import LEFT_OF_PICTURES
+from survfuse.config.imaging import IMAGES, LEFT_OF_PICTURES
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.synthesis_measures import error_of_patient
+from survfuse.modalities.registry import ALWAYS_THERE
 from survfuse.modalities.volumes.store import Prepared
 from survfuse.reporting import findings, wording
 from survfuse.reporting.diagnosis.cohort_page import class_rows, share_of_case, shared_context
@@ -34,13 +35,12 @@ from survfuse.reporting.parts import Attempt, Part, attempt
 from survfuse.reporting.pictures import volumes
 from survfuse.reporting.saved_files import of_patient
 from survfuse.reporting.sections import provenance
-from survfuse.reporting.sections.input_chips import clinical_chip, table_chips
+from survfuse.reporting.sections.input_chips import PatientInputs, patient_chips
 from survfuse.reporting.sections.shown_volumes import (
     SYNTHETIC,
     ShownVolume,
     source_of,
     tensor_at,
-    volume_chip,
     volume_of,
 )
 from survfuse.reporting.sections.unread import fits_of, unread_modalities, why_average, with_unread
@@ -102,15 +102,15 @@ def diagnosis_patient_context(
         volume_of(
             config, data, patient_id, name, prediction.synthesised and name in reads, place, voxels
         )
-        for name in ("mri", "pet")
+        for name in IMAGES
         if name in reads or data.volumes
     ]
     made = [one for one in shown if one.state == SYNTHETIC]
     fits = fits_of(data, model.row, prediction.folds)
     unread = unread_modalities(model.row, fits)
-    own = {one.modality: volume_chip(one, one.modality in reads) for one in shown}
-    own["clinical"] = clinical_chip(data, patient_id, "clinical" in reads)
-    own |= table_chips(data, patient_id, reads)
+    seen = {one.modality: one for one in shown}
+    own = patient_chips(PatientInputs(data, patient_id, reads, seen, ALWAYS_THERE))
+    own = {name: own[name] for name in (*seen, *own)}  # a name keeps its first place
     at_horizon = recalibrated(config, data, model, patient_id)
     risk = at_horizon.risk if at_horizon else None
     chips = [with_unread(chip, name in unread) for name, chip in own.items()]

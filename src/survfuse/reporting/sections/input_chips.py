@@ -1,19 +1,73 @@
-"""What is known of a patient's slides, genes and covariates, for the strip of inputs."""
+"""What is known of a patient, modality by modality, for the strip of inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import import_module
 
 from survfuse.artifacts.manifest import OK, QUARANTINED
-from survfuse.modalities.registry import MODALITIES
+from survfuse.modalities.registry import BY_PLACE, MODALITIES
 from survfuse.reporting import wording
 from survfuse.reporting.inputs import ReportData, RunData
-from survfuse.reporting.sections.shown_volumes import Chip
+from survfuse.reporting.sections.imaging import modality_name
+from survfuse.reporting.sections.shown_volumes import SYNTHETIC, ShownVolume, source_of
 
 
-def slide_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
+@dataclass(frozen=True)
+class Chip:
+    """One modality in the strip of inputs."""
+
+    name: str
+    state: str  # present, missing or quarantined
+    lines: list[str]
+    used: bool  # by the model of the page
+    read: bool = True  # by the model of this patient's fold, if used
+
+    @property
+    def css(self) -> str:
+        return {"missing": "absent", "quarantined": "set-aside"}.get(self.state, "")
+
+
+@dataclass(frozen=True)
+class PatientInputs:
+    """What is known of one patient, and what the model of the page made of it.
+
+    reads: modalities that the model reads. volumes: what it saw of those that are volumes, if the
+    page tells of them. told: modalities that the page tells of though nobody has them.
+    """
+
+    data: RunData
+    patient_id: str
+    reads: Collection[str]
+    volumes: Mapping[str, ShownVolume]
+    told: Collection[str] = ()
+
+    def tells_of(self, name: str, anybody: object) -> bool:
+        """Whether the page tells of a modality, given what the cohort has of it."""
+        return bool(anybody) or name in self.reads or name in self.told
+
+
+def patient_chips(inputs: PatientInputs) -> dict[str, Chip]:
+    """The strip of inputs by modality; what nobody has is in it only where the model reads it.
+
+    Each chip is made by what the registry names for the modality.
+    """
+    found = {}
+    for name in BY_PLACE:
+        module, _, function = MODALITIES[name].chip.partition(":")
+        chip: Chip | None = getattr(import_module(module), function)(inputs, name)
+        if chip is not None:
+            found[name] = chip
+    return found
+
+
+def slide_chip(inputs: PatientInputs, name: str) -> Chip | None:
     """Slides: how much tissue, and what was set aside."""
-    own = [slide for slide in data.slides if slide.patient_id == patient_id]
+    data, used = inputs.data, name in inputs.reads
+    if not isinstance(data, ReportData) or not inputs.tells_of(name, data.slides):
+        return None
+    own = [slide for slide in data.slides if slide.patient_id == inputs.patient_id]
     usable = [slide for slide in own if slide.status == OK]
     aside = [
         f"{slide.slide_id} quarantined: {wording.reason_in_words(slide.reason)}"
@@ -33,9 +87,12 @@ def slide_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
     return Chip("Slides", "present", lines + aside, used)
 
 
-def gene_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
+def gene_chip(inputs: PatientInputs, name: str) -> Chip | None:
     """Gene expression: how many genes were measured."""
-    measured = data.genes_measured.get(patient_id)
+    data, used = inputs.data, name in inputs.reads
+    if not isinstance(data, ReportData) or not inputs.tells_of(name, data.genes_measured):
+        return None
+    measured = data.genes_measured.get(inputs.patient_id)
     if not measured:
         reason = "not measured" if data.genes_measured else "none in this cohort"
         return Chip("Gene expression", "missing", [reason], used)
@@ -43,29 +100,44 @@ def gene_chip(data: ReportData, patient_id: str, used: bool) -> Chip:
     return Chip("Gene expression", "present", [f"{measured:,} of {most:,} measurements"], used)
 
 
-def table_chips(data: RunData, patient_id: str, used: Collection[str]) -> dict[str, Chip]:
-    """Tables of features, by modality: how many features are known.
-
-    Those that the cohort has, or the model would read.
-    """
-    chips = {}
-    for name, entry in MODALITIES.items():
-        table = data.tables.get(name)
-        if not entry.is_table or (table is None and name not in used):
-            continue
-        if table is None or patient_id not in table.index:
-            reason = "none in this cohort" if table is None else "no row in the table"
-            chips[name] = Chip(entry.label, "missing", [reason], name in used)
-            continue
-        known = int(table.loc[[patient_id]].count(axis=1).iloc[0])
-        line = f"{known} of {len(table.columns)} known"
-        chips[name] = Chip(entry.label, "present", [line], name in used)
-    return chips
-
-
-def clinical_chip(data: RunData, patient_id: str, used: bool) -> Chip:
+def clinical_chip(inputs: PatientInputs, name: str) -> Chip | None:
     """Clinical covariates: how many are known."""
+    data, patient_id = inputs.data, inputs.patient_id
     names = [covariate["name"] for covariate in data.cohort["covariates"]]
-    known = [name for name in names if data.clinical.at[patient_id, name] != ""]
-    state = "present" if known else "missing"
-    return Chip("Clinical", state, [f"{len(known)} of {len(names)} covariates known"], used)
+    if not inputs.tells_of(name, names):
+        return None
+    known = [one for one in names if data.clinical.at[patient_id, one] != ""]
+    lines = [f"{len(known)} of {len(names)} covariates known"]
+    return Chip("Clinical", "present" if known else "missing", lines, name in inputs.reads)
+
+
+def volume_chip(inputs: PatientInputs, name: str) -> Chip | None:
+    """One kind of volume: its scan, or what stands in for it."""
+    shown = inputs.volumes.get(name)
+    if shown is None:
+        return None
+    status = shown.status
+    lines = []
+    if status is not None and shown.state == "present":
+        lines.append(f"{modality_name(status.modality)}, visit {status.visit}")
+        if status.spacing_mm:
+            lines.append(f"scanned at {status.spacing_mm} mm")
+    elif status is not None:
+        lines.append(f"set aside: {wording.reason_in_words(status.reason)}")
+    else:
+        lines.append("no volume in the sheet")
+    if shown.state == SYNTHETIC:
+        lines.append(f"computed from the {source_of(name)}, not measured")
+    return Chip(MODALITIES[name].noun, shown.state, lines, name in inputs.reads)
+
+
+def table_chip(inputs: PatientInputs, name: str) -> Chip | None:
+    """A table of features: how many of them are known."""
+    table, label, used = inputs.data.tables.get(name), MODALITIES[name].label, name in inputs.reads
+    if not inputs.tells_of(name, table is not None):
+        return None
+    if table is None or inputs.patient_id not in table.index:
+        reason = "none in this cohort" if table is None else "no row in the table"
+        return Chip(label, "missing", [reason], used)
+    known = int(table.loc[[inputs.patient_id]].count(axis=1).iloc[0])
+    return Chip(label, "present", [f"{known} of {len(table.columns)} known"], used)

@@ -1,4 +1,4 @@
-"""What a model saw of a patient's MRI and PET, and its place in the strip of what is known."""
+"""What a model saw of a patient's MRI and PET."""
 
 from __future__ import annotations
 
@@ -13,26 +13,10 @@ from survfuse.config.study import Config
 from survfuse.modalities.volumes.store import Prepared, VolumeStatus, read_tensor
 from survfuse.modalities.volumes.synthetic import synthetic_paths
 from survfuse.modalities.volumes.visits import first_visit
-from survfuse.reporting import findings, wording
+from survfuse.reporting import findings
 from survfuse.reporting.inputs import RunData
-from survfuse.reporting.sections.imaging import modality_name
 
 SYNTHETIC = "synthetic"
-
-
-@dataclass(frozen=True)
-class Chip:
-    """One modality in the strip of inputs."""
-
-    name: str
-    state: str  # present, missing or quarantined
-    lines: list[str]
-    used: bool  # by the model of the page
-    read: bool = True  # by the model of this patient's fold, if used
-
-    @property
-    def css(self) -> str:
-        return {"missing": "absent", "quarantined": "set-aside"}.get(self.state, "")
 
 
 @dataclass(frozen=True)
@@ -101,21 +85,3 @@ def synthetic_path(data: RunData, patient_id: str, modality: str, fold: str) -> 
 def source_of(modality: str) -> str:
     """What a synthetic volume is made from, in words."""
     return findings.MODALITIES[MADE_FROM[modality]]
-
-
-def volume_chip(shown: ShownVolume, used: bool) -> Chip:
-    """One kind of volume in the strip of inputs."""
-    name = findings.MODALITIES[shown.modality]
-    status = shown.status
-    lines = []
-    if status is not None and shown.state == "present":
-        lines.append(f"{modality_name(status.modality)}, visit {status.visit}")
-        if status.spacing_mm:
-            lines.append(f"scanned at {status.spacing_mm} mm")
-    elif status is not None:
-        lines.append(f"set aside: {wording.reason_in_words(status.reason)}")
-    else:
-        lines.append("no volume in the sheet")
-    if shown.state == SYNTHETIC:
-        lines.append(f"computed from the {source_of(shown.modality)}, not measured")
-    return Chip(name, shown.state, lines, used)

@@ -8,7 +8,7 @@ from typing import Any
 
 from survfuse.reporting.findings import MODALITIES
 from survfuse.reporting.inputs import RunData
-from survfuse.reporting.sections.shown_volumes import Chip
+from survfuse.reporting.sections.input_chips import Chip
 
 UNREAD = "not read: the model of this fold had nobody else with it to learn from"
 

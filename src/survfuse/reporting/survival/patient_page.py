@@ -33,13 +33,8 @@ from survfuse.reporting.pictures import slides as images
 from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.saved_files import of_patient
 from survfuse.reporting.sections import patient_explanation, provenance
-from survfuse.reporting.sections.input_chips import (
-    clinical_chip,
-    gene_chip,
-    slide_chip,
-    table_chips,
-)
-from survfuse.reporting.sections.shown_volumes import Chip, volume_chip, volume_of
+from survfuse.reporting.sections.input_chips import Chip, PatientInputs, patient_chips
+from survfuse.reporting.sections.shown_volumes import volume_of
 from survfuse.reporting.sections.unread import fits_of, unread_modalities, why_average, with_unread
 from survfuse.reporting.stored_attention import Attention, read_attention
 from survfuse.reporting.survival.cohort_page import common_context, observed_risk, scarce_horizons
@@ -272,22 +267,13 @@ def input_chips(
     """
     used = model.row["modalities"]
     made = any(m.name == model.name and m.options.get("absent") != "mask" for m in config.models)
-    tables = (
-        ("slides", slide_chip, data.slides),
-        ("omics", gene_chip, data.genes_measured),
-        ("clinical", clinical_chip, data.cohort["covariates"]),
-    )
-    chips = {
-        name: chip(data, patient_id, name in used)
-        for name, chip, any_ in tables
-        if any_ or name in used
-    }
-    for image in IMAGES if data.volumes else ():
-        volume = volume_of(
+    volumes = {
+        image: volume_of(
             config, data, patient_id, image, made and image in used, fold, lambda _: None
         )
-        chips[image] = volume_chip(volume, image in used)
-    chips |= table_chips(data, patient_id, used)
+        for image in (IMAGES if data.volumes else ())
+    }
+    chips = patient_chips(PatientInputs(data, patient_id, used, volumes))
     return [with_unread(chip, name in unread) for name, chip in chips.items()]
 
 
