@@ -11,7 +11,7 @@ import pytest
 
 from clinic_fixture import Clinic, write_clinic
 from reporting_fixture import Fixture, write_fixture
-from survfuse.modalities.registry import ALWAYS_THERE, MODALITIES
+from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE
 from survfuse.reporting.diagnosis.inputs import read_diagnosis_data
 from survfuse.reporting.inputs import ReportData, ReportInputs, read_report_data
 from survfuse.reporting.sections.input_chips import Chip, PatientInputs, patient_chips
@@ -74,7 +74,7 @@ def test_a_table_counts_what_is_known(fixture: Fixture, data: ReportData) -> Non
 def test_volumes_are_told_as_the_model_saw_them(clinic: Clinic) -> None:
     data = read_diagnosis_data(clinic.config, ReportInputs.under(clinic.out))
     seen = {"pet": ShownVolume("pet", "synthetic", None, None)}
-    inputs = PatientInputs(data, clinic.without_pet, ["mri", "pet"], seen, ALWAYS_THERE)
+    inputs = PatientInputs(data, clinic.without_pet, ["mri", "pet"], seen, [PATIENT_TABLE])
     chips = patient_chips(inputs)
     assert list(chips) == ["clinical", "pet"]
     assert chips["pet"].lines == [

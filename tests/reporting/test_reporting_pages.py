@@ -19,12 +19,17 @@ from survfuse.artifacts.ablations import write_ablations
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json
-from survfuse.reporting.inputs import read_report_data, risks_of
+from survfuse.reporting.inputs import PatientRisk, read_report_data, risks_of
 from survfuse.reporting.pictures.slides import TILE_BYTES
 from survfuse.reporting.render import TEMPLATES, render
 from survfuse.reporting.stage import write_reports
 from survfuse.reporting.survival.cohort_page import cohort_context, describe_row
-from survfuse.reporting.survival.patient_page import HorizonRow, patient_context, read_page_model
+from survfuse.reporting.survival.patient_page import (
+    HorizonRow,
+    patient_context,
+    read_page_model,
+    widened,
+)
 from survfuse.reporting.wording import lint, reason_in_words
 from survfuse.tasks.survival.leaderboard import evaluate
 
@@ -826,3 +831,17 @@ def test_a_model_that_was_not_evaluated_has_no_pages(fixture, data):
     rows = [row for row in data.evaluation["rows"] if row["model"] != "snn"]
     with pytest.raises(UserInputError, match="'snn' was not evaluated"):
         read_page_model(config, changed(data, rows=rows))
+
+
+@pytest.mark.parametrize(
+    ("lacking", "taken_up"),
+    [
+        (("slides",), "with them too"),
+        (("omics",), "with it too"),
+        (("slides", "omics"), "them too"),
+    ],
+)
+def test_what_is_missing_is_taken_up_in_its_number(lacking, taken_up):
+    risk = PatientRisk(12.0, 0.3, 0.1, 0.6, 0.2, 0.4, lacking, 50, None)
+    assert taken_up in widened(risk)
+    assert widened(replace(risk, lacking=())) == ""

@@ -16,7 +16,6 @@ RADIOLOGICAL: Display = "radiological"
 # The side of the patient that pictures show on the left.
 LEFT_OF_PICTURES: dict[Display, str] = {"radiological": "right", "neurological": "left"}
 IMAGES = {"mri": MRI, "pet": PET}  # what models call them, and the names a sheet may use
-MADE_FROM = {"pet": "mri", "mri": "pet"}  # what a synthetic one is made from
 
 
 class ImagingConfig(Section):

@@ -23,11 +23,12 @@ class Entry:
     it. source: the key of the file that training reads, see `paths.InputPaths`; empty for the
     clinical table, which is always there. stored: where the results folder holds that file. module:
     where its `MODALITIES` is. place: its rank in tables of who has what. chip: the function, as
-    module:name, that tells on pages what is known of a patient, see `input_chips`. made_from: the
-    modality that it may be synthesised from. part: what its effect on an estimate is divided into,
-    if it is, in the singular. attention: what attention to it is called, where networks give any:
-    as the modality if it is on its tokens, or else as the parts of its one token. may_be_withheld:
-    whether `cohort.missing` can take it from training patients.
+    module:name, that tells on pages what is known of a patient, see `input_chips`. pronoun: what
+    takes the noun up. made_from: the modality that it may be synthesised from. costly: whether a
+    diagnosis is also asked what it is worth in those who have it. part: what its effect on an
+    estimate is divided into, if it is, in the singular. attention: what attention to it is called,
+    where networks give any: as the modality if it is on its tokens, or else as the parts of its one
+    token. may_be_withheld: whether `cohort.missing` can take it from training patients.
     """
 
     noun: str
@@ -37,7 +38,9 @@ class Entry:
     module: str
     place: int
     chip: str = f"{CHIPS}:table_chip"
+    pronoun: str = "it"
     made_from: str = ""
+    costly: bool = False
     part: str = ""
     attention: str = ""
     may_be_withheld: bool = False
@@ -96,6 +99,7 @@ MODALITIES: dict[str, Entry] = {
         "slides.modality",
         place=0,
         chip=f"{CHIPS}:slide_chip",
+        pronoun="them",
         attention="slides",
         may_be_withheld=True,
     ),
@@ -118,6 +122,7 @@ MODALITIES: dict[str, Entry] = {
         place=4,
         chip=f"{CHIPS}:volume_chip",
         made_from="mri",
+        costly=True,
     ),
     "radiomics": Entry(
         "radiomics features",
@@ -134,8 +139,10 @@ BY_PLACE = sorted(MODALITIES, key=lambda name: MODALITIES[name].place)
 WITHHELD = tuple(name for name in BY_PLACE if MODALITIES[name].may_be_withheld)
 # What attention is called, and the modality that it is to.
 ATTENTION = {entry.attention: name for name in BY_PLACE if (entry := MODALITIES[name]).attention}
-# What every patient has a row of, whether anything is known or not.
-ALWAYS_THERE = tuple(name for name, entry in MODALITIES.items() if not entry.source)
+# The modality whose table lists the patients.
+(PATIENT_TABLE,) = (name for name, entry in MODALITIES.items() if not entry.source)
+# The one whose worth is asked for.
+(COSTLY,) = (name for name, entry in MODALITIES.items() if entry.costly)
 # Where the results folder holds the files that training reads, by the key of `InputPaths.files`.
 SOURCES = {entry.source: entry.stored for entry in MODALITIES.values() if entry.source}
 SITE = "site"  # no modality: what the reference row of the centre alone reads

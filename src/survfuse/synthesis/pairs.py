@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 
 from survfuse.artifacts.layout import FoldFolder
-from survfuse.config.imaging import MADE_FROM
 from survfuse.config.synthesis import SynthesisConfig
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_text_table
+from survfuse.modalities.registry import MODALITIES
 from survfuse.modalities.volumes.choice import chosen_tensors, require_written
 from survfuse.modalities.volumes.store import Prepared, read_tensor
 from survfuse.splits.outer_folds import read_test_ids
@@ -39,13 +39,13 @@ class FoldImages:
 
     def lacking(self, target: str) -> tuple[str, ...]:
         """Everybody in the fold who lacks the target and has its source."""
-        source = self.tensors[MADE_FROM[target]]
+        source = self.tensors[MODALITIES[target].made_from]
         everybody = sorted({*self.train, *self.validation, *self.test})
         return tuple(p for p in everybody if p in source and p not in self.tensors[target])
 
     def of(self, patients: Sequence[str], target: str) -> Pairs:
         """The pairs of these patients, who must have both."""
-        source = self.tensors[MADE_FROM[target]]
+        source = self.tensors[MODALITIES[target].made_from]
         return Pairs(
             tuple(patients),
             tuple(source[patient] for patient in patients),

@@ -21,12 +21,12 @@ import torch
 from survfuse.artifacts.checkpoint import ids_hash, software
 from survfuse.artifacts.layout import SynthesisFolder, fold_numbers
 from survfuse.artifacts.manifest import table_digest
-from survfuse.config.imaging import MADE_FROM
 from survfuse.config.study import Config
 from survfuse.config.synthesis import SynthesisConfig
 from survfuse.core.device import choose_device
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, sha256_file, sha256_json, write_json
+from survfuse.modalities.registry import MODALITIES
 from survfuse.modalities.volumes.store import read_tensor, write_tensor
 from survfuse.modalities.volumes.synthetic import write_synthetic
 from survfuse.synthesis.fit import FittedGenerator, fit_generator
@@ -55,7 +55,7 @@ class Direction:
     @property
     def source(self) -> str:
         """The modality that it is made from."""
-        return MADE_FROM[self.target]
+        return MODALITIES[self.target].made_from
 
     def path_of(self, patient: str) -> Path:
         """Where a made volume lies, relative to `out`."""

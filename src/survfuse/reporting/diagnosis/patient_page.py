@@ -17,7 +17,7 @@ from survfuse.config.imaging import IMAGES, LEFT_OF_PICTURES
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.synthesis_measures import error_of_patient
-from survfuse.modalities.registry import ALWAYS_THERE
+from survfuse.modalities.registry import COSTLY, PATIENT_TABLE
 from survfuse.modalities.volumes.store import Prepared
 from survfuse.reporting import findings, wording
 from survfuse.reporting.diagnosis.cohort_page import class_rows, share_of_case, shared_context
@@ -109,7 +109,7 @@ def diagnosis_patient_context(
     fits = fits_of(data, model.row, prediction.folds)
     unread = unread_modalities(model.row, fits)
     seen = {one.modality: one for one in shown}
-    own = patient_chips(PatientInputs(data, patient_id, reads, seen, ALWAYS_THERE))
+    own = patient_chips(PatientInputs(data, patient_id, reads, seen, [PATIENT_TABLE]))
     own = {name: own[name] for name in (*seen, *own)}  # a name keeps its first place
     at_horizon = recalibrated(config, data, model, patient_id)
     risk = at_horizon.risk if at_horizon else None
@@ -165,10 +165,10 @@ def diagnosis_patient_context(
         "leading": leading,
         "expected": [expected_error(data, one.modality) for one in made],
         "own_error": own_errors(data, shown, place, patient_id),
-        "withheld": model.row["ablations"].get(WITHOUT + "pet"),
+        "withheld": model.row["ablations"].get(WITHOUT + COSTLY),
         "of_synthesised": (model.row.get("by_pet") or {}).get("synthesised") if made else None,
         "covariates": covariate_rows(data, patient_id, config.report.min_cell),
-        "clinical_used": "clinical" in reads,
+        "clinical_used": PATIENT_TABLE in reads,
         "version": __version__,
         "configuration_hash": provenance.configuration_hash(config),
         "weights": provenance.weights_hashes(data, model.name, prediction.folds),

@@ -10,6 +10,7 @@ from survfuse.modalities.registry import MODALITIES
 from survfuse.reporting.findings import Axis, axis_over, row_of
 from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.pictures.forest import ForestRow, forest
+from survfuse.reporting.stored_attention import TILES
 from survfuse.reporting.wording import decimal, plural, within_sentence
 
 RANKED = {
@@ -69,7 +70,7 @@ def model_explanations(evaluation: Mapping[str, Any]) -> list[ModelExplanation]:
                     " ".join(stability_sentences({kind: measured}))
                     for kind, measured in summary["stability"].items()
                 ],
-                tile_agreement=summary["attention_agreement"].get("slides"),
+                tile_agreement=summary["attention_agreement"].get(TILES),
             )
         )
     return found

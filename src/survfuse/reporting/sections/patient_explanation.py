@@ -17,6 +17,7 @@ from survfuse.artifacts.explanations import FoldExplanation, find_patient
 from survfuse.evaluation.contribution import percentile_ranks, permutation_effect
 from survfuse.modalities.registry import MODALITIES
 from survfuse.reporting.sections.explanations import agreement_in_words, is_stable
+from survfuse.reporting.stored_attention import TILES
 from survfuse.reporting.wording import decimal
 
 MOST_PARTS = 5
@@ -97,7 +98,7 @@ def explain(explanations: Sequence[FoldExplanation], patient_id: str) -> Patient
     modalities = modality_rows(one, row)
     if not tables and not modalities:
         return None
-    agreement = float(one.attention_agreement.get("slides", np.full(row + 1, np.nan))[row])
+    agreement = float(one.attention_agreement.get(TILES, np.full(row + 1, np.nan))[row])
     return PatientExplanation(
         tables=tables,
         modalities=modalities,

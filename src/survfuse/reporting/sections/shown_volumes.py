@@ -8,12 +8,12 @@ from pathlib import Path
 
 from survfuse.artifacts.layout import SynthesisFolder
 from survfuse.artifacts.manifest import OK, QUARANTINED
-from survfuse.config.imaging import IMAGES, MADE_FROM
+from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
+from survfuse.modalities.registry import MODALITIES
 from survfuse.modalities.volumes.store import Prepared, VolumeStatus, read_tensor
 from survfuse.modalities.volumes.synthetic import synthetic_paths
 from survfuse.modalities.volumes.visits import first_visit
-from survfuse.reporting import findings
 from survfuse.reporting.inputs import RunData
 
 SYNTHETIC = "synthetic"
@@ -53,7 +53,7 @@ def volume_of(
         path = manifest.parent / usable[0].tensor
         return ShownVolume(modality, "present", usable[0], read(path))
     aside = next((volume for volume in ranked if volume.status == QUARANTINED), None)
-    others = ranked_of(at_visit, MADE_FROM[modality])
+    others = ranked_of(at_visit, MODALITIES[modality].made_from)
     source = next((volume for volume in others if volume.status == OK), None)
     if synthesised and (path_made := synthetic_path(data, patient_id, modality, fold)) is not None:
         return ShownVolume(modality, SYNTHETIC, aside, read(path_made), source)
@@ -84,4 +84,4 @@ def synthetic_path(data: RunData, patient_id: str, modality: str, fold: str) -> 
 
 def source_of(modality: str) -> str:
     """What a synthetic volume is made from, in words."""
-    return findings.MODALITIES[MADE_FROM[modality]]
+    return MODALITIES[MODALITIES[modality].made_from].noun

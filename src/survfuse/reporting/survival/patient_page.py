@@ -16,6 +16,7 @@ from survfuse.config.imaging import IMAGES
 from survfuse.config.models import IDENTIFIER
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
+from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE
 from survfuse.reporting import disclosure, findings, wording
 from survfuse.reporting.inputs import (
     PatientRisk,
@@ -203,7 +204,7 @@ def patient_context(
         else [],
         "tile_note": patient_explanation.tile_sentence(moved) if moved else None,
         "covariates": covariate_rows(data, patient_id, config.report.min_cell),
-        "clinical_used": "clinical" in model.row["modalities"],
+        "clinical_used": PATIENT_TABLE in model.row["modalities"],
         "version": __version__,
         "configuration_hash": provenance.configuration_hash(config),
         "weights": provenance.weights_hashes(data, model.name, prediction.folds),
@@ -227,7 +228,8 @@ def widened(risk: PatientRisk) -> str:
             "known of the patient."
         )
     alone = f"{wording.of_100(risk.as_is_low)} to {wording.of_100(risk.as_is_high)}"
-    with_it = "with it" if len(names) == 1 and names[0] != "slides" else "with them"
+    one, *more = (MODALITIES[m].pronoun if m in MODALITIES else "it" for m in risk.lacking)
+    with_it = "with them" if more else f"with {one}"
     return (
         f"The missing {what} could move the estimate: {limits} holds what the model would give "
         f"{with_it} too, as far as patients who have everything show; without that the interval "

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
+from survfuse.modalities.registry import COSTLY
 from survfuse.tasks.diagnosis.evaluation import compare_diagnoses
 from survfuse.tasks.diagnosis.predictions import WITHOUT
 from survfuse.tasks.diagnosis.rows import ClassRow
@@ -35,7 +36,7 @@ def compare_policies(rows: Sequence[ClassRow], confidence: float) -> list[dict[s
             if (ours.first.known().synthesised).any()
             else None
         )
-        both = [row.ablations.get(WITHOUT + "pet") for row in (ours, theirs)]
+        both = [row.ablations.get(WITHOUT + COSTLY) for row in (ours, theirs)]
         entry["withheld"] = (
             compare_diagnoses(both[0], both[1], confidence)
             if both[0] is not None and both[1] is not None and len(both[0].known())

@@ -15,6 +15,7 @@ from survfuse.config.models import ModelConfig
 from survfuse.config.study import LeftOut
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.roles import ORDER
+from survfuse.modalities.registry import PATIENT_TABLE
 from survfuse.models.specs import label_of, reads_of
 from survfuse.tasks.diagnosis.metrics import DiagnosisMetric, ranking_of
 from survfuse.tasks.diagnosis.scored import ClassPredictions
@@ -80,7 +81,7 @@ def class_role(model: ModelConfig, models: Sequence[ModelConfig], reference: str
 
 def is_clinical(model: ModelConfig, models: Sequence[ModelConfig]) -> bool:
     """Whether a row reads the clinical table and nothing else."""
-    return tuple(reads_of(model, models)) == ("clinical",)
+    return tuple(reads_of(model, models)) == (PATIENT_TABLE,)
 
 
 def require_class_rows(

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.modalities.registry import COSTLY, MODALITIES
 from survfuse.tasks.diagnosis.evaluation import auroc, compare_diagnoses
 from survfuse.tasks.diagnosis.predictions import WITHOUT
 from survfuse.tasks.diagnosis.rows import ClassRow
@@ -18,7 +19,7 @@ from survfuse.tasks.diagnosis.scored import ClassPredictions, of_true_risk
 from survfuse.tasks.diagnosis.scores import LEAST_PAIRS, pairs_within
 from survfuse.tasks.survival.rows import ORACLE, Heading
 
-WITHHELD = WITHOUT + "pet"
+WITHHELD = WITHOUT + COSTLY
 UNRANKED = ("site", "control")
 
 
@@ -41,7 +42,9 @@ def compare_with_pet(
     for row in rows:
         if row.role in UNRANKED:
             continue
-        found.append((row, "real" if "pet" in row.modalities else "unread", row.first.of(patients)))
+        found.append(
+            (row, "real" if COSTLY in row.modalities else "unread", row.first.of(patients))
+        )
         if WITHHELD in row.ablations:
             less = row.ablations[WITHHELD].of(patients)
             found.append((row, "synthetic" if less.synthesised.any() else "none", less))
@@ -63,5 +66,9 @@ def compare_with_pet(
 
 def baseline(rows: Sequence[ClassRow], reference: str) -> ClassRow:
     """The first row that reads the MRI alone and is no control, or else the reference."""
-    alone = [row for row in rows if row.modalities == ["mri"] and row.role not in UNRANKED]
+    alone = [
+        row
+        for row in rows
+        if row.modalities == [MODALITIES[COSTLY].made_from] and row.role not in UNRANKED
+    ]
     return (alone or [row for row in rows if row.model == reference])[0]
