@@ -95,3 +95,27 @@ def test_the_layout_alone_spells_the_names_of_folds() -> None:
     sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
     spelling = {path.name for path in sources if spelled.search(path.read_text(encoding="utf-8"))}
     assert spelling == {"layout.py"}
+
+
+def test_the_rules_write_where_the_layout_says() -> None:
+    """Rules spell paths with wildcards, which the layout takes for names."""
+    written = [
+        *(RESULTS.cohort.summary, RESULTS.cohort.clinical, RESULTS.cohort.outcomes),
+        *(RESULTS.cohort.slides, RESULTS.cohort.images, RESULTS.cohort.availability),
+        *(RESULTS.cohort.excluded, RESULTS.splits.table, RESULTS.splits.record),
+        FoldFolder(RESULTS.splits.root / "{fold}").train,
+        FoldFolder(RESULTS.splits.root / "{fold}").test_ids,
+        RESULTS.models.fit("{model}", "{fold}").weights,
+        RESULTS.models.fit("{model}", "{fold}").description,
+        RESULTS.models.record("{model}"),
+        SynthesisFolder(RESULTS.synthesis / "{fold}").table,
+        SynthesisFolder(RESULTS.synthesis / "{fold}").measures,
+        *(RESULTS.predictions.table("{model}"), RESULTS.predictions.record("{model}")),
+        *(RESULTS.predictions.ablations("{model}"), RESULTS.predictions.attention("{model}")),
+        *(RESULTS.predictions.explanations("{model}"), RESULTS.predictions.saliency("{model}")),
+        *(RESULTS.predictions.availability, RESULTS.truth, RESULTS.report.index),
+        *(RESULTS.evaluation.scores, RESULTS.evaluation.risks, RESULTS.evaluation.tidy),
+    ]
+    rules = "".join(path.read_text() for path in sorted((ROOT / "workflow").rglob("*.smk")))
+    spelled = {path: " / ".join(f'"{part}"' for part in path.parts[1:]) for path in written}
+    assert [path for path, parts in spelled.items() if f"OUT / {parts}" not in rules] == []
