@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from survfuse.cohort.endpoint import endpoint_columns
 from survfuse.cohort.exclusions import excluded_table, patients_without_inputs
 from survfuse.config.study import Config
 from survfuse.core.accents import composed
-from survfuse.modalities.omics.checks import check_genes
+from survfuse.modalities.omics.checks import check_genes, check_rows
 from survfuse.modalities.omics.sheet import genes_per_type, read_omics_sheet
 from survfuse.modalities.slides.sheet import COLUMNS as SLIDE_COLUMNS
 from survfuse.modalities.slides.sheet import REQUIRED as SLIDE_REQUIRED
@@ -32,8 +32,7 @@ from survfuse.sheets.feature_table import check_feature_leaks, features_of, read
 from survfuse.sheets.findings import Findings
 from survfuse.sheets.missing_words import without_missing_words
 from survfuse.sheets.problems import Note, Problem, counted, ranges
-from survfuse.sheets.similar_ids import hint
-from survfuse.sheets.text_table import Sheet, check_unique, parse_sheet
+from survfuse.sheets.text_table import Sheet, parse_sheet
 from survfuse.splits.published_folds import check_folds, parse_folds
 from survfuse.splits.published_missing import published_pattern
 
@@ -70,8 +69,9 @@ def examine(config: Config) -> tuple[Sheets, Cohort | None, Findings]:
         if not wrong:
             check_visits(sheets.images, images, config, found)
     if sheets.omics:
-        found.problems += check_unique(sheets.omics.ids, "patient_id")
-        check_owners_of_genes(sheets.omics.ids, known, found)
+        wrong, told = check_rows(sheets.omics, known)
+        found.problems += wrong
+        found.notes += told
     outcomes = check_patients(sheets.patients, config, found) if sheets.patients else None
     if sheets.omics and sheets.patients and outcomes is not None:
         wrong, told = check_genes(sheets.omics, sheets.patients, outcomes, config.omics)
@@ -227,21 +227,6 @@ def with_folds(
         published = found.attempt(published_pattern, missing, config.splits, available)
         return None if published is None else replace(cohort, folds=published[0])
     return cohort
-
-
-def check_owners_of_genes(ids: Sheet, known: Collection[str] | None, found: Findings) -> None:
-    """Rows of the gene matrix that belong to no patient: all are a problem, some are noted."""
-    foreign = [patient for patient in ids.rows["patient_id"] if patient not in (known or ())]
-    if known is None or not foreign:
-        return
-    alike = hint(foreign, known)
-    if len(foreign) == len(ids.rows):
-        fault = "no row belongs to a patient of the patient sheet"
-        remedy = "use the same ids in both sheets" + (f"; {alike}" if alike else "")
-        found.problems.append(ids.problem(None, "patient_id", fault, remedy))
-        return
-    sentence = f"Rows of the gene matrix that belong to no patient and are ignored: {len(foreign)}."
-    found.notes.append(Note(str(ids.path), sentence, None, alike))
 
 
 def clinical_table(patients: Sheet, config: Config) -> pd.DataFrame:

@@ -1,6 +1,8 @@
-"""Whether a gene matrix holds what its patients' genes may hold: no outcome, one usable scale."""
+"""Whether a gene matrix is of the patients and holds what it may: no outcome, one usable scale."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,8 @@ from survfuse.modalities.omics.patients import patient_notes
 from survfuse.modalities.omics.scale import check_transform, scale_notes
 from survfuse.modalities.omics.sheet import OmicsSheet, of_patients, type_of_columns
 from survfuse.sheets.problems import Note, Problem
-from survfuse.sheets.text_table import Sheet
+from survfuse.sheets.similar_ids import hint
+from survfuse.sheets.text_table import Sheet, check_unique
 
 
 def check_genes(
@@ -46,3 +49,24 @@ def cohort_part(sheet: OmicsSheet, patients: Sheet, config: OmicsConfig) -> Omic
         return None
     names = tuple(name for name, kept in zip(sheet.columns, columns, strict=True) if kept)
     return OmicsSheet(part.ids, names, part.values if columns.all() else part.values[:, columns])
+
+
+def check_rows(
+    sheet: OmicsSheet, patient_ids: Collection[str] | None
+) -> tuple[list[Problem], list[Note]]:
+    """Patients who are twice, and rows of nobody: all are a problem, some are noted.
+
+    patient_ids: of the patient sheet; None where it could not be read.
+    """
+    ids = sheet.ids
+    problems = check_unique(ids, "patient_id")
+    foreign = [patient for patient in ids.rows["patient_id"] if patient not in (patient_ids or ())]
+    if patient_ids is None or not foreign:
+        return problems, []
+    alike = hint(foreign, patient_ids)
+    if len(foreign) == len(ids.rows):
+        fault = "no row belongs to a patient of the patient sheet"
+        remedy = "use the same ids in both sheets" + (f"; {alike}" if alike else "")
+        return [*problems, ids.problem(None, "patient_id", fault, remedy)], []
+    sentence = f"Rows of the gene matrix that belong to no patient and are ignored: {len(foreign)}."
+    return problems, [Note(str(ids.path), sentence, None, alike)]
