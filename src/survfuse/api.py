@@ -114,13 +114,13 @@ def fit(config: Config, model: str, device: str = "auto") -> list[Path]:
     needs its parts to be fitted before it. `device`: auto, cpu or cuda. Raises UserInputError for
     an unknown row, or where something is not prepared.
     """
-    from survfuse.models.specs import spec_of
+    from survfuse.models.specs import has_job_per_fold
     from survfuse.training.predict import find_model
     from survfuse.training.stage import train_folds
 
     models = ResultsFolder(config.output).models
-    network = spec_of(find_model(config, model)).network
-    record = None if network else models.record(model)
+    by_fold = has_job_per_fold(find_model(config, model), config)
+    record = None if by_fold else models.record(model)
     folds, paths = folds_of(config, model), input_paths(config)
     return train_folds(config, model, folds, paths, models.root, device, record)
 

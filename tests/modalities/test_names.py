@@ -25,7 +25,8 @@ NAMING = {
     "init/leaderboard.py": "rows for what a cohort of unknown sheets turns out to have",
     "init/sections.py": SHEETS,
     "init/start.py": "the counts of what it found in the sheets",
-    "models/classical/baselines.py": INPUTS,
+    "models/classical/clinical_cox.py": INPUTS,
+    "models/classical/site_only.py": INPUTS,
     "models/networks/abmil.py": INPUTS,
     "models/networks/cmta.py": INPUTS,
     "models/networks/concat.py": INPUTS,
@@ -42,8 +43,8 @@ NAMING = {
     "models/networks/survfuse.py": INPUTS,
     "models/networks/survpath.py": INPUTS,
     "models/networks/transmil.py": INPUTS,
+    "models/registry.py": INPUTS,
     "models/runnable.py": ROLE,
-    "models/specs.py": INPUTS,
     "published/hancock.py": "a table of the published cohort",
     "reporting/diagnosis/cohort_page.py": "what a simulation says that sets of inputs could reach",
     "reporting/findings.py": ROLE,
@@ -54,8 +55,6 @@ NAMING = {
     "tasks/diagnosis/same_patients.py": "a key of evaluation.json",
     "tasks/required.py": ROLE,
     "tasks/survival/rows.py": ROLE,
-    "training/diagnosis.py": INPUTS,
-    "training/predict.py": "a section of the configuration",
 }
 
 

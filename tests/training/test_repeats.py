@@ -15,7 +15,7 @@ from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json
 from survfuse.models.networks.registry import MODELS, options_of
-from survfuse.models.specs import reads_synthesised, repeats_of
+from survfuse.models.specs import fit_settings, reads_of, reads_synthesised, repeats_of
 from survfuse.tasks.diagnosis.leaderboard import evaluate_diagnoses
 from survfuse.training.stage import check_model
 from workflow_fixture import SMALL, jobs, prepared, snakemake
@@ -79,6 +79,17 @@ def test_what_is_fitted_stays_when_folds_are_repeated_more_often() -> None:
     for row in ("snn", "abmil"):
         assert few.settings_hash("training", model=row) == many.settings_hash("training", model=row)
     assert few.settings_hash("splits") != configured(splits={"repeats": 6}).settings_hash("splits")
+
+
+def test_a_row_is_fitted_again_for_settings_of_what_it_reads_alone() -> None:
+    one, other = configured(), configured(omics={"max_missing": 0.1})
+    again = {
+        new.name: fit_settings(old, one) != fit_settings(new, other)
+        for old, new in zip(one.models, other.models, strict=True)
+    }
+    reads_genes = {row.name: "omics" in reads_of(row, one.models) for row in one.models}
+    assert again == reads_genes
+    assert set(again.values()) == {True, False}
 
 
 def test_rows_that_read_synthesised_volumes_are_known_without_their_networks() -> None:

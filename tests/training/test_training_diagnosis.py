@@ -27,12 +27,13 @@ from survfuse.modalities.scaling import fit_scalers
 from survfuse.modalities.volumes.measures import measure_names, measures, read_voxels
 from survfuse.models.classical.average import fit_average
 from survfuse.models.classical.logistic import fit_logistic, of_penalty, probabilities, settled
+from survfuse.models.specs import fit_settings
 from survfuse.splits.training_part import TrainingPart
 from survfuse.statistics.censoring import share_by
 from survfuse.tasks.diagnosis.classes import conversion_label
 from survfuse.tasks.diagnosis.thresholds import threshold_of, threshold_patients
 from survfuse.training.neural import prepare
-from survfuse.training.predict import SECTIONS, Fitted, predict_fold
+from survfuse.training.predict import Fitted, predict_fold
 from survfuse.training.stage import check_models, fit_row, train_fold
 from survfuse.training.targets import training_classes
 from survfuse.training.tokens import token_source
@@ -88,7 +89,7 @@ def test_a_late_fusion_is_the_mean_of_its_parts(
     validation = part.patient_ids[threshold_patients(part)].tolist()
     for model in settings.models:
         tensors, described = fit_row(model, part, inputs, fold, tmp_path, "key")
-        key = settings.settings_hash(*SECTIONS, model=model.name)
+        key = fit_settings(model, settings)
         where = tmp_path / "models" / model.name / "r0f0"
         write_fitted(where, model.kind, tensors, {**described, "settings": key})
         found[model.name] = predict_fold(model.name, fold, inputs, ids).probability
@@ -388,7 +389,7 @@ def test_the_same_networks_estimate_survival(
     model = settings.models[1]
     fold = Fitted(settings, tmp_path / "models", "r0f0", "cpu")
     tensors, described = fit_row(model, part, inputs, fold, tmp_path / "scratch", "key")
-    key = settings.settings_hash(*SECTIONS, model="net")
+    key = fit_settings(model, settings)
     write_fitted(tmp_path / "models/net/r0f0", kind, tensors, {**described, "settings": key})
     prediction = predict_fold("net", fold, inputs, [f"B{i:03d}" for i in TESTED])
     assert np.isfinite(prediction.risk).all() and np.ptp(prediction.risk) > 0

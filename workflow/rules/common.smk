@@ -9,13 +9,14 @@ from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import SOURCES, sheets_of, sources_of
 from survfuse.models.specs import (
     explained_model,
+    fit_settings,
+    has_job_per_fold,
     mapped_model,
     parts_of,
     read_modalities,
     reads_of,
     reads_synthesised,
     repeats_of,
-    spec_of,
 )
 from survfuse.runner import merged_config as run_config
 from survfuse.runner import source_files
@@ -63,11 +64,7 @@ FOLDS_OF = {
 }
 # A network takes long and has a job per fold, unless the configuration says that it is small; of
 # all others a job fits all folds.
-BY_FOLD = [
-    name
-    for name, row in MODELS.items()
-    if spec_of(row).network and not SETTINGS.training.folds_in_one_job
-]
+BY_FOLD = [name for name, row in MODELS.items() if has_job_per_fold(row, SETTINGS)]
 IN_ONE_JOB = [name for name in MODELS if name not in BY_FOLD]
 # The files that models read besides the table of patients, by the key of their sheet.
 FILES = {name: OUT / SOURCES[name] for name in sheets_of(SETTINGS.cohort)}
@@ -96,7 +93,7 @@ def settings(*sections):
 
 def settings_of_training(wildcards):
     """The same of what fits a row of the leaderboard."""
-    return SETTINGS.settings_hash("training", "omics", "cohort", model=wildcards.model)
+    return fit_settings(MODELS[wildcards.model], SETTINGS)
 
 
 def brought(*paths):

@@ -28,7 +28,8 @@ class Entry:
     diagnosis is also asked what it is worth in those who have it. part: what its effect on an
     estimate is divided into, if it is, in the singular. attention: what attention to it is called,
     where networks give any: as the modality if it is on its tokens, or else as the parts of its one
-    token. may_be_withheld: whether `cohort.missing` can take it from training patients.
+    token. scaled_by: the section of the configuration that its scaling reads, if any.
+    may_be_withheld: whether `cohort.missing` can take it from training patients.
     """
 
     noun: str
@@ -43,6 +44,7 @@ class Entry:
     costly: bool = False
     part: str = ""
     attention: str = ""
+    scaled_by: str = ""
     may_be_withheld: bool = False
 
     @property
@@ -89,6 +91,7 @@ MODALITIES: dict[str, Entry] = {
         chip=f"{CHIPS}:gene_chip",
         part="gene group",
         attention="groups",
+        scaled_by="omics",
         may_be_withheld=True,
     ),
     "slides": Entry(

@@ -86,6 +86,18 @@ def reads_of(model: ModelConfig, models: Sequence[ModelConfig]) -> tuple[str, ..
     return tuple(dict.fromkeys(read))
 
 
+def fit_settings(model: ModelConfig, config: Config) -> str:
+    """Hash of the settings that a fitted row depends on: of training, the cohort and its inputs."""
+    read = [MODALITIES[name] for name in reads_of(model, config.models) if name in MODALITIES]
+    scaling = {entry.scaled_by for entry in read if entry.scaled_by}
+    return config.settings_hash("training", "cohort", *scaling, model=model.name)
+
+
+def has_job_per_fold(model: ModelConfig, config: Config) -> bool:
+    """Whether each fold of a row is fitted by a job of its own, not all of them by one."""
+    return spec_of(model).network and not config.training.folds_in_one_job
+
+
 def repeats_of(model: ModelConfig, config: Config) -> int:
     """How many repeats of the folds a row is fitted in, the first ones.
 

@@ -24,16 +24,13 @@ from survfuse.modalities.inputs import for_fold, load_inputs
 from survfuse.modalities.paths import InputPaths
 from survfuse.models.classical.average import is_average, predict_average
 from survfuse.models.estimator import OtherRows, PredictContext
-from survfuse.models.specs import estimator_of, parts_of, reads_of, reads_synthesised
+from survfuse.models.specs import estimator_of, fit_settings, parts_of, reads_of, reads_synthesised
 from survfuse.splits.outer_folds import read_test_ids
 from survfuse.tasks.prediction_tables import TABLES
 from survfuse.training.attention import write_attention
 from survfuse.training.same_inputs import input_hashes, require_same
 
 log = logging.getLogger(__name__)
-
-# Of the configuration that a fitted model depends on; the cohort's, for its covariates.
-SECTIONS = ("training", "omics", "cohort")
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def read_matching(name: str, fold: Fitted) -> FittedModel:
     """A fitted row. Raises UserInputError if it was fitted with other settings."""
     directory = fold.models_directory / name / fold.fold_name
     fitted = read_fitted(directory)
-    if fitted.fit["settings"] != fold.config.settings_hash(*SECTIONS, model=name):
+    if fitted.fit["settings"] != fit_settings(find_model(fold.config, name), fold.config):
         raise UserInputError(
             f"{directory}: was fitted with other settings; if the configuration was changed while "
             "the workflow ran, start the workflow again"

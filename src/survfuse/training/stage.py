@@ -21,13 +21,12 @@ from survfuse.modalities.inputs import digest, for_fold, load_inputs
 from survfuse.modalities.paths import InputPaths
 from survfuse.models.classical.average import fit_average, read_in
 from survfuse.models.estimator import FitContext, NothingToLearnError
-from survfuse.models.specs import estimator_of, parts_of, spec_of
+from survfuse.models.specs import estimator_of, fit_settings, parts_of, spec_of
 from survfuse.splits.outer_folds import splits_hash
 from survfuse.splits.training_part import TrainingPart, read_part
 from survfuse.tasks.diagnosis.classes import UNKNOWN
 from survfuse.training.compatibility import check_compatibility
 from survfuse.training.predict import (
-    SECTIONS,
     Fitted,
     find_model,
     other_rows,
@@ -125,7 +124,7 @@ def fit_key(model: ModelConfig, fold: Fitted, train: Path, paths: InputPaths) ->
     averaged = [where / part / fold.fold_name / "fit.json" for part in parts_of(model)]
     return sha256_json(
         [
-            config.settings_hash(*SECTIONS, model=model.name),
+            fit_settings(model, config),
             sha256_file(train),
             digest(paths, fold.fold_name),
             software(),  # another version may have other weights
@@ -226,7 +225,7 @@ def provenance(config: Config, model: ModelConfig, part: TrainingPart, paths: In
         "repeat": part.repeat,
         "fold": part.fold,
         "splits_sha256": splits_hash(paths.splits),
-        "settings": config.settings_hash(*SECTIONS, model=model.name),
+        "settings": fit_settings(model, config),
         "inputs_sha256": digest(paths, fold_name(part.repeat, part.fold)),
         "n_train": int((part.role == "train").sum()),
         "n_validation": int((part.role == "validation").sum()),
