@@ -127,9 +127,13 @@ class Driver:
         )
 
 
-def test_no_training_or_prediction_rule_reads_test_outcomes() -> None:
+@pytest.mark.parametrize(("in_one_job", "of_folds", "of_rows"), [("true", 0, 9), ("false", 20, 4)])
+def test_no_training_or_prediction_rule_reads_test_outcomes(
+    in_one_job: str, of_folds: int, of_rows: int
+) -> None:
+    given = ["--config", f"training={{folds_in_one_job: {in_one_job}}}"]
     printed = subprocess.run(
-        ["snakemake", "-n", "-p", "--forceall", "--directory", ".", "--nolock"],
+        ["snakemake", "-n", "-p", "--forceall", "--directory", ".", "--nolock", *given],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -141,7 +145,7 @@ def test_no_training_or_prediction_rule_reads_test_outcomes() -> None:
     assert readers == {"make_splits", "evaluate"}
     trained = [files for name, files in blocks if name == "train"]
     rows = [files for name, files in blocks if name == "train_rows"]
-    assert len(trained) >= 20 and len(rows) >= 4
+    assert len(trained) >= of_folds and len(rows) >= of_rows
     for files in (*trained, *rows):
         outcome_files = [f for f in files.split(", ") if f.endswith("train.tsv")]
         assert outcome_files and (files in rows or len(outcome_files) == 1)
