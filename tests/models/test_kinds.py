@@ -7,9 +7,9 @@ import pytest
 
 from survfuse.config.models import ModelConfig
 from survfuse.core.errors import UserInputError
+from survfuse.evaluation.rows import role_of
 from survfuse.models.networks.registry import MODELS
 from survfuse.models.specs import ModelSpec, all_specs, label_of, reads_of, spec_of
-from survfuse.tasks.survival.rows import role_of
 
 SITE = ModelConfig(name="site_only", kind="site_only")
 COX = ModelConfig(name="clinical_cox", kind="clinical_cox")

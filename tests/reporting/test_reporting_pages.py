@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from survfuse.artifacts.ablations import write_ablations
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json
+from survfuse.evaluation.files import EvaluationFiles
 from survfuse.reporting.inputs import read_report_data, risks_of
 from survfuse.reporting.pictures.slides import TILE_BYTES
 from survfuse.reporting.render import TEMPLATES, render
@@ -321,27 +323,27 @@ def explained_value(fixture, model, kind, part, patient_id):
 def test_the_output_of_the_evaluation_stage_can_be_reported(fixture, tmp_path):
     out = tmp_path / "evaluation.json"
     settings = fixture.config.evaluation.model_copy(update={"bootstrap": 20})
-    names = [model.name for model in fixture.config.models]
+    predictions = shutil.copytree(fixture.inputs.predictions, tmp_path / "predictions")
     predicted = pd.read_csv(fixture.inputs.predictions / "cmta.tsv", sep="\t")
     shown = predicted[["patient_id", "repeat", "fold", "risk"]]
     genes_of = shown["patient_id"] != fixture.without_omics
     ablations = [shown.assign(inputs="slides")[3:], shown.assign(inputs="omics")[genes_of]]
-    write_ablations(tmp_path / "cmta.ablations.tsv", pd.concat(ablations))
+    write_ablations(predictions / "cmta.ablations.tsv", pd.concat(ablations))
     slides = (np.arange(len(shown)) % 3 > 0).astype(int)
     available = pd.DataFrame({"patient_id": shown["patient_id"], "slides": slides})
     available.to_csv(tmp_path / "availability.tsv", sep="\t", index=False)
     evaluate(
-        {name: fixture.inputs.predictions / f"{name}.tsv" for name in names},
-        fixture.inputs.outcomes,
-        fixture.inputs.splits,
+        EvaluationFiles(
+            outcomes=fixture.inputs.outcomes,
+            splits=fixture.inputs.splits,
+            predictions=predictions,
+            out=out,
+            availability=tmp_path / "availability.tsv",
+            explained={"cmta": predictions / "cmta.explain.h5"},
+        ),
         fixture.config.models,
         settings,
         fixture.config.grid_months(),
-        None,
-        out,
-        {"cmta": tmp_path / "cmta.ablations.tsv"},
-        tmp_path / "availability.tsv",
-        {"cmta": fixture.inputs.predictions / "cmta.explain.h5"},
     )
     data = read_report_data(replace(fixture.inputs, evaluation_json=out))
     for html in (cohort_html(fixture.config, data), patient_html(fixture.config, data)):

@@ -10,7 +10,6 @@ import pandas as pd
 
 from survfuse.cohort.check_patients import check_patients
 from survfuse.cohort.check_settings import DIVIDING, check_settings
-from survfuse.cohort.check_splits import check_splits
 from survfuse.cohort.checked import Cohort, Sheets, no_images
 from survfuse.cohort.endpoint import endpoint_columns
 from survfuse.cohort.exclusions import excluded_table, patients_without_inputs
@@ -36,6 +35,7 @@ from survfuse.sheets.similar_ids import hint
 from survfuse.sheets.text_table import Sheet, check_unique, parse_sheet
 from survfuse.splits.published_folds import check_folds, parse_folds
 from survfuse.splits.published_missing import published_pattern
+from survfuse.tasks.registry import task_of
 
 
 def check_cohort(config: Config) -> Cohort:
@@ -99,7 +99,9 @@ def examine(config: Config) -> tuple[Sheets, Cohort | None, Findings]:
     if divided is None:
         return sheets, None, found
     if not any(problem.column in DIVIDING for problem in found.problems):
-        found.problems += check_splits(divided, config)
+        found.problems += task_of(config).check_splits(
+            divided.outcomes, divided.sites, divided.folds, config
+        )
     return sheets, replace(divided, notes=tuple(found.notes)), found
 
 

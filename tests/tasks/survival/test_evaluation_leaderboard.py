@@ -370,7 +370,7 @@ def test_predictions_that_do_not_fit_are_refused(fresh: Written) -> None:
     with pytest.raises(UserInputError, match=r"snn\.tsv: 1 of 100 predictions are missing"):
         fresh.evaluate()
     (fresh.folder / "snn.tsv").unlink()
-    with pytest.raises(UserInputError, match=r"snn\.tsv: no such table"):
+    with pytest.raises(UserInputError, match=r"snn\.tsv: there are no predictions"):
         fresh.evaluate()
 
 

@@ -12,11 +12,12 @@ from survfuse.reporting.columns import Columns
 from survfuse.reporting.diagnosis import figures as diagnosis_figures
 from survfuse.reporting.diagnosis.class_counts import class_rows, known_patients
 from survfuse.reporting.diagnosis.confusion import confusions
-from survfuse.reporting.diagnosis.inputs import DiagnosisData, asked_of
+from survfuse.reporting.diagnosis.inputs import DiagnosisData
 from survfuse.reporting.diagnosis.metric_tables import facts_of, metric_tables
 from survfuse.reporting.inputs import RunData
 from survfuse.reporting.leaderboard_file import leaderboard_table
 from survfuse.reporting.metric_tables import sentence_of
+from survfuse.reporting.pages import FailedPage
 from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.saved_files import Saved
 from survfuse.reporting.sections import provenance
@@ -24,7 +25,6 @@ from survfuse.reporting.sections.imaging import imaging_context
 from survfuse.reporting.sections.manifest_notes import manifest_notes
 from survfuse.reporting.sections.patient_flow import flow_of
 from survfuse.reporting.survival.cohort_page import (
-    FailedPage,
     cohort_words,
     ensemble_size,
     fold_sizes,
@@ -33,6 +33,7 @@ from survfuse.reporting.survival.cohort_page import (
     page_ids,
     page_label,
 )
+from survfuse.tasks.diagnosis.asked import asked_of
 from survfuse.tasks.diagnosis.evaluation import LEAST_OF_A_CLASS
 from survfuse.tasks.diagnosis.metrics import DiagnosisMetric, metrics_of, ranking_of
 from survfuse.tasks.diagnosis.predictions import WITHOUT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from survfuse.models.specs import spec_of
 from survfuse.reporting import disclosure, findings
 from survfuse.reporting.inputs import ReportData, RunData
 from survfuse.reporting.leaderboard_file import leaderboard_table
+from survfuse.reporting.pages import FailedPage
 from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.pictures.forest import ForestRow, forest
 from survfuse.reporting.saved_files import Saved
@@ -34,14 +34,6 @@ from survfuse.tasks.survival.metrics import METRICS, RANKING
 
 # Figures of every model of a long leaderboard would bury the rest of the page.
 MOST_DRAWN = 3
-
-
-@dataclass(frozen=True)
-class FailedPage:
-    """A patient page that could not be written, and why, for the reader of the cohort report."""
-
-    patient_id: str
-    reason: str
 
 
 def cohort_context(

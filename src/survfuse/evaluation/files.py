@@ -1,0 +1,39 @@
+"""The files that a leaderboard is made from, whatever is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ABLATIONS = "{model}.ablations.tsv"  # what a row says from some of its inputs
+EXPLAINED = "{model}.explain.h5"
+
+
+@dataclass(frozen=True)
+class EvaluationFiles:
+    """What is read, and where evaluation.json is written; None where a study has none of it.
+
+    predictions: directory of {model}.tsv and {model}.ablations.tsv. truth: table of patient_id and
+    log_hazard of a simulated cohort. availability: table of who has which modality. synthesis:
+    directory with the fold folders of the synthesis stage. explained: explanations of models, by
+    their names.
+    """
+
+    outcomes: Path
+    splits: Path
+    predictions: Path
+    out: Path
+    truth: Path | None = None
+    availability: Path | None = None
+    synthesis: Path | None = None
+    explained: Mapping[str, Path] = field(default_factory=dict)
+
+    def table(self, model: str) -> Path:
+        """The table of the predictions of a row."""
+        return self.predictions / f"{model}.tsv"
+
+    def ablations(self, model: str) -> Path | None:
+        """The table of what a row says from some of its inputs, if there is one."""
+        path = self.predictions / ABLATIONS.format(model=model)
+        return path if path.is_file() else None

@@ -1,0 +1,73 @@
+"""What a task is: all that is known of it outside its folder.
+
+A task is what models are asked for. Reading what it declares costs nothing; what needs tables or
+statistics is imported where it is called.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from survfuse.config.study import Config
+from survfuse.evaluation.files import EvaluationFiles
+from survfuse.evaluation.mandatory import Mandatory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from survfuse.sheets.problems import Problem
+
+
+class Task(ABC):
+    """One kind of outcome that models predict, and how their predictions are judged and told.
+
+    name: what `Config.task` calls it. mandatory: the rows without which its leaderboard cannot be
+    read. pages: "module:name" of its pages, see `reporting.pages`; reporting stands above tasks.
+    attributed: whether estimates are explained by attributions, see `survfuse.explain.stage`.
+    """
+
+    name: ClassVar[str]
+    mandatory: ClassVar[Mandatory]
+    pages: ClassVar[str]
+    attributed: ClassVar[bool] = False
+
+    @abstractmethod
+    def check_splits(
+        self,
+        outcomes: pd.DataFrame,
+        sites: pd.Series[str] | None,
+        folds: pd.DataFrame | None,
+        config: Config,
+    ) -> list[Problem]:
+        """Problems of a cohort that cannot be divided as configured.
+
+        `outcomes`: as outcomes.tsv will hold them. `sites`: by patient id, where they are
+        configured. `folds`: of patients, where they are published.
+        """
+
+    @abstractmethod
+    def summary(self, outcomes: pd.DataFrame, config: Config) -> dict[str, Any]:
+        """What cohort.json says of the outcomes (of outcomes.tsv)."""
+
+    def words(self, config: Config) -> list[str]:
+        """The wording of the configuration that the evaluation holds, so that it runs again."""
+        return []
+
+    def has_risks(self, config: Config) -> bool:
+        """Whether the evaluation writes risks.tsv, every patient's risk by a horizon."""
+        return True
+
+    @abstractmethod
+    def evaluate(self, config: Config, files: EvaluationFiles) -> None:
+        """Score the out-of-fold predictions of all rows, and write evaluation.json.
+
+        Raises UserInputError if a mandatory row is missing, or if a table is wrong, was changed
+        after it was written, or does not match the splits.
+        """
+
+    @abstractmethod
+    def write_tidy(self, tables: Mapping[str, Path], out: Path) -> None:
+        """Write the predictions of all rows, tables by their names, as one long table."""

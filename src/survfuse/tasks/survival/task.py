@@ -1,0 +1,56 @@
+"""Survival: the time to an event, of which some patients are known to have been free so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from survfuse.config.study import Config
+from survfuse.evaluation.files import EvaluationFiles
+from survfuse.tasks.protocol import Task
+from survfuse.tasks.survival.mandatory import MANDATORY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from survfuse.sheets.problems import Problem
+
+
+class SurvivalTask(Task):
+    """The risk of an event over time, from follow-up that ends early for some."""
+
+    name = "survival"
+    mandatory = MANDATORY
+    pages = "survfuse.reporting.survival.pages:PAGES"
+    attributed = True
+
+    def check_splits(
+        self,
+        outcomes: pd.DataFrame,
+        sites: pd.Series[str] | None,
+        folds: pd.DataFrame | None,
+        config: Config,
+    ) -> list[Problem]:
+        """Every part needs events."""
+        from survfuse.tasks.survival.cohort import check_splits
+
+        return check_splits(outcomes, sites, folds, config)
+
+    def summary(self, outcomes: pd.DataFrame, config: Config) -> dict[str, Any]:
+        """Events, censoring and follow-up."""
+        from survfuse.evaluation.follow_up import described_follow_up
+
+        return described_follow_up(outcomes, config.cohort.endpoint)
+
+    def evaluate(self, config: Config, files: EvaluationFiles) -> None:
+        """Write evaluation.json and risks.tsv."""
+        from survfuse.tasks.survival.leaderboard import evaluate
+
+        evaluate(files, config.models, config.evaluation, config.grid_months(), config.left_out)
+
+    def write_tidy(self, tables: Mapping[str, Path], out: Path) -> None:
+        """Risks and survival, one row for each time."""
+        from survfuse.artifacts.predictions import write_tidy
+
+        write_tidy(tables, out)
