@@ -116,7 +116,7 @@ def test_the_ranking_metric_is_one_of_those_declared() -> None:
 def test_rows_are_ordered_and_compared_by_whatever_metric_ranks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("leaderboard", "rows", "statements", "ablation_scores"):
+    for module in ("leaderboard", "statements", "ablation_scores"):
         monkeypatch.setattr(f"survfuse.tasks.survival.{module}.RANKING", METRICS["uno_c"])
     result = write_study(tmp_path).evaluate()
     models = [row for row in result["rows"] if row["role"] in ("unimodal", "fusion", "late")]

@@ -10,7 +10,6 @@ from survfuse.artifacts.split_record import verify_cohort, verify_splits
 from survfuse.artifacts.study import CrossValidation
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import LeftOut
-from survfuse.core.errors import UserInputError
 from survfuse.core.files import sha256_file
 from survfuse.evaluation.files import EvaluationFiles
 from survfuse.evaluation.records import (
@@ -49,12 +48,8 @@ def read_candidates(
 ) -> Candidates:
     """The rows that could be fitted in some fold. `left_out`: what this cohort cannot have.
 
-    Raises UserInputError where a row has no predictions, or one of the tables was changed after it
-    was written.
+    Raises UserInputError where one of the tables was changed after it was written.
     """
-    for model in models:
-        if not (path := files.table(model.name)).is_file():
-            raise UserInputError(f"{path}: there are no predictions of this row; run predict first")
     records = {model.name: read_record(files.table(model.name)) for model in models}
     kept, reference, without = estimable(models, reference, records)
     verify_cohort(files.splits, files.outcomes)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from survfuse.core.errors import UserInputError
+
 ABLATIONS = "{model}.ablations.tsv"  # what a row says from some of its inputs
 EXPLAINED = "{model}.explain.h5"
 
@@ -32,6 +34,13 @@ class EvaluationFiles:
     def table(self, model: str) -> Path:
         """The table of the predictions of a row."""
         return self.predictions / f"{model}.tsv"
+
+    def predicted(self, model: str) -> Path:
+        """The same. Raises UserInputError where it is not there yet."""
+        path = self.table(model)
+        if not path.is_file():
+            raise UserInputError(f"{path}: there are no predictions of this row; run predict first")
+        return path
 
     def ablations(self, model: str) -> Path | None:
         """The table of what a row says from some of its inputs, if there is one."""

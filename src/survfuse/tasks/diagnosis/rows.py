@@ -90,6 +90,6 @@ def read_class_row(
         role=class_role(model, models, reference),
         modalities=list(reads_of(model, models)),
         config=model,
-        repeats=read_diagnoses(files.table(model.name), study),
+        repeats=read_diagnoses(files.predicted(model.name), study),
         ablations=read_ablated_diagnoses(ablations, study) if ablations else {},
     )

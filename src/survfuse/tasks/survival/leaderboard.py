@@ -73,7 +73,7 @@ def evaluate(
     study = read_study(files.outcomes, files.splits)
     protocol = prepare(study, config, grid)
     rows = [
-        read_row(model, models, files.table(model.name), files.ablations(model.name), study)
+        read_row(model, models, files.predicted(model.name), files.ablations(model.name), study)
         for model in candidates.models
     ]
     present = read_availability(files.availability, study) if files.availability else {}
