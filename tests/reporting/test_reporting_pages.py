@@ -24,9 +24,10 @@ from survfuse.evaluation.files import EvaluationFiles
 from survfuse.reporting.inputs import read_report_data, risks_of
 from survfuse.reporting.pictures.slides import TILE_BYTES
 from survfuse.reporting.render import TEMPLATES, render
+from survfuse.reporting.sections.horizon_risk import HorizonRow
 from survfuse.reporting.stage import write_reports
 from survfuse.reporting.survival.cohort_page import cohort_context, describe_row
-from survfuse.reporting.survival.patient_page import HorizonRow, patient_context, read_page_model
+from survfuse.reporting.survival.patient_page import patient_context, read_page_model
 from survfuse.reporting.wording import lint, reason_in_words
 from survfuse.tasks.survival.leaderboard import evaluate
 

@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from survfuse.config.study import Config
 from survfuse.core.errors import TooManyFailuresError
+from survfuse.reporting.cohort_shell import page_ids
 from survfuse.reporting.inputs import ReportInputs, RunData
 from survfuse.reporting.pages import FailedPage, pages_of
 from survfuse.reporting.parts import why
+from survfuse.reporting.patient_shell import check_patient
 from survfuse.reporting.render import WordingError, write_page
 from survfuse.reporting.saved_files import remove_others, remove_patient
 from survfuse.reporting.sections.provenance import check_same_splits
-from survfuse.reporting.survival.cohort_page import page_ids
-from survfuse.reporting.survival.patient_page import check_patient
 from survfuse.tasks.registry import task_of
 from survfuse.tasks.required import check_evaluated
 
