@@ -31,9 +31,6 @@ EXCEPTIONS = {
     "cli/commands/models.py": "prediction differs by task",
     "api.py": "prediction differs by task",
     "models/specs.py": "kinds of models name the tasks that they can be fitted for",
-    "cohort/check_patients.py": "a class from a column comes without follow-up",
-    "cohort/endpoint.py": "which columns of the patient sheet hold the outcome",
-    "sheets/missing_words.py": "a word for missing may be the name of a class",
 }
 
 

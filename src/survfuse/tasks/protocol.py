@@ -7,7 +7,7 @@ statistics is imported where it is called.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,7 +18,9 @@ from survfuse.evaluation.mandatory import Mandatory
 if TYPE_CHECKING:
     import pandas as pd
 
-    from survfuse.sheets.problems import Problem
+    from survfuse.config.cohort import CohortConfig
+    from survfuse.sheets.problems import Note, Problem
+    from survfuse.sheets.text_table import Sheet
 
 
 class Task(ABC):
@@ -33,6 +35,29 @@ class Task(ABC):
     mandatory: ClassVar[Mandatory]
     pages: ClassVar[str]
     attributed: ClassVar[bool] = False
+
+    @abstractmethod
+    def outcome_columns(self, cohort: CohortConfig) -> tuple[str, ...]:
+        """The columns of the patient sheet that hold the outcome; none can be a covariate."""
+
+    @abstractmethod
+    def read_outcomes(
+        self, sheet: Sheet, cohort: CohortConfig
+    ) -> tuple[pd.DataFrame, list[Problem]]:
+        """Outcomes by spreadsheet row, as outcomes.tsv will hold them, and the problems of them.
+
+        Follow-up is `time_months` and `event` (-1 where there is a problem); classes are `label`.
+        """
+
+    def outcome_words(self, cohort: CohortConfig) -> dict[str, Sequence[str]]:
+        """Outcome columns of words: what they may hold, even if it reads like "missing"."""
+        return {}
+
+    def outcome_notes(
+        self, sheet: Sheet, outcomes: pd.DataFrame, cohort: CohortConfig
+    ) -> list[Note]:
+        """What is unusual about the outcomes. `outcomes`: those of rows without a problem."""
+        return []
 
     @abstractmethod
     def check_splits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from survfuse.config.cohort import CohortConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.tasks.diagnosis.task import DiagnosisTask
@@ -11,7 +12,7 @@ from survfuse.tasks.survival.task import SurvivalTask
 TASKS: dict[str, Task] = {task.name: task for task in (SurvivalTask(), DiagnosisTask())}
 
 
-def task_of(config: Config) -> Task:
+def task_of(config: Config | CohortConfig) -> Task:
     """What the models of a run are asked for. Raises UserInputError where nobody offers it."""
     if config.task not in TASKS:
         raise UserInputError(

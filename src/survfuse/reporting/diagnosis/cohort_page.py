@@ -124,7 +124,7 @@ def whole_leaderboard(evaluation: Mapping[str, Any], least: int) -> Columns:
 def words_on_classes(config: Config, data: RunData) -> dict[str, Any]:
     """What the cohort report and the patient pages say beside what those of all tasks say."""
     evaluation = data.evaluation
-    asked = asked_of(config)
+    asked = asked_of(config.cohort)
     by = f"by {wording.months(asked.horizon_months)}" if asked.horizon_months else ""
     return {
         "encoder": {"untrained": False, "text": None},

@@ -42,7 +42,7 @@ class ClassPrediction:
 
 def read_diagnosis_data(config: Config, inputs: ReportInputs) -> DiagnosisData:
     """Read what all pages share. Raises UserInputError as `inputs.read_report_data` does."""
-    asked = asked_of(config)
+    asked = asked_of(config.cohort)
     study = read_labelled(inputs.outcomes, inputs.splits, asked.classes, asked.horizon_months)
     run = read_run(inputs, study)
     if run.evaluation.get("task") != TASK:
@@ -62,7 +62,7 @@ def happened(config: Config) -> str:
     As the endpoint says; else by its name, or by that of the diagnosis, where these are not
     the defaults; else by the name of the class.
     """
-    endpoint, asked, usual = config.cohort.endpoint, asked_of(config), Endpoint()
+    endpoint, asked, usual = config.cohort.endpoint, asked_of(config.cohort), Endpoint()
     if endpoint.event_words:
         return endpoint.event_words
     own = [

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from survfuse.config.cohort import CohortConfig
 from survfuse.config.diagnosis import DiagnosisConfig
-from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 
 TASK = "diagnosis"  # its name in evaluation.json
 
 
-def asked_of(config: Config) -> DiagnosisConfig:
+def asked_of(cohort: CohortConfig) -> DiagnosisConfig:
     """The section `cohort.diagnosis`. Raises UserInputError where the run asks for no classes."""
-    if config.cohort.diagnosis is None:
+    if cohort.diagnosis is None:
         raise UserInputError("cohort.diagnosis is not set in the configuration")
-    return config.cohort.diagnosis
+    return cohort.diagnosis

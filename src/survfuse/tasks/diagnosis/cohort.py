@@ -26,7 +26,7 @@ def check_splits(
     needed = 2 * config.splits.folds
     rare = [
         Problem("configuration", None, "cohort.diagnosis", None, sentence, remedy)
-        for number, name in enumerate(asked_of(config).classes)
+        for number, name in enumerate(asked_of(config.cohort).classes)
         if (n := int((labels == number).sum())) < needed
         for sentence in (
             f"class {name} has {n} patients, {needed} are needed for {config.splits.folds} folds",

@@ -54,7 +54,7 @@ def evaluate_diagnoses(config: Config, files: EvaluationFiles) -> None:
     `cohort.diagnosis`, if a mandatory row is missing, or if a table is wrong, was changed after it
     was written, or does not match the splits.
     """
-    asked = asked_of(config)
+    asked = asked_of(config.cohort)
     require_rows(MANDATORY, config.models, config.evaluation.reference, config.left_out)
     candidates = read_candidates(files, config.models, config.evaluation.reference, config.left_out)
     reference, confidence = candidates.reference, config.evaluation.confidence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,9 @@ from survfuse.tasks.protocol import Task
 if TYPE_CHECKING:
     import pandas as pd
 
-    from survfuse.sheets.problems import Problem
+    from survfuse.config.cohort import CohortConfig
+    from survfuse.sheets.problems import Note, Problem
+    from survfuse.sheets.text_table import Sheet
 
 
 class DiagnosisTask(Task):
@@ -24,6 +26,34 @@ class DiagnosisTask(Task):
     name = TASK
     mandatory = MANDATORY
     pages = "survfuse.reporting.diagnosis.pages:PAGES"
+
+    def outcome_columns(self, cohort: CohortConfig) -> tuple[str, ...]:
+        """That of the classes, or at a horizon those of the follow-up."""
+        from survfuse.sheets.endpoint import follow_up_columns
+
+        column = asked_of(cohort).column
+        return (column,) if column else follow_up_columns(cohort.endpoint)
+
+    def read_outcomes(
+        self, sheet: Sheet, cohort: CohortConfig
+    ) -> tuple[pd.DataFrame, list[Problem]]:
+        """`label`, and at a horizon also `time_months` and `event`."""
+        from survfuse.tasks.diagnosis.labels import read_labels
+
+        return read_labels(sheet, cohort.endpoint, asked_of(cohort))
+
+    def outcome_words(self, cohort: CohortConfig) -> dict[str, Sequence[str]]:
+        """The names of the classes, where they stand in a column."""
+        asked = asked_of(cohort)
+        return {asked.column: asked.classes} if asked.column else {}
+
+    def outcome_notes(
+        self, sheet: Sheet, outcomes: pd.DataFrame, cohort: CohortConfig
+    ) -> list[Note]:
+        """As of survival, where there is follow-up."""
+        from survfuse.sheets.follow_up_notes import notes_of_outcomes
+
+        return [] if asked_of(cohort).column else notes_of_outcomes(sheet, outcomes, cohort)
 
     def check_splits(
         self,
@@ -45,17 +75,17 @@ class DiagnosisTask(Task):
         followed = "event" in outcomes  # a class from a column comes without follow-up
         return {
             **(described_follow_up(outcomes, config.cohort.endpoint) if followed else {}),
-            **described_classes(outcomes, asked_of(config)),
+            **described_classes(outcomes, asked_of(config.cohort)),
         }
 
     def words(self, config: Config) -> list[str]:
         """What is diagnosed stands in the evaluation; for survival it is in the report."""
-        asked = asked_of(config)
+        asked = asked_of(config.cohort)
         return [asked.name, asked.definition]
 
     def has_risks(self, config: Config) -> bool:
         """Without follow-up, of a class from a column, there is no risk by a horizon."""
-        return asked_of(config).horizon_months is not None
+        return asked_of(config.cohort).horizon_months is not None
 
     def evaluate(self, config: Config, files: EvaluationFiles) -> None:
         """Write evaluation.json and, of a diagnosis at a horizon, risks.tsv."""

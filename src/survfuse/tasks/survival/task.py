@@ -14,7 +14,9 @@ from survfuse.tasks.survival.mandatory import MANDATORY
 if TYPE_CHECKING:
     import pandas as pd
 
-    from survfuse.sheets.problems import Problem
+    from survfuse.config.cohort import CohortConfig
+    from survfuse.sheets.problems import Note, Problem
+    from survfuse.sheets.text_table import Sheet
 
 
 class SurvivalTask(Task):
@@ -24,6 +26,28 @@ class SurvivalTask(Task):
     mandatory = MANDATORY
     pages = "survfuse.reporting.survival.pages:PAGES"
     attributed = True
+
+    def outcome_columns(self, cohort: CohortConfig) -> tuple[str, ...]:
+        """A time and an event, or the two ends of an interval."""
+        from survfuse.sheets.endpoint import follow_up_columns
+
+        return follow_up_columns(cohort.endpoint)
+
+    def read_outcomes(
+        self, sheet: Sheet, cohort: CohortConfig
+    ) -> tuple[pd.DataFrame, list[Problem]]:
+        """`time_months` and `event`."""
+        from survfuse.sheets.endpoint import parse_follow_up
+
+        return parse_follow_up(sheet, cohort.endpoint)
+
+    def outcome_notes(
+        self, sheet: Sheet, outcomes: pd.DataFrame, cohort: CohortConfig
+    ) -> list[Note]:
+        """Times that suggest another unit, and events that nearly nobody or everybody has."""
+        from survfuse.sheets.follow_up_notes import notes_of_outcomes
+
+        return notes_of_outcomes(sheet, outcomes, cohort)
 
     def check_splits(
         self,

@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from survfuse.cohort.endpoint import endpoint_columns, parse_outcomes
 from survfuse.config.cohort import CohortConfig, Endpoint
 from survfuse.config.diagnosis import DiagnosisConfig
 from survfuse.sheets.problems import Problem
 from survfuse.sheets.text_table import Sheet
+from survfuse.tasks.registry import task_of
 
 
 def parsed(
     rows: list[tuple[str, str]], **endpoint: Any
 ) -> tuple[list[float], list[int], list[Problem]]:
     config = CohortConfig(endpoint=Endpoint.model_validate(endpoint))
-    columns = endpoint_columns(config)
+    columns = task_of(config).outcome_columns(config)
     frame = pd.DataFrame(rows, columns=list(columns), index=range(2, 2 + len(rows)), dtype=object)
-    outcomes, problems = parse_outcomes(Sheet(Path("patients.tsv"), frame), config)
+    outcomes, problems = task_of(config).read_outcomes(Sheet(Path("patients.tsv"), frame), config)
     return outcomes["time_months"].tolist(), outcomes["event"].tolist(), problems
 
 
@@ -105,7 +105,8 @@ def sheet(**columns: list[str]) -> Sheet:
 def test_classes_by_a_column() -> None:
     diagnosis = DiagnosisConfig(column="group", classes=["CN", "MCI", "AD"])
     found = sheet(group=["MCI", "CN", "", "AD", "EMCI"])
-    outcomes, (problem,) = parse_outcomes(found, CohortConfig(diagnosis=diagnosis))
+    config = CohortConfig(diagnosis=diagnosis)
+    outcomes, (problem,) = task_of(config).read_outcomes(found, config)
     assert outcomes["label"].tolist() == [1, 0, -1, 2, -1] and list(outcomes) == ["label"]
     assert (problem.row, problem.value) == (6, "EMCI") and "CN, MCI, AD" in problem.remedy
 
@@ -113,7 +114,7 @@ def test_classes_by_a_column() -> None:
 def test_classes_at_a_horizon_leave_the_censored_unknown() -> None:
     found = sheet(time=["20", "20", "36", "36", "50"], event=["1", "0", "1", "0", "1"])
     config = CohortConfig(diagnosis=DiagnosisConfig(horizon_months=36))
-    outcomes, problems = parse_outcomes(found, config)
+    outcomes, problems = task_of(config).read_outcomes(found, config)
     assert not problems and outcomes["label"].tolist() == [1, -1, 1, 0, 0]
     assert outcomes["event"].tolist() == [1, 0, 1, 0, 1]
 
