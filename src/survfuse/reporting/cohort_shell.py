@@ -65,6 +65,7 @@ def cohort_shell(
         "oracle": ranked.value(oracle_of(rows)),
         "axis": findings.forest_axis(rows, ranked.key),
         "describe": ranked.describe,
+        "ranked_key": ranked.key,
         "parts": lambda found: findings.parts(found, ranked.headings),
         "combining": COMBINING,
         "scored": [row for row in rows if row["role"] != "oracle"],

@@ -128,6 +128,7 @@ def words_on_classes(config: Config, data: RunData) -> dict[str, Any]:
     by = f"by {wording.months(asked.horizon_months)}" if asked.horizon_months else ""
     return {
         "encoder": {"untrained": False, "text": None},
+        "few_events": False,  # what rests on few patients of a class is said in sentences
         "known": known_patients(evaluation, config.report.min_cell),
         "classes": evaluation["classes"],
         "case": evaluation["classes"][1],
