@@ -5,6 +5,7 @@ import pytest
 from reporting_fixture import configuration
 from survfuse.core.errors import UserInputError
 from survfuse.reporting import findings
+from survfuse.reporting.survival.cohort_page import ASSOCIATED
 from survfuse.tasks.survival.metrics import RANKING
 
 HEADINGS = findings.headings(RANKING.noun)
@@ -163,7 +164,8 @@ def test_associations_tell_the_direction_and_nothing_where_nothing_is_known():
                 entry("clinical", None, None, None),
                 entry("clinical", 1.0, None, None),
             ]
-        }
+        },
+        ASSOCIATED,
     )
     assert [(name, finding.split()[-2:]) for _, name, finding in found] == [
         ("slides", ["earlier", "event"]),
@@ -172,4 +174,4 @@ def test_associations_tell_the_direction_and_nothing_where_nothing_is_known():
         ("clinical data", ["earlier", "event"]),
     ]
     assert "not shown" in found[2][2]
-    assert findings.associations({}) == []
+    assert findings.associations({}, ASSOCIATED) == []

@@ -128,8 +128,19 @@ def alone(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int | None]]:
     return shown, counts
 
 
-def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, str]]:
-    """The association of having each modality with the outcome: entry, modality, and finding.
+@dataclass(frozen=True)
+class Associated:
+    """What having a modality goes with, in words: with an AUROC above 0.5, below it, or neither."""
+
+    above: str
+    below: str
+    unclear: str
+
+
+def associations(
+    evaluation: Mapping[str, Any], words: Associated
+) -> list[tuple[Mapping[str, Any], str, str]]:
+    """What having each modality says of the outcome: entry, modality, and finding.
 
     Modalities that all patients or none have are left out.
     """
@@ -139,12 +150,7 @@ def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any],
         if limits is None:
             continue
         low, high = limits
-        if low > 0.5:
-            finding = "is associated with an earlier event"
-        elif high < 0.5:
-            finding = "is associated with a later event"
-        else:
-            finding = "is not shown to be associated with the outcome"
+        finding = words.above if low > 0.5 else words.below if high < 0.5 else words.unclear
         found.append((entry, MODALITIES.get(entry["modality"], entry["modality"]), finding))
     return found
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from survfuse.config.cohort import CohortConfig
+    from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
 
@@ -96,3 +97,7 @@ class Task(ABC):
     @abstractmethod
     def write_tidy(self, tables: Mapping[str, Path], out: Path) -> None:
         """Write the predictions of all rows, tables by their names, as one long table."""
+
+    def documented(self) -> list[Documented]:
+        """Its metrics, for docs/reference/metrics.md."""
+        return []

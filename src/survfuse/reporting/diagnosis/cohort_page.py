@@ -41,6 +41,11 @@ MEASURES = {
     "regional_correlation": ("Correlation of regional means", 2, False),
     "departure_correlation": ("Correlation of what is peculiar to the patient", 2, False),
 }
+ASSOCIATED = findings.Associated(
+    above="is more frequent in the class",
+    below="is less frequent in the class",
+    unclear="is not shown to go with the class",
+)
 # What a model knows of the PET of somebody who has one.
 PET_WORDS = {
     "truth": "(the simulated truth)",
@@ -78,7 +83,7 @@ def diagnosis_context(
         "class_rows": class_rows(evaluation, least),
         "least_of_a_class": LEAST_OF_A_CLASS,
         **metric_tables(evaluation, least),
-        "associations": associations(evaluation),
+        "associations": findings.associations(evaluation, ASSOCIATED),
         "modality_ablations": modality_ablations(rows),
         "with_pet": with_pet_table(evaluation, least),
         "pet_words": PET_WORDS,
@@ -144,24 +149,6 @@ def share_of_case(evaluation: Mapping[str, Any], least: int) -> Mapping[str, Any
     found: Mapping[str, Any] = evaluation["shares"][1]
     hidden = class_rows(evaluation, least)[1]["n"] is None
     return None if hidden or found["value"] is None else found
-
-
-def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, str]]:
-    """What having each modality says of a class: the entry, the modality, and the finding."""
-    found = []
-    for entry in evaluation["availability"]:
-        limits = findings.limits_of(entry)
-        if limits is None:
-            continue
-        low, high = limits
-        if low > 0.5:
-            finding = "is more frequent in the class"
-        elif high < 0.5:
-            finding = "is less frequent in the class"
-        else:
-            finding = "is not shown to go with the class"
-        found.append((entry, findings.MODALITIES[entry["modality"]], finding))
-    return found
 
 
 def describe_inputs(row: findings.Row) -> str:

@@ -29,6 +29,11 @@ from survfuse.tasks.survival.metrics import METRICS, RANKING
 
 # Figures of every model of a long leaderboard would bury the rest of the page.
 MOST_DRAWN = 3
+ASSOCIATED = findings.Associated(
+    above="is associated with an earlier event",
+    below="is associated with a later event",
+    unclear="is not shown to be associated with the outcome",
+)
 
 
 def cohort_context(
@@ -52,7 +57,7 @@ def cohort_context(
         "alone": alone,
         "alone_patients": alone_patients,
         "some_lack": any(n != evaluation["n_patients"] for n in alone_patients.values()),
-        "associations": findings.associations(evaluation),
+        "associations": findings.associations(evaluation, ASSOCIATED),
         "difference_method": next((c["method"] for c in evaluation["comparisons"]), None),
         "convention": (RANKING.found(reference) or {}).get("convention"),
         "scarce": scarce_horizons(evaluation),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from survfuse.config.cohort import CohortConfig
+    from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
 
@@ -98,3 +99,14 @@ class DiagnosisTask(Task):
         from survfuse.tasks.diagnosis.predictions import write_class_tidy
 
         write_class_tidy(tables, out)
+
+    def documented(self) -> list[Documented]:
+        """Those of two classes, and those of more."""
+        from survfuse.evaluation.metrics import Documented
+        from survfuse.tasks.diagnosis.metrics import MORE_CLASSES, TWO_CLASSES, ranking_of
+
+        two, more = list(TWO_CLASSES.values()), list(MORE_CLASSES.values())
+        return [
+            Documented("Diagnosis of two classes", two, ranking_of(2)),
+            Documented("Diagnosis of more classes", more, ranking_of(3)),
+        ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from survfuse.config.cohort import CohortConfig
+    from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
 
@@ -78,3 +79,10 @@ class SurvivalTask(Task):
         from survfuse.artifacts.predictions import write_tidy
 
         write_tidy(tables, out)
+
+    def documented(self) -> list[Documented]:
+        """Those of its one leaderboard."""
+        from survfuse.evaluation.metrics import Documented
+        from survfuse.tasks.survival.metrics import METRICS, RANKING
+
+        return [Documented("Survival", list(METRICS.values()), RANKING)]
