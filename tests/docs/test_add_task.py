@@ -95,6 +95,8 @@ def test_the_example_reads_its_sheet(config: Config) -> None:
     assert outcomes is not None
     assert outcomes["score"].tolist() == [12.5, 14.5]
     assert task_of(config).summary(outcomes, config) == {"mean_score": 13.5}
+    assert task_of(config).counted(outcomes) == "2 patients"
+    assert task_of(config).cases(outcomes).tolist() == [0, 0]
     (few,) = task_of(config).check_splits(outcomes, None, None, config)
     assert few.column == "splits.folds"
 

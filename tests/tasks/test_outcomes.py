@@ -14,7 +14,7 @@ from survfuse.config.cohort import CohortConfig, Endpoint
 from survfuse.config.diagnosis import DiagnosisConfig
 from survfuse.sheets.problems import Problem
 from survfuse.sheets.text_table import Sheet
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.registry import TASKS, task_of
 
 
 def parsed(
@@ -132,3 +132,16 @@ def test_classes_at_a_horizon_leave_the_censored_unknown() -> None:
 def test_a_diagnosis_is_defined_in_one_way(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="diagnosis"):
         DiagnosisConfig.model_validate(settings)
+
+
+def test_what_is_told_of_outcomes() -> None:
+    survival, diagnosis = TASKS["survival"], TASKS["diagnosis"]
+    outcomes = pd.DataFrame({"patient_id": ["A", "B", "C"], "event": [1, 0, 1]})
+    assert survival.counted(outcomes) == "3 patients with 2 events"
+    assert survival.cases(outcomes).tolist() == [1, 0, 1]
+    followed = outcomes.assign(label=[-1, 0, 1])
+    assert diagnosis.counted(followed) == "3 patients with 2 events"
+    assert diagnosis.cases(followed).tolist() == [1, 0, 1]
+    labelled = followed.drop(columns="event")
+    assert diagnosis.counted(labelled) == "3 patients, 2 of known class"
+    assert diagnosis.cases(labelled).tolist() == [0, 0, 1]

@@ -51,7 +51,7 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
         **task_of(config).summary(outcomes, config),
         "modalities": {name: int(available[name].sum()) for name in available},
         "overlap": [{"modalities": list(names), "n": n} for names, n in combinations.most_common()],
-        "sites": site_counts(cohort),
+        "sites": site_counts(cohort, config),
         "covariates": [
             {
                 "name": name,
@@ -76,12 +76,11 @@ def flow(cohort: Cohort) -> dict[str, Any]:
     }
 
 
-def site_counts(cohort: Cohort) -> list[dict[str, Any]]:
-    """Patients and events per site (or patients of other classes than the first), largest first."""
+def site_counts(cohort: Cohort, config: Config) -> list[dict[str, Any]]:
+    """Patients and events (or cases, see `Task.cases`) per site, largest first."""
     if cohort.sites is None:
         return []
-    outcomes = cohort.outcomes.set_index("patient_id")
-    event = outcomes["event"] if "event" in outcomes else (outcomes["label"] > 0).astype(int)
+    event = task_of(config).cases(cohort.outcomes).set_axis(cohort.outcomes["patient_id"])
     counts = [
         {"site": str(site), "n": len(at_site), "events": int(at_site.sum())}
         for site, at_site in event.groupby(cohort.sites)

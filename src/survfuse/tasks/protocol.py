@@ -78,6 +78,14 @@ class Task(ABC):
     def summary(self, outcomes: pd.DataFrame, config: Config) -> dict[str, Any]:
         """What cohort.json says of the outcomes (of outcomes.tsv)."""
 
+    @abstractmethod
+    def counted(self, outcomes: pd.DataFrame) -> str:
+        """How many patients there are and what is known of them, for the log."""
+
+    def cases(self, outcomes: pd.DataFrame) -> pd.Series[int]:
+        """1 for who had what is predicted, else 0; sites are told with their number."""
+        return outcomes["patient_id"].map(lambda _: 0)
+
     def words(self, config: Config) -> list[str]:
         """The wording of the configuration that the evaluation holds, so that it runs again."""
         return []

@@ -79,6 +79,19 @@ class DiagnosisTask(Task):
             **described_classes(outcomes, asked_of(config.cohort)),
         }
 
+    def counted(self, outcomes: pd.DataFrame) -> str:
+        """Patients and events, or patients of known class where there is no follow-up."""
+        if "event" in outcomes:
+            return f"{len(outcomes)} patients with {int(outcomes['event'].sum())} events"
+        known = int((outcomes["label"] >= 0).sum())
+        return f"{len(outcomes)} patients, {known} of known class"
+
+    def cases(self, outcomes: pd.DataFrame) -> pd.Series[int]:
+        """Who had the event or, where there is no follow-up, is of another class than the first."""
+        if "event" in outcomes:
+            return outcomes["event"]
+        return (outcomes["label"] > 0).astype(int)
+
     def words(self, config: Config) -> list[str]:
         """What is diagnosed stands in the evaluation; for survival it is in the report."""
         asked = asked_of(config.cohort)

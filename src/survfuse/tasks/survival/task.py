@@ -68,6 +68,14 @@ class SurvivalTask(Task):
 
         return described_follow_up(outcomes, config.cohort.endpoint)
 
+    def counted(self, outcomes: pd.DataFrame) -> str:
+        """Patients and events."""
+        return f"{len(outcomes)} patients with {int(outcomes['event'].sum())} events"
+
+    def cases(self, outcomes: pd.DataFrame) -> pd.Series[int]:
+        """Who had the event."""
+        return outcomes["event"]
+
     def evaluate(self, config: Config, files: EvaluationFiles) -> None:
         """Write evaluation.json and risks.tsv."""
         from survfuse.tasks.survival.leaderboard import evaluate
