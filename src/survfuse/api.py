@@ -159,40 +159,26 @@ def evaluate(config: Config) -> dict[str, Any]:
     It is the content of `evaluation/evaluation.json`: `rows` with every metric, its interval and
     the paired difference to the reference row. Raises UserInputError where a row was not predicted.
     """
+    from survfuse.evaluation.files import EvaluationFiles
     from survfuse.modalities.inputs import write_availability
-    from survfuse.tasks.diagnosis.leaderboard import evaluate_diagnoses
-    from survfuse.tasks.survival.leaderboard import evaluate as evaluate_survival
+    from survfuse.tasks.registry import task_of
 
-    results = ResultsFolder(config.output)
-    predictions, out = results.predictions, results.evaluation.scores
-    outcomes, splits = results.cohort.outcomes, results.splits.table
-    truth = results.truth if config.simulation else None
-    availability = predictions.availability
-    paths = input_paths(config)
-    write_availability(paths, availability)
-    if config.task == "diagnosis":
-        evaluate_diagnoses(
-            config, outcomes, splits, predictions.root, out, truth, availability, paths.synthesis
-        )
-    else:
-        names = [row.name for row in config.models]
-        ablations = {name: predictions.ablations(name) for name in names}
-        explained = {name: predictions.explanations(name) for name in names}
-        evaluate_survival(
-            {name: predictions.table(name) for name in names},
-            outcomes,
-            splits,
-            config.models,
-            config.evaluation,
-            config.grid_months(),
-            truth,
-            out,
-            {name: path for name, path in ablations.items() if path.is_file()},
-            availability,
-            {name: path for name, path in explained.items() if path.is_file()},
-            config.left_out,
-        )
-    return json.loads(out.read_text(encoding="utf-8"))
+    results, paths = ResultsFolder(config.output), input_paths(config)
+    predictions = results.predictions
+    explained = {row.name: predictions.explanations(row.name) for row in config.models}
+    files = EvaluationFiles(
+        outcomes=results.cohort.outcomes,
+        splits=paths.splits,
+        predictions=predictions.root,
+        out=results.evaluation.scores,
+        truth=results.truth if config.simulation else None,
+        availability=predictions.availability,
+        synthesis=paths.synthesis,
+        explained={name: path for name, path in explained.items() if path.is_file()},
+    )
+    write_availability(paths, predictions.availability)
+    task_of(config).evaluate(config, files)
+    return json.loads(files.out.read_text(encoding="utf-8"))
 
 
 def report(config: Config) -> Path:

@@ -10,9 +10,10 @@ from lifelines import KaplanMeierFitter
 
 from survfuse.artifacts.cohort_tables import read_clinical, read_outcomes, read_slides
 from survfuse.cohort.checked import Cohort
-from survfuse.cohort.summary import median_follow_up, summarise, write_cohort
+from survfuse.cohort.summary import summarise, write_cohort
 from survfuse.config.study import Config
 from survfuse.core.files import read_json
+from survfuse.evaluation.follow_up import median_follow_up
 from survfuse.sheets.problems import Note
 
 

@@ -320,7 +320,7 @@ omics: {suffixes: {1: off}}
 def test_events_are_met_however_they_are_written(
     tmp_path: Path, path: Path, event: str, censored: str
 ) -> None:
-    from survfuse.cohort.endpoint import parse_events
+    from survfuse.sheets.endpoint import parse_events
     from survfuse.sheets.text_table import read_sheet
 
     text = f"{{event_value: {event}, censored_value: {censored}}}"

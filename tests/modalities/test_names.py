@@ -21,6 +21,7 @@ NAMING = {
     "config/study.py": SHEETS,
     "config/synthesis.py": "which volumes can be asked for",
     "config/writable.py": SHEETS,
+    "evaluation/mandatory.py": ROLE,
     "evaluation/roles.py": ROLE,
     "init/leaderboard.py": "rows for what a cohort of unknown sheets turns out to have",
     "init/sections.py": SHEETS,
@@ -54,7 +55,7 @@ NAMING = {
     "tasks/diagnosis/rows.py": ROLE,
     "tasks/diagnosis/same_patients.py": "a key of evaluation.json",
     "tasks/required.py": ROLE,
-    "tasks/survival/rows.py": ROLE,
+    "tasks/survival/mandatory.py": ROLE,
 }
 
 

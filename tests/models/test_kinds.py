@@ -11,11 +11,11 @@ import pytest
 
 from survfuse.config.models import ModelConfig
 from survfuse.core.errors import UserInputError
+from survfuse.evaluation.rows import role_of
 from survfuse.models.estimator import Estimator
 from survfuse.models.networks.registry import MODELS
 from survfuse.models.registry import KINDS, all_kinds
 from survfuse.models.specs import label_of, reads_of, spec_of
-from survfuse.tasks.survival.rows import role_of
 
 ROOT = Path(__file__).parents[2]
 SITE = ModelConfig(name="site_only", kind="site_only")

@@ -21,6 +21,7 @@ from survfuse.artifacts.saliency import BLOCK, Saliency, read_saliency, write_sa
 from survfuse.config.study import Config, LeftOut
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json, write_json
+from survfuse.evaluation.files import EvaluationFiles
 from survfuse.explain.saliency import over_blocks
 from survfuse.modalities.volumes.store import Prepared
 from survfuse.reporting.diagnosis.cohort_page import diagnosis_context
@@ -793,7 +794,13 @@ def test_three_classes_get_pages_too(tmp_path: Path) -> None:
     config = config.with_left_out([LeftOut("models", "No control is left.", "", "control")])
     inputs = ReportInputs.under(tmp_path)
     evaluate_diagnoses(
-        config, inputs.outcomes, inputs.splits, inputs.predictions.root, inputs.evaluation_json
+        config,
+        EvaluationFiles(
+            outcomes=inputs.outcomes,
+            splits=inputs.splits,
+            predictions=inputs.predictions.root,
+            out=inputs.evaluation_json,
+        ),
     )
     earlier = tmp_path / "report" / "patients" / "P01.html"
     earlier.parent.mkdir(parents=True)

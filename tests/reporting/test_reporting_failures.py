@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,11 +15,11 @@ from reporting_fixture import Fixture, configuration, write_fixture
 from survfuse.cli.main import main
 from survfuse.config.study import Config
 from survfuse.core.errors import RetryableError, TooManyFailuresError
-from survfuse.reporting import stage
 from survfuse.reporting.inputs import ReportInputs, read_report_data
 from survfuse.reporting.parts import attempt, why
 from survfuse.reporting.stage import write_reports
 from survfuse.reporting.stored_attention import read_attention
+from survfuse.reporting.survival import pages as pages_of_survival
 from survfuse.reporting.wording import lint
 
 CHOSEN = ["P001", "P002", "P003"]
@@ -71,14 +72,16 @@ def test_a_page_that_fails_costs_no_other(
 def test_a_defect_in_a_page_is_told_without_paths_and_logged_in_full(
     copy: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    make = stage.patient_context
+    make = pages_of_survival.PAGES.patient
 
     def broken(config, data, model, patient_id):  # type: ignore[no-untyped-def]
         if patient_id == "P001":
             raise IndexError("no 7 in /data/people/jane_doe/file.h5")
         return make(config, data, model, patient_id)
 
-    monkeypatch.setattr(stage, "patient_context", broken)
+    monkeypatch.setattr(
+        pages_of_survival, "PAGES", replace(pages_of_survival.PAGES, patient=broken)
+    )
     with caplog.at_level(logging.INFO):
         write_reports(copy, copy.output, tmp_path / "report")
     html = (tmp_path / "report" / "index.html").read_text("utf-8")

@@ -5,6 +5,10 @@ import pytest
 from reporting_fixture import configuration
 from survfuse.core.errors import UserInputError
 from survfuse.reporting import findings
+from survfuse.reporting.survival.cohort_page import ASSOCIATED
+from survfuse.tasks.survival.metrics import RANKING
+
+HEADINGS = findings.headings(RANKING.noun)
 
 
 def row(model, role, c=0.7, low=0.6, high=0.8):
@@ -43,7 +47,9 @@ def names(rows):
 
 
 def test_verdict_follows_the_interval_against_the_reference():
-    found = findings.verdict(evaluation((0.01, 0.1), (-0.1, -0.01), (-0.05, 0.05), None))
+    found = findings.verdict(
+        evaluation((0.01, 0.1), (-0.1, -0.01), (-0.05, 0.05), None), RANKING.compared_as
+    )
     assert names(found.better) == ["a"]
     assert names(found.worse) == ["b"]
     assert names(found.unclear) == ["c"]
@@ -53,17 +59,17 @@ def test_verdict_follows_the_interval_against_the_reference():
 def test_classical_models_of_several_modalities_are_in_the_verdict():
     classical = evaluation((0.01, 0.1))
     classical["rows"][2]["role"] = "classical"
-    assert names(findings.verdict(classical).better) == ["a"]
+    assert names(findings.verdict(classical, RANKING.compared_as).better) == ["a"]
     classical["rows"][2]["role"] = "unimodal"
-    assert names(findings.verdict(classical).better) == []
+    assert names(findings.verdict(classical, RANKING.compared_as).better) == []
 
 
 def test_touching_zero_is_not_better():
-    assert names(findings.verdict(evaluation((0.0, 0.1))).unclear) == ["a"]
+    assert names(findings.verdict(evaluation((0.0, 0.1)), RANKING.compared_as).unclear) == ["a"]
 
 
 def test_axis_holds_everything_and_places_values_linearly():
-    axis = findings.forest_axis([row("a", "fusion", low=0.33, high=0.91)])
+    axis = findings.forest_axis([row("a", "fusion", low=0.33, high=0.91)], RANKING.name)
     assert (axis.low, axis.high) == (0.3, 1.0)
     assert axis.at(0.3) == "3.00%"
     assert axis.at(1.0) == "97.00%"
@@ -74,12 +80,12 @@ def test_axis_holds_everything_and_places_values_linearly():
 
 def test_axis_without_any_estimate():
     empty = {"harrell_c": {"value": None, "low": None, "high": None, "per_fold": []}}
-    assert findings.forest_axis([empty, {}]) == findings.Axis(0.4, 0.8)
+    assert findings.forest_axis([empty, {}], RANKING.name) == findings.Axis(0.4, 0.8)
 
 
 def test_a_control_above_chance_is_suspicious():
     rows = {"rows": [row("c", "control", low=0.51), row("d", "control", low=0.5)]}
-    assert names(findings.suspicious(rows, "control")) == ["c"]
+    assert names(findings.suspicious(rows, "control", RANKING.name)) == ["c"]
 
 
 def test_page_model_is_the_configured_or_first_fusion_model(tmp_path):
@@ -121,11 +127,11 @@ def test_reasons_name_the_input_that_was_shown():
 def test_parts_follow_the_order_of_the_leaderboard():
     roles = ["site", "clinical", "classical", "fusion", "unimodal", "late", "control", "oracle"]
     rows = [row(f"m{number}", role) for number, role in enumerate(roles)]
-    divided = findings.parts(rows)
-    assert [heading for heading, _ in divided] == [heading for heading, _ in findings.PARTS]
+    divided = findings.parts(rows, HEADINGS)
+    assert [heading for heading, _ in divided] == [heading for heading, _ in HEADINGS]
     assert [one for _, part in divided for one in part] == rows
     assert [len(part) for _, part in divided] == [2, 4, 2]
-    assert [heading for heading, _ in findings.parts(rows[2:6])] == [findings.PARTS[1][0]]
+    assert [heading for heading, _ in findings.parts(rows[2:6], HEADINGS)] == [HEADINGS[1][0]]
 
 
 def alone(model, role="fusion", **patients):
@@ -158,7 +164,8 @@ def test_associations_tell_the_direction_and_nothing_where_nothing_is_known():
                 entry("clinical", None, None, None),
                 entry("clinical", 1.0, None, None),
             ]
-        }
+        },
+        ASSOCIATED,
     )
     assert [(name, finding.split()[-2:]) for _, name, finding in found] == [
         ("slides", ["earlier", "event"]),
@@ -167,4 +174,4 @@ def test_associations_tell_the_direction_and_nothing_where_nothing_is_known():
         ("clinical data", ["earlier", "event"]),
     ]
     assert "not shown" in found[2][2]
-    assert findings.associations({}) == []
+    assert findings.associations({}, ASSOCIATED) == []

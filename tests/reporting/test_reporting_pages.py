@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +20,14 @@ from survfuse.artifacts.ablations import write_ablations
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json
+from survfuse.evaluation.files import EvaluationFiles
 from survfuse.reporting.inputs import PatientRisk, read_report_data, risks_of
 from survfuse.reporting.pictures.slides import TILE_BYTES
 from survfuse.reporting.render import TEMPLATES, render
+from survfuse.reporting.sections.horizon_risk import HorizonRow, widened
 from survfuse.reporting.stage import write_reports
 from survfuse.reporting.survival.cohort_page import cohort_context, describe_row
-from survfuse.reporting.survival.patient_page import (
-    HorizonRow,
-    patient_context,
-    read_page_model,
-    widened,
-)
+from survfuse.reporting.survival.patient_page import patient_context, read_page_model
 from survfuse.reporting.wording import lint, reason_in_words
 from survfuse.tasks.survival.leaderboard import evaluate
 
@@ -326,27 +324,27 @@ def explained_value(fixture, model, kind, part, patient_id):
 def test_the_output_of_the_evaluation_stage_can_be_reported(fixture, tmp_path):
     out = tmp_path / "evaluation.json"
     settings = fixture.config.evaluation.model_copy(update={"bootstrap": 20})
-    names = [model.name for model in fixture.config.models]
+    predictions = shutil.copytree(fixture.inputs.predictions.root, tmp_path / "predictions")
     predicted = pd.read_csv(fixture.inputs.predictions.table("cmta"), sep="\t")
     shown = predicted[["patient_id", "repeat", "fold", "risk"]]
     genes_of = shown["patient_id"] != fixture.without_omics
     ablations = [shown.assign(inputs="slides")[3:], shown.assign(inputs="omics")[genes_of]]
-    write_ablations(tmp_path / "cmta.ablations.tsv", pd.concat(ablations))
+    write_ablations(predictions / "cmta.ablations.tsv", pd.concat(ablations))
     slides = (np.arange(len(shown)) % 3 > 0).astype(int)
     available = pd.DataFrame({"patient_id": shown["patient_id"], "slides": slides})
     available.to_csv(tmp_path / "availability.tsv", sep="\t", index=False)
     evaluate(
-        {name: fixture.inputs.predictions.table(name) for name in names},
-        fixture.inputs.outcomes,
-        fixture.inputs.splits,
+        EvaluationFiles(
+            outcomes=fixture.inputs.outcomes,
+            splits=fixture.inputs.splits,
+            predictions=predictions,
+            out=out,
+            availability=tmp_path / "availability.tsv",
+            explained={"cmta": predictions / "cmta.explain.h5"},
+        ),
         fixture.config.models,
         settings,
         fixture.config.grid_months(),
-        None,
-        out,
-        {"cmta": tmp_path / "cmta.ablations.tsv"},
-        tmp_path / "availability.tsv",
-        {"cmta": fixture.inputs.predictions.explanations("cmta")},
     )
     data = read_report_data(replace(fixture.inputs, evaluation_json=out))
     for html in (cohort_html(fixture.config, data), patient_html(fixture.config, data)):

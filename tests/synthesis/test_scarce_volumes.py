@@ -12,6 +12,7 @@ import pytest
 from scarce_fixture import row_of
 from survfuse.config.study import Config
 from survfuse.core.files import sha256_file
+from survfuse.evaluation.files import EvaluationFiles
 from survfuse.explain.saliency import map_volumes
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.volumes.store import VolumeStatus, write_manifest
@@ -100,7 +101,13 @@ def test_volumes_of_hardly_anybody(mri: list[str], pet: list[str], tmp_path: Pat
         predict_model(config, name, folds, paths, models, out, ablations, attention, "cpu")
     map_volumes(config, "itcfn", folds, paths, models, tmp_path / "maps.h5", "cpu")
     evaluate_diagnoses(
-        config, tmp_path / "outcomes.tsv", paths.splits, tables, tmp_path / "evaluation.json"
+        config,
+        EvaluationFiles(
+            outcomes=tmp_path / "outcomes.tsv",
+            splits=paths.splits,
+            predictions=tables,
+            out=tmp_path / "evaluation.json",
+        ),
     )
     evaluation = json.loads((tmp_path / "evaluation.json").read_text())
     assert row_of(evaluation, "itcfn")["n_read"] == N

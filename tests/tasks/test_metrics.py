@@ -14,6 +14,7 @@ from clinic_fixture import write_clinic
 from evaluation_fixture import write_study
 from reporting_fixture import write_fixture
 from survfuse.core.files import read_json
+from survfuse.evaluation.files import EvaluationFiles
 from survfuse.evaluation.metrics import declared
 from survfuse.reporting.stage import write_reports
 from survfuse.tasks import metric_docs
@@ -49,14 +50,15 @@ def test_a_survival_metric_of_one_declaration(
     fixture = write_fixture(tmp_path / "results")
     config, inputs = without_pages(fixture.config), fixture.inputs
     evaluate(
-        {model.name: inputs.predictions / f"{model.name}.tsv" for model in config.models},
-        inputs.outcomes,
-        inputs.splits,
+        EvaluationFiles(
+            outcomes=inputs.outcomes,
+            splits=inputs.splits,
+            predictions=inputs.predictions.root,
+            out=inputs.evaluation_json,
+        ),
         config.models,
         config.evaluation.model_copy(update={"bootstrap": 50}),
         config.grid_months(),
-        None,
-        inputs.evaluation_json,
     )
     evaluation = read_json(inputs.evaluation_json)
     stored = {row["model"]: row["integrated_auc"] for row in evaluation["rows"]}
@@ -114,7 +116,7 @@ def test_the_ranking_metric_is_one_of_those_declared() -> None:
 def test_rows_are_ordered_and_compared_by_whatever_metric_ranks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("leaderboard", "rows", "statements", "ablation_scores"):
+    for module in ("leaderboard", "statements", "ablation_scores"):
         monkeypatch.setattr(f"survfuse.tasks.survival.{module}.RANKING", METRICS["uno_c"])
     result = write_study(tmp_path).evaluate()
     models = [row for row in result["rows"] if row["role"] in ("unimodal", "fusion", "late")]

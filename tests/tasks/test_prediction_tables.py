@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +12,7 @@ from inputs_fixture import inputs_of
 from survfuse.artifacts.prediction import ClassPrediction, Prediction
 from survfuse.config.study import Config
 from survfuse.modalities.cohort import CohortInputs
-from survfuse.models.registry import Task
-from survfuse.tasks.prediction_tables import TABLES
+from survfuse.tasks.registry import TASKS
 from training_fixture import cohort
 
 HORIZONS = [12.0, 24.0]
@@ -31,16 +29,12 @@ def config(**sections: object) -> Config:
     return Config.model_validate({**given, **sections})
 
 
-def test_every_task_has_its_tables() -> None:
-    assert TABLES.keys() == set(typing.get_args(Task))
-
-
 def test_survival_has_a_row_for_each_patient_and_the_range_of_the_members() -> None:
     grid = config().grid_months()
     curves = np.stack([np.linspace(0.9, low, len(grid)) for low in (0.1, 0.3)])
     members = np.repeat(curves[:, None], 3, axis=1)
     prediction = Prediction(("A", "B", "C"), np.array([1.0, 2.0, 3.0]), members)
-    frame = TABLES["survival"].frame(prediction, config(), 1, 4)
+    frame = TASKS["survival"].prediction_tables().frame(prediction, config(), 1, 4)
     assert frame["patient_id"].tolist() == ["A", "B", "C"] and frame["risk"].tolist() == [1, 2, 3]
     assert set(frame["repeat"]) == {1} and set(frame["fold"]) == {4}
     assert [name for name in frame if name.startswith("surv_")] == [f"surv_{t:g}" for t in grid]
@@ -48,8 +42,10 @@ def test_survival_has_a_row_for_each_patient_and_the_range_of_the_members() -> N
     np.testing.assert_allclose(frame["surv_12"], curves[:, at].mean())
     np.testing.assert_allclose(frame["risk_low_12"], 1 - curves[1, at])
     np.testing.assert_allclose(frame["risk_high_12"], 1 - curves[0, at])
-    alone = TABLES["survival"].frame(
-        Prediction(("A",), np.ones(1), members[:1, :1]), config(), 0, 0
+    alone = (
+        TASKS["survival"]
+        .prediction_tables()
+        .frame(Prediction(("A",), np.ones(1), members[:1, :1]), config(), 0, 0)
     )
     assert alone[["risk_low_12", "risk_high_24"]].isna().all(axis=None)
 
@@ -66,7 +62,7 @@ def test_ablations_of_survival_give_each_modality_alone_and_what_some_patients_h
         number, months = len(patient_ids), len(config().grid_months())
         return Prediction(tuple(patient_ids), np.zeros(number), np.ones((1, number, months)))
 
-    frames = TABLES["survival"].ablations(predict, config(), reads, inputs, ids)
+    frames = TASKS["survival"].prediction_tables().ablations(predict, config(), reads, inputs, ids)
     assert [set(given) for given, _ in asked] == [
         *({"slides"}, {"omics"}, {"clinical"}, {"clinical", "omics"}, {"clinical", "slides"})
     ]
@@ -88,7 +84,9 @@ def test_ablations_of_a_diagnosis_also_withhold_one_kind_of_volume(tmp_path: Pat
         members = np.full((1, len(patient_ids), 2), 0.5)
         return ClassPrediction(tuple(patient_ids), members, 0.5, np.zeros(len(patient_ids), bool))
 
-    frames = TABLES["diagnosis"].ablations(diagnose, config(), reads, inputs, ids)
+    frames = (
+        TASKS["diagnosis"].prediction_tables().ablations(diagnose, config(), reads, inputs, ids)
+    )
     named = [frame["inputs"].unique().tolist() for frame in frames]
     assert named == [["mri"], ["without mri"], ["pet"], ["without pet"], ["clinical"]]
     assert asked == [{"mri"}, {"pet", "clinical"}, {"pet"}, {"mri", "clinical"}, {"clinical"}]

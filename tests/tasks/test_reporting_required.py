@@ -13,7 +13,7 @@ from survfuse.core.files import read_json, write_json
 from survfuse.reporting.render import WordingError, write_page
 from survfuse.reporting.stage import write_reports
 from survfuse.reporting.wording import lint
-from survfuse.tasks.diagnosis.rows import is_clinical
+from survfuse.tasks.diagnosis.mandatory import is_clinical
 from survfuse.tasks.required import check_evaluated
 
 

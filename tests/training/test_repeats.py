@@ -14,6 +14,7 @@ from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json
+from survfuse.evaluation.files import EvaluationFiles
 from survfuse.models.networks.registry import MODELS, options_of
 from survfuse.models.specs import fit_settings, reads_of, reads_synthesised, repeats_of
 from survfuse.tasks.diagnosis.leaderboard import evaluate_diagnoses
@@ -173,7 +174,10 @@ def test_diagnoses_are_compared_on_the_repeats_of_both(clinic: Clinic, tmp_path:
     def evaluated(splits_table: Path) -> dict:
         out = tmp_path / "e.json"
         outcomes = clinic.out / "cohort" / "outcomes.tsv"
-        evaluate_diagnoses(clinic.config, outcomes, splits_table, tmp_path, out)
+        evaluate_diagnoses(
+            clinic.config,
+            EvaluationFiles(outcomes=outcomes, splits=splits_table, predictions=tmp_path, out=out),
+        )
         return dict(read_json(out))
 
     board = evaluated(tmp_path / "splits.tsv")

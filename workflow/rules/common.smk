@@ -20,6 +20,7 @@ from survfuse.models.specs import (
 )
 from survfuse.runner import merged_config as run_config
 from survfuse.runner import source_files
+from survfuse.tasks.registry import task_of
 
 
 def load_settings():
@@ -72,7 +73,8 @@ FILES = {name: OUT / SOURCES[name] for name in sheets_of(SETTINGS.cohort)}
 VISIT = str(SETTINGS.imaging.visit)
 # What any row reads; who has nothing of it is left out.
 READ_BY_ANY = ",".join(read_modalities(SETTINGS))
-EXPLAINED = explained_model(SETTINGS) if SETTINGS.task == "survival" else None
+TASK = task_of(SETTINGS)
+EXPLAINED = explained_model(SETTINGS) if TASK.attributed else None
 MAPPED = mapped_model(SETTINGS)
 SYNTHESIS = OUT / "synthesis" if SETTINGS.synthesis else []
 

@@ -9,18 +9,7 @@ MEASURED = (
     if SYNTHESIS
     else []
 )
-# What is diagnosed stands in the evaluation; for survival it is in the report.
-DIAGNOSIS_WORDS = (
-    [SETTINGS.cohort.diagnosis.name, SETTINGS.cohort.diagnosis.definition]
-    if SETTINGS.cohort.diagnosis
-    else []
-)
-# Without follow-up, of a class from a column, there is no risk by a horizon.
-RISKS = (
-    []
-    if SETTINGS.cohort.diagnosis and SETTINGS.cohort.diagnosis.horizon_months is None
-    else OUT / "evaluation" / "risks.tsv"
-)
+RISKS = OUT / "evaluation" / "risks.tsv" if TASK.has_risks(SETTINGS) else []
 
 
 rule evaluate:
@@ -50,7 +39,7 @@ rule evaluate:
         config=config_file,
         results=OUT,
         settings=settings("evaluation", "models"),
-        words=DIAGNOSIS_WORDS,
+        words=TASK.words(SETTINGS),
         truth=optional("--truth", TRUTH),
         explained=optional("--explained", EXPLANATIONS),
         synthesis=optional("--synthesis", SYNTHESIS),

@@ -10,9 +10,7 @@ import pandas as pd
 
 from survfuse.cohort.check_patients import check_patients
 from survfuse.cohort.check_settings import DIVIDING, check_settings
-from survfuse.cohort.check_splits import check_splits
 from survfuse.cohort.checked import Cohort, Sheets, no_images
-from survfuse.cohort.endpoint import endpoint_columns
 from survfuse.cohort.exclusions import excluded_table, patients_without_inputs
 from survfuse.config.study import Config
 from survfuse.core.accents import composed
@@ -35,6 +33,7 @@ from survfuse.sheets.problems import Note, Problem, counted, ranges
 from survfuse.sheets.text_table import Sheet, parse_sheet
 from survfuse.splits.published_folds import check_folds, parse_folds
 from survfuse.splits.published_missing import published_pattern
+from survfuse.tasks.registry import task_of
 
 
 def check_cohort(config: Config) -> Cohort:
@@ -99,7 +98,9 @@ def examine(config: Config) -> tuple[Sheets, Cohort | None, Findings]:
     if divided is None:
         return sheets, None, found
     if not any(problem.column in DIVIDING for problem in found.problems):
-        found.problems += check_splits(divided, config)
+        found.problems += task_of(config).check_splits(
+            divided.outcomes, divided.sites, divided.folds, config
+        )
     return sheets, replace(divided, notes=tuple(found.notes)), found
 
 
@@ -110,7 +111,7 @@ def read_sheets(config: Config, found: Findings) -> Sheets:
     """
     cohort = config.cohort
     assert cohort.patients is not None, "the configuration requires a patient sheet"
-    wanted = ["patient_id", *endpoint_columns(cohort), *cohort.covariates]
+    wanted = ["patient_id", *task_of(config).outcome_columns(cohort), *cohort.covariates]
     wanted += [cohort.site] if cohort.site else []
 
     def read(
@@ -126,7 +127,9 @@ def read_sheets(config: Config, found: Findings) -> Sheets:
     patients = read(cohort.patients, lambda path: parse_sheet(path, wanted, ["patient_id"]))
     if patients:
         patients = replace(patients, rows=patients.rows.map(composed))  # it names no files
-        patients, told = without_missing_words(patients, cohort)
+        levels = {name: covariate.levels for name, covariate in cohort.covariates.items()}
+        words = levels | task_of(config).outcome_words(cohort)
+        patients, told = without_missing_words(patients, words)
         found.notes += told
     slides = read(cohort.slides, lambda path: parse_sheet(path, SLIDE_REQUIRED))
     images = read(cohort.images, lambda path: parse_sheet(path, IMAGE_REQUIRED))

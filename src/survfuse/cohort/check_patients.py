@@ -6,12 +6,11 @@ import pandas as pd
 
 from survfuse.cohort.covariate_notes import notes_of_columns
 from survfuse.cohort.covariates import check_covariates, check_leaks, check_site
-from survfuse.cohort.endpoint import endpoint_columns, notes_of_endpoint, parse_outcomes
-from survfuse.cohort.follow_up_notes import notes_of_follow_up
 from survfuse.config.cohort import CohortConfig
 from survfuse.config.study import Config
 from survfuse.sheets.findings import Findings
 from survfuse.sheets.text_table import Sheet, check_identifiers
+from survfuse.tasks.registry import task_of
 
 
 def check_patients(sheet: Sheet, config: Config, found: Findings) -> pd.DataFrame | None:
@@ -23,15 +22,14 @@ def check_patients(sheet: Sheet, config: Config, found: Findings) -> pd.DataFram
     decisive = len(problems)  # what keeps patients from being divided; a covariate does not
     found.notes += notes_of_columns(sheet, settings)
     outcomes = None
-    if set(endpoint_columns(settings)) <= {*sheet.rows}:
-        outcomes, wrong = parse_outcomes(sheet, settings)
+    task = task_of(config)
+    if set(task.outcome_columns(settings)) <= {*sheet.rows}:
+        outcomes, wrong = task.read_outcomes(sheet, settings)
         decisive += len(wrong)
         problems += wrong
         sound = outcomes[sound_rows(outcomes)]
         problems += check_leaks(sheet, sound, settings)
-        if not (settings.diagnosis and settings.diagnosis.column):
-            found.notes += notes_of_endpoint(sheet, settings.endpoint)
-            found.notes += notes_of_follow_up(sheet, sound, settings)
+        found.notes += task.outcome_notes(sheet, sound, settings)
         outcomes.insert(0, "patient_id", sheet.rows["patient_id"])
     problems += check_covariates(sheet, settings)
     found.problems += problems

@@ -6,11 +6,11 @@ import math
 
 import pandas as pd
 
-from survfuse.cohort.endpoint import endpoint_columns
 from survfuse.config.cohort import CohortConfig, Covariate
 from survfuse.sheets.leaks import leak_of_cells
 from survfuse.sheets.problems import Problem
 from survfuse.sheets.text_table import Sheet, as_number, cells_of, fault_of_text
+from survfuse.tasks.registry import task_of
 
 
 def check_site(sheet: Sheet, column: str) -> list[Problem]:
@@ -42,7 +42,7 @@ def check_covariates(sheet: Sheet, config: CohortConfig) -> list[Problem]:
 
 def reserved_name(name: str, config: CohortConfig) -> str | None:
     """Why a column cannot be a covariate, or None."""
-    if name in endpoint_columns(config):
+    if name in task_of(config).outcome_columns(config):
         return "is the outcome, it cannot be a covariate"
     if name == "patient_id":
         return "identifies patients, it cannot be a covariate"

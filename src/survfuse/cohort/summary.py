@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from lifelines import KaplanMeierFitter
 
 from survfuse.artifacts.cohort_tables import write_features, write_table
 from survfuse.artifacts.layout import CohortFolder
@@ -17,7 +15,7 @@ from survfuse.cohort.checked import Cohort
 from survfuse.config.cohort import Covariate
 from survfuse.config.study import Config
 from survfuse.core.files import write_json
-from survfuse.tasks.diagnosis.classes import UNKNOWN
+from survfuse.tasks.registry import task_of
 
 
 def write_cohort(cohort: Cohort, config: Config, out: Path) -> None:
@@ -52,11 +50,10 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
     return {
         "n_patients": len(outcomes),
         "flow": flow(cohort),
-        **(described_follow_up(outcomes, config) if "event" in outcomes else {}),
-        **(described_classes(outcomes, config) if "label" in outcomes else {}),
+        **task_of(config).summary(outcomes, config),
         "modalities": {name: int(available[name].sum()) for name in available},
         "overlap": [{"modalities": list(names), "n": n} for names, n in combinations.most_common()],
-        "sites": site_counts(cohort),
+        "sites": site_counts(cohort, config),
         "covariates": [
             {
                 "name": name,
@@ -81,52 +78,11 @@ def flow(cohort: Cohort) -> dict[str, Any]:
     }
 
 
-def described_follow_up(outcomes: pd.DataFrame, config: Config) -> dict[str, Any]:
-    """Events, censoring and follow-up."""
-    endpoint = config.cohort.endpoint
-    return {
-        "n_events": int(outcomes["event"].sum()),
-        "censored_share": float(1 - outcomes["event"].mean()),
-        "median_follow_up_months": median_follow_up(outcomes),
-        "endpoint": {"name": endpoint.name, "definition": endpoint.definition},
-    }
-
-
-def described_classes(outcomes: pd.DataFrame, config: Config) -> dict[str, Any]:
-    """Patients per class, and those whose class is not known."""
-    diagnosis = config.cohort.diagnosis
-    assert diagnosis is not None, "labels come with a diagnosis"
-    counts = outcomes["label"].value_counts()
-    return {
-        "diagnosis": {
-            "name": diagnosis.name,
-            "definition": diagnosis.definition,
-            "horizon_months": diagnosis.horizon_months,
-            "classes": [
-                {"name": name, "n": int(counts.get(number, 0))}
-                for number, name in enumerate(diagnosis.classes)
-            ],
-            "unknown": int(counts.get(UNKNOWN, 0)),
-        }
-    }
-
-
-def median_follow_up(outcomes: pd.DataFrame) -> float | None:
-    """Median follow-up in months by reverse Kaplan-Meier, where being censored is the event.
-
-    Schemper and Smith, Control Clin Trials 1996;17:343. None where the curve stays above one half.
-    """
-    curve = KaplanMeierFitter().fit(outcomes["time_months"], 1 - outcomes["event"])
-    median = float(curve.median_survival_time_)
-    return median if math.isfinite(median) else None
-
-
-def site_counts(cohort: Cohort) -> list[dict[str, Any]]:
-    """Patients and events per site (or patients of other classes than the first), largest first."""
+def site_counts(cohort: Cohort, config: Config) -> list[dict[str, Any]]:
+    """Patients and events (or cases, see `Task.cases`) per site, largest first."""
     if cohort.sites is None:
         return []
-    outcomes = cohort.outcomes.set_index("patient_id")
-    event = outcomes["event"] if "event" in outcomes else (outcomes["label"] > 0).astype(int)
+    event = task_of(config).cases(cohort.outcomes).set_axis(cohort.outcomes["patient_id"])
     counts = [
         {"site": str(site), "n": len(at_site), "events": int(at_site.sum())}
         for site, at_site in event.groupby(cohort.sites)

@@ -129,6 +129,11 @@ class CohortConfig(Section):
         default_factory=dict, description="Clinical covariates by column name."
     )
 
+    @property
+    def task(self) -> Literal["survival", "diagnosis"]:
+        """What the models are asked for."""
+        return "diagnosis" if self.diagnosis else "survival"
+
     @model_validator(mode="after")
     def tables_are_modalities(self) -> CohortConfig:
         known = [name for name, entry in MODALITIES.items() if entry.is_table]

@@ -147,7 +147,7 @@ class Config(Section):
     @property
     def task(self) -> Literal["survival", "diagnosis"]:
         """What the models are asked for."""
-        return "diagnosis" if self.cohort.diagnosis else "survival"
+        return self.cohort.task
 
     @property
     def simulation(self) -> SimulatedSource | SimulatedClinicSource | None:

@@ -6,7 +6,7 @@ Scores, ranking, tables, pages, files and documentation are made from the declar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -110,3 +110,12 @@ def declared(*metrics: Declared) -> dict[str, Declared]:
 def of_topics(metrics: Iterable[Declared], *topics: Topic) -> list[Declared]:
     """The metrics of some topics, in their order."""
     return [metric for metric in metrics if metric.topic in topics]
+
+
+@dataclass(frozen=True)
+class Documented:
+    """The metrics of one kind of leaderboard, for the page that lists them all."""
+
+    heading: str
+    metrics: Sequence[Metric[Any, Any, Any]]
+    ranking: Metric[Any, Any, Any]  # by which rows are ordered and compared

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from survfuse.cohort.endpoint import parse_outcomes
 from survfuse.config.cohort import CohortConfig
 from survfuse.core.errors import UserInputError
 from survfuse.init.columns import Column, Variable, columns_of, is_missing, variable_of
@@ -16,6 +15,7 @@ from survfuse.init.leaderboard import FEWEST_WITH_SLIDES, Inputs, single_rows
 from survfuse.init.sheets import Genes, Images, Slides
 from survfuse.sheets.leaks import leak_of_cells
 from survfuse.sheets.text_table import Sheet
+from survfuse.tasks.registry import task_of
 
 SITES = {"site", "center", "centre", "hospital", "institution", "institute", "clinic", "tss"}
 LATER = {"treatment", "treatments", "therapy", "chemotherapy", "radiotherapy", "response"}
@@ -81,7 +81,8 @@ def look_at(
             f"{sheet.path}: no two columns look like a follow-up time and an event; say --time "
             f"COLUMN --event COLUMN, or --diagnosis COLUMN. The columns are: {listed}"
         )
-    outcomes, _ = parse_outcomes(sheet, outcome_config(endpoint, label))
+    config = outcome_config(endpoint, label)
+    outcomes, _ = task_of(config).read_outcomes(sheet, config)
     site = site_of(columns)
     used = {site, *((endpoint.time, endpoint.event) if endpoint else ())}
     used |= {label.column} if label else set()

@@ -11,16 +11,9 @@ from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.roles import COMBINING
 from survfuse.modalities.registry import MODALITIES as REGISTRY
-from survfuse.tasks.survival.metrics import RANKING
 
 Row = Mapping[str, Any]
 
-# The parts of the leaderboard, in its order: heading and roles.
-PARTS = (
-    ("For reference", ("site", "clinical")),
-    (f"Models, highest {RANKING.noun} first", ("unimodal", *COMBINING)),
-    ("For checking, not for use", ("control", "oracle")),
-)
 # What each modality is called in sentences.
 MODALITIES = {name: entry.noun for name, entry in REGISTRY.items()}
 
@@ -37,7 +30,7 @@ class Verdict:
 
 def verdict(
     evaluation: Mapping[str, Any],
-    metric: str = RANKING.compared_as,
+    metric: str,
     roles: Sequence[str] = COMBINING,
 ) -> Verdict:
     """Sort the models of these roles by the interval of their difference from the reference."""
@@ -59,9 +52,7 @@ def verdict(
     return found
 
 
-def comparisons(
-    evaluation: Mapping[str, Any], metric: str = RANKING.compared_as
-) -> dict[str, Mapping[str, Any]]:
+def comparisons(evaluation: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, Any]]:
     """Difference in a metric from the reference, by model."""
     return {
         entry["model"]: entry
@@ -73,7 +64,7 @@ def comparisons(
 def standing(
     evaluation: Mapping[str, Any],
     row: Row,
-    metric: str = RANKING.compared_as,
+    metric: str,
     roles: Sequence[str] = COMBINING,
 ) -> str | None:
     """A sentence on how a model ranks patients beside the reference; None for the reference."""
@@ -105,8 +96,17 @@ def row_of(evaluation: Mapping[str, Any], model: str) -> Row | None:
     return next((row for row in evaluation["rows"] if row["model"] == model), None)
 
 
+def headings(noun: str) -> list[tuple[str, Sequence[str]]]:
+    """The parts of the leaderboard, in its order: heading and roles. `noun`: of what ranks it."""
+    return [
+        ("For reference", ("site", "clinical")),
+        (f"Models, highest {noun} first", ("unimodal", *COMBINING)),
+        ("For checking, not for use", ("control", "oracle")),
+    ]
+
+
 def parts(
-    rows: Sequence[Row], headings: Sequence[tuple[str, Sequence[str]]] = PARTS
+    rows: Sequence[Row], headings: Sequence[tuple[str, Sequence[str]]]
 ) -> list[tuple[str, list[Row]]]:
     """The rows under their headings, each in the order of the leaderboard."""
     divided = [
@@ -128,8 +128,19 @@ def alone(rows: Sequence[Row]) -> tuple[list[Row], dict[str, int | None]]:
     return shown, counts
 
 
-def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, str]]:
-    """The association of having each modality with the outcome: entry, modality, and finding.
+@dataclass(frozen=True)
+class Associated:
+    """What having a modality goes with, in words: with an AUROC above 0.5, below it, or neither."""
+
+    above: str
+    below: str
+    unclear: str
+
+
+def associations(
+    evaluation: Mapping[str, Any], words: Associated
+) -> list[tuple[Mapping[str, Any], str, str]]:
+    """What having each modality says of the outcome: entry, modality, and finding.
 
     Modalities that all patients or none have are left out.
     """
@@ -139,12 +150,7 @@ def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any],
         if limits is None:
             continue
         low, high = limits
-        if low > 0.5:
-            finding = "is associated with an earlier event"
-        elif high < 0.5:
-            finding = "is associated with a later event"
-        else:
-            finding = "is not shown to be associated with the outcome"
+        finding = words.above if low > 0.5 else words.below if high < 0.5 else words.unclear
         found.append((entry, MODALITIES.get(entry["modality"], entry["modality"]), finding))
     return found
 
@@ -169,9 +175,7 @@ def metric(row: Row | None, name: str, horizon: float | None = None) -> Any:
     return value
 
 
-def suspicious(
-    evaluation: Mapping[str, Any], role: str, metric_name: str = RANKING.name
-) -> list[Row]:
+def suspicious(evaluation: Mapping[str, Any], role: str, metric_name: str) -> list[Row]:
     """Rows of a role that rank patients better than chance (the interval lies above 0.5).
 
     For the control, trained on permuted outcomes, this means a leak; for the site alone, that a
@@ -250,7 +254,7 @@ class Axis:
         return [tick / 10 for tick in range(first, last + 1, step)]
 
 
-def forest_axis(rows: Iterable[Row], name: str = RANKING.name) -> Axis:
+def forest_axis(rows: Iterable[Row], name: str) -> Axis:
     """An axis that holds all intervals and folds, 0.4 to 0.8 at least, in whole tenths."""
     values: list[float | None] = [0.4, 0.8]
     for row in rows:

@@ -25,6 +25,7 @@ from survfuse.artifacts.predictions import months_of, read_predictions
 from survfuse.artifacts.study import CrossValidation, Study, read_study
 from survfuse.core.errors import UserInputError
 from survfuse.core.hdf5_files import open_hdf5
+from survfuse.evaluation.risks import read_risks
 from survfuse.modalities.omics.matrix import read_matrix
 from survfuse.modalities.registry import MODALITIES, SOURCES
 from survfuse.modalities.slides.store import SlideStatus, read_manifest
@@ -32,7 +33,6 @@ from survfuse.modalities.volumes.store import VolumeStatus
 from survfuse.modalities.volumes.store import read_manifest as read_volumes
 from survfuse.reporting.stored import read_fits, read_object
 from survfuse.splits.outer_folds import splits_hash
-from survfuse.tasks.survival.patient_risks import read_risks
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class ReportData(RunData):
     slide_sheet: pd.DataFrame | None  # slide_id, patient_id, path, mpp, features
     slides: tuple[SlideStatus, ...]  # the manifest; empty without slides
     genes_measured: dict[str, int]  # only patients with expression data
-    risks: pd.DataFrame  # of all models, see `tasks.survival.patient_risks`
+    risks: pd.DataFrame  # of all models, see `evaluation.risks`
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def prediction_of(data: ReportData, model: str, table: pd.DataFrame, patient_id:
 def risks_of(table: pd.DataFrame, model: str, patient_id: str) -> dict[float, PatientRisk]:
     """What a model's estimate comes to for a patient, by horizon; empty where it has none.
 
-    `table`: the risks of all models, see `tasks.survival.patient_risks`.
+    `table`: the risks of all models, see `evaluation.risks`.
     """
     rows = table[(table["model"] == model) & (table["patient_id"] == patient_id)]
     found = {}

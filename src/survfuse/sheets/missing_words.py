@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from survfuse.config.cohort import CohortConfig, Covariate
+from survfuse.config.cohort import Covariate
 from survfuse.sheets.problems import Note, counted
 from survfuse.sheets.text_table import Sheet, as_number
 
@@ -40,17 +40,13 @@ def is_missing(text: str) -> bool:
     return word in WORDS or (word[:1] + word[-1:] == "[]" and word[1:-1].strip() in IN_BRACKETS)
 
 
-def without_missing_words(sheet: Sheet, config: CohortConfig) -> tuple[Sheet, list[Note]]:
-    """The sheet with such words made empty in covariates and in the class; and notes of them.
+def without_missing_words(
+    sheet: Sheet, kept: Mapping[str, Collection[str]]
+) -> tuple[Sheet, list[Note]]:
+    """The sheet with such words made empty in the columns of `kept`; and notes of them.
 
-    Levels of ordinal covariates, and classes, keep a word that the configuration lists. Columns
-    that the sheet lacks are passed over.
+    A word that is listed there for the column stays. Columns that the sheet lacks are passed over.
     """
-    kept: dict[str, Collection[str]] = {
-        name: covariate.levels for name, covariate in config.covariates.items()
-    }
-    if config.diagnosis and config.diagnosis.column:
-        kept[config.diagnosis.column] = config.diagnosis.classes
     rows, notes = sheet.rows.copy(), []
     for name, listed in kept.items():
         if name not in rows or name == "patient_id":

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from survfuse.evaluation.metrics import Metric
-from survfuse.tasks.diagnosis.metrics import MORE_CLASSES, TWO_CLASSES, ranking_of
-from survfuse.tasks.survival.metrics import METRICS, RANKING
+from survfuse.evaluation.metrics import Documented, Metric
+from survfuse.tasks.registry import TASKS
 
 HEAD = """# Metrics
 
@@ -35,20 +33,14 @@ EACH = {"": "", "horizon": " at each horizon", "class": " of each class"}
 
 def markdown() -> str:
     """The whole page."""
-    tables = (
-        table("Survival", METRICS.values(), RANKING),
-        table("Diagnosis of two classes", TWO_CLASSES.values(), ranking_of(2)),
-        table("Diagnosis of more classes", MORE_CLASSES.values(), ranking_of(3)),
-    )
-    return HEAD + "".join(tables)
+    boards = [board for task in TASKS.values() for board in task.documented()]
+    return HEAD + "".join(table(board) for board in boards)
 
 
-def table(
-    heading: str, metrics: Iterable[Metric[Any, Any, Any]], ranking: Metric[Any, Any, Any]
-) -> str:
+def table(board: Documented) -> str:
     """The metrics of one kind of leaderboard."""
-    head = f"\n## {heading}\n\nRows are ordered and compared by `{ranking.name}`.\n\n{TABLE}"
-    return head + "".join(line(metric) for metric in metrics)
+    head = f"\n## {board.heading}\n\nRows are ordered and compared by `{board.ranking.name}`.\n\n"
+    return head + TABLE + "".join(line(metric) for metric in board.metrics)
 
 
 def line(metric: Metric[Any, Any, Any]) -> str:

@@ -1,4 +1,4 @@
-"""How the predictions of each task are put into tables and written, for one loop over folds."""
+"""What the tables of predictions are to the loop over folds, whatever is predicted."""
 
 from __future__ import annotations
 
@@ -9,13 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from survfuse.artifacts.ablations import write_ablations
-from survfuse.artifacts.predictions import write_predictions
 from survfuse.config.study import Config
 from survfuse.modalities.cohort import CohortInputs
-from survfuse.tasks.diagnosis import prediction_tables as diagnosis
-from survfuse.tasks.diagnosis.predictions import write_class_ablations, write_class_predictions
-from survfuse.tasks.survival import prediction_tables as survival
 
 Predict = Callable[[CohortInputs, Sequence[str]], Any]  # what a fitted row says of patients
 
@@ -35,16 +30,3 @@ class PredictionTables:
     ]
     write: Callable[[Path, pd.DataFrame], None]
     write_ablations: Callable[[Path, pd.DataFrame | None], None]
-
-
-TABLES = {
-    "survival": PredictionTables(
-        survival.prediction_frame, survival.ablation_frames, write_predictions, write_ablations
-    ),
-    "diagnosis": PredictionTables(
-        diagnosis.prediction_frame,
-        diagnosis.ablation_frames,
-        write_class_predictions,
-        write_class_ablations,
-    ),
-}

@@ -9,9 +9,10 @@ from typing import Any
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
+from survfuse.evaluation.mandatory import require_rows
 from survfuse.evaluation.roles import COMBINING
-from survfuse.tasks.diagnosis.rows import is_clinical, require_class_rows
-from survfuse.tasks.survival.rows import require_rows, role_of
+from survfuse.evaluation.rows import role_of
+from survfuse.tasks.registry import task_of
 
 
 def check_leaderboard(config: Config) -> None:
@@ -20,10 +21,9 @@ def check_leaderboard(config: Config) -> None:
     Raises UserInputError where a row is missing that makes the others readable, and where pages are
     asked for and no row can be shown on them.
     """
-    if config.task == "diagnosis":
-        require_class_rows(config.models, config.evaluation, config.left_out)
-    else:
-        require_rows(config.models, config.evaluation, config.left_out)
+    require_rows(
+        task_of(config).mandatory, config.models, config.evaluation.reference, config.left_out
+    )
     roles = {role_of(model, config.models) for model in config.models}
     if config.report.patients and config.report.model is None and not roles & set(COMBINING):
         raise UserInputError(
@@ -66,9 +66,7 @@ def is_mandatory(model: ModelConfig, config: Config, role: str) -> bool:
     """Whether a row fills a mandatory role of the leaderboard."""
     if role == "control":
         return model.permute_outcomes
-    if config.task == "diagnosis":
-        return is_clinical(model, config.models) and not model.permute_outcomes
-    return role_of(model, config.models) == role
+    return task_of(config).mandatory.is_clinical(model, config.models)
 
 
 def named(names: Sequence[str] | set[str]) -> str:

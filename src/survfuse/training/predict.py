@@ -26,7 +26,7 @@ from survfuse.models.classical.average import is_average, predict_average
 from survfuse.models.estimator import OtherRows, PredictContext
 from survfuse.models.specs import estimator_of, fit_settings, parts_of, reads_of, reads_synthesised
 from survfuse.splits.outer_folds import read_test_ids
-from survfuse.tasks.prediction_tables import TABLES
+from survfuse.tasks.registry import task_of
 from survfuse.training.attention import write_attention
 from survfuse.training.same_inputs import input_hashes, require_same
 
@@ -180,7 +180,8 @@ def predict_model(
     that read several; `attention` the attention of the first repeat. A record of all files, by
     which later stages know them, stands beside `out`.
     """
-    reads, tables = reads_of(find_model(config, name), config.models), TABLES[config.task]
+    reads = reads_of(find_model(config, name), config.models)
+    tables = task_of(config).prediction_tables()
     frames, ablated, predictions, records = [], [], [], []
     for fold in tested_folds(config, name, fold_directories, paths, models_directory, device):
         inputs, patient_ids = fold.inputs, fold.patient_ids

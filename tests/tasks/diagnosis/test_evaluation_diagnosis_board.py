@@ -1,6 +1,7 @@
 """The leaderboard of a diagnosis: independent numbers, known truths, and honest sentences."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -17,6 +18,7 @@ from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config, LeftOut
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json, sha256_file, write_json
+from survfuse.evaluation.files import EvaluationFiles
 from survfuse.evaluation.synthesis_measures import collect_synthesis, error_of_patient, pooled
 from survfuse.statistics.intervals import corrected_t
 from survfuse.statistics.roc import roc_curve
@@ -78,12 +80,7 @@ def predictions(clinic: Clinic, model: str) -> tuple[pd.DataFrame, np.ndarray, n
 
 
 def evaluated(config: Config, clinic: Clinic, out: Path, **paths: Path) -> dict[str, Any]:
-    files = {
-        "outcomes": clinic.out / "cohort" / "outcomes.tsv",
-        "splits": clinic.out / "splits" / "splits.tsv",
-        "predictions_directory": clinic.out / "predictions",
-    } | paths
-    evaluate_diagnoses(config, out=out, **files)
+    evaluate_diagnoses(config, replace(clinic.files, out=out, **paths))
     return dict(read_json(out))
 
 
@@ -192,7 +189,7 @@ def test_what_would_be_the_class_of_the_censored_is_never_read(
     label = pd.Series(clinic.truth.label(), clinic.truth.patient_id)
     p = np.where(label.reindex(table.index) < 0, 0.999, table["p_1"])
     folder = replaced(clinic, tmp_path / "other", "itcfn", p)
-    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions_directory=folder)
+    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)
     ours, theirs = rows_of(board)["itcfn"], rows_of(dict(read_json(clinic.evaluation)))["itcfn"]
     for name in ("auroc", "brier", "observed_expected", "calibration_slope", "at_threshold", "roc"):
         assert ours[name] == theirs[name]
@@ -421,7 +418,7 @@ def test_a_model_of_known_auroc_is_found(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     score = rng.normal(size=1200) + 1.5 * (clinic.truth.label() == 1)
     folder = replaced(clinic, tmp_path / "known", "itcfn", 1 / (1 + np.exp(-score)))
-    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions_directory=folder)
+    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)
     found = rows_of(board)["itcfn"]["auroc"]
     truth = NormalDist().cdf(1.5 / np.sqrt(2))
     assert found["low"] < truth < found["high"]
@@ -436,7 +433,7 @@ def test_a_row_that_predicts_a_constant_is_named_and_beaten_by_nobody(
     table = read_class_predictions(clinic.out / "predictions" / "logistic.tsv")
     p = np.where(table["fold"] == 2, 0.37, table["p_1"])
     folder = replaced(clinic, tmp_path / "collapsed", "logistic", p)
-    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions_directory=folder)
+    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)
     row = rows_of(board)["logistic"]
     (told,) = row["collapsed"]
     assert told == "Logistic regression gives all patients of fold 2 the same probability."
@@ -458,7 +455,7 @@ def test_a_control_that_has_collapsed_shows_no_absence_of_leaks(
     clinic: Clinic, tmp_path: Path
 ) -> None:
     folder = replaced(clinic, tmp_path / "flat", "itcfn_permuted", np.full(120, 0.4))
-    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions_directory=folder)
+    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)
     assert any("so that a leak may go unnoticed" in note for note in board["notes"])
 
 
@@ -474,7 +471,7 @@ def test_from_few_patients_of_a_class_nothing_is_concluded(tmp_path: Path) -> No
 def test_a_copy_of_the_reference_is_not_called_better(clinic: Clinic, tmp_path: Path) -> None:
     reference = read_class_predictions(clinic.out / "predictions" / "logistic.tsv")
     folder = replaced(clinic, tmp_path / "copy", "itcfn", reference["p_1"].to_numpy())
-    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions_directory=folder)
+    board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)
     (entry,) = [
         e for e in board["comparisons"] if (e["model"], e["reference"]) == ("itcfn", "logistic")
     ]
@@ -488,9 +485,9 @@ def test_a_leaking_control_is_named(clinic: Clinic, tmp_path: Path) -> None:
     folder = replaced(clinic, tmp_path / "leak", "itcfn_permuted", p)
     (told,) = [
         note
-        for note in evaluated(
-            clinic.config, clinic, tmp_path / "e.json", predictions_directory=folder
-        )["notes"]
+        for note in evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)[
+            "notes"
+        ]
         if "permuted labels" in note
     ]
     assert "test labels may have leaked" in told
@@ -550,10 +547,12 @@ def test_three_classes(tmp_path: Path) -> None:
     config = config.with_left_out([NO_CONTROL])
     evaluate_diagnoses(
         config,
-        tmp_path / "outcomes.tsv",
-        tmp_path / "splits.tsv",
-        tmp_path,
-        tmp_path / "e.json",
+        EvaluationFiles(
+            outcomes=tmp_path / "outcomes.tsv",
+            splits=tmp_path / "splits.tsv",
+            predictions=tmp_path,
+            out=tmp_path / "e.json",
+        ),
     )
     board = read_json(tmp_path / "e.json")
     rows = rows_of(board)
@@ -579,7 +578,7 @@ def test_repeats_are_told_beside_the_first(clinic: Clinic, tmp_path: Path) -> No
         clinic,
         tmp_path / "e.json",
         splits=tmp_path / "splits.tsv",
-        predictions_directory=tmp_path,
+        predictions=tmp_path,
     )
     row = rows_of(board)["logistic"]
     assert board["n_repeats"] == len(row["auroc_per_repeat"]) == 2
@@ -613,7 +612,7 @@ def test_repeating_the_same_predictions_narrows_no_interval(
         clinic,
         tmp_path / "e.json",
         splits=tmp_path / "splits.tsv",
-        predictions_directory=tmp_path,
+        predictions=tmp_path,
     )
     for model in ("logistic", "itcfn"):
         ours, theirs = (rows_of(b)[model]["discrimination"] for b in (again, board))
@@ -724,7 +723,7 @@ def test_mistakes_are_told(clinic: Clinic, tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match="needs a row that reads the clinical table"):
         tried(clinic.config.model_copy(update={"models": networks}))
     with pytest.raises(UserInputError, match=r"site_only\.tsv: there are no predictions"):
-        tried(clinic.config, predictions_directory=tmp_path)
+        tried(clinic.config, predictions=tmp_path)
     with pytest.raises(UserInputError, match=r"truth\.tsv: no such table"):
         tried(clinic.config, truth=tmp_path / "truth.tsv")
     assert not (tmp_path / "e.json").exists()

@@ -20,6 +20,7 @@ from survfuse.core.errors import UserInputError
 from survfuse.reporting import findings
 from survfuse.statistics.intervals import corrected_t, percentile_interval
 from survfuse.statistics.metrics import comparable_pairs, structured
+from survfuse.tasks.survival.metrics import RANKING
 
 METRICS_AT_HORIZONS = ("auc", "brier", "observed_expected", "calibration_slope")
 
@@ -370,7 +371,7 @@ def test_predictions_that_do_not_fit_are_refused(fresh: Written) -> None:
     with pytest.raises(UserInputError, match=r"snn\.tsv: 1 of 100 predictions are missing"):
         fresh.evaluate()
     (fresh.folder / "snn.tsv").unlink()
-    with pytest.raises(UserInputError, match=r"snn\.tsv: no such table"):
+    with pytest.raises(UserInputError, match=r"snn\.tsv: there are no predictions"):
         fresh.evaluate()
 
 
@@ -455,7 +456,7 @@ def test_nothing_is_shown_against_a_row_that_ranks_nobody_in_one_fold(fresh: Wri
     against = [one for one in result["comparisons"] if one["reference"] == "clinical_cox"]
     assert against and all(one["low"] is None for one in against)
     assert all("nothing is shown by ranking them better" in one["reason"] for one in against)
-    assert findings.verdict(result).better == []
+    assert findings.verdict(result, RANKING.compared_as).better == []
 
 
 def test_few_events_conclude_nothing(tmp_path: Path) -> None:
@@ -466,7 +467,7 @@ def test_few_events_conclude_nothing(tmp_path: Path) -> None:
     result = written.evaluate()
     assert result["n_events"] == 18
     assert all(one["few"] for one in result["comparisons"])
-    assert findings.verdict(result).better == []
+    assert findings.verdict(result, RANKING.compared_as).better == []
     assert result["events_by_horizon"]["12"] <= 18
 
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
-from typing import TYPE_CHECKING
 
 from survfuse.cli.options import Adder, count, path_option, shared_options
 from survfuse.core.errors import UserInputError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 log = logging.getLogger("survfuse")
 
@@ -109,6 +105,7 @@ def check_command(given: argparse.Namespace) -> None:
     from survfuse.cli.check_run import check_run
     from survfuse.cohort.summary import write_cohort
     from survfuse.sheets.problems import note_table
+    from survfuse.tasks.registry import task_of
 
     cohort = check_run(config)
     if cohort.notes and given.strict:
@@ -117,15 +114,7 @@ def check_command(given: argparse.Namespace) -> None:
         write_cohort(cohort, config, given.out)
     if cohort.notes:
         log.warning("%s", note_table(cohort.notes))
-    log.info("%s: no problems found", counted(cohort.outcomes))
-
-
-def counted(outcomes: pd.DataFrame) -> str:
-    """How many patients there are, with how many events or of how many known classes."""
-    if "event" in outcomes:
-        return f"{len(outcomes)} patients with {int(outcomes['event'].sum())} events"
-    known = int((outcomes["label"] >= 0).sum())
-    return f"{len(outcomes)} patients, {known} of known class"
+    log.info("%s: no problems found", task_of(config).counted(cohort.outcomes))
 
 
 def splits_command(given: argparse.Namespace) -> None:

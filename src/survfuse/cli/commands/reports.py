@@ -37,49 +37,26 @@ def add_commands(add: Adder) -> None:
 
 
 def evaluate_command(given: argparse.Namespace) -> None:
-    from survfuse.artifacts.layout import PredictionsFolder
-    from survfuse.artifacts.predictions import write_tidy
+    from survfuse.evaluation.files import EvaluationFiles
     from survfuse.models.runnable import load
-    from survfuse.tasks.survival.leaderboard import evaluate
+    from survfuse.tasks.registry import task_of
 
     config = load(given.config)
-    predictions = PredictionsFolder(given.predictions)
-    tables = {model.name: predictions.table(model.name) for model in config.models}
-    if config.task == "diagnosis":
-        from survfuse.tasks.diagnosis.leaderboard import evaluate_diagnoses
-        from survfuse.tasks.diagnosis.predictions import write_class_tidy
-
-        if given.tidy:
-            write_class_tidy(tables, given.tidy)
-        evaluate_diagnoses(
-            config,
-            given.outcomes,
-            given.splits,
-            given.predictions,
-            given.out,
-            given.truth,
-            given.availability,
-            given.synthesis,
-        )
-        return
-    if given.tidy:
-        write_tidy(tables, given.tidy)
-    evaluate(
-        tables,
-        given.outcomes,
-        given.splits,
-        config.models,
-        config.evaluation,
-        config.grid_months(),
-        given.truth,
-        given.out,
-        {name: path for name in tables if (path := predictions.ablations(name)).is_file()},
-        given.availability,
-        {given.explained.name.removesuffix(".explain.h5"): given.explained}
-        if given.explained
-        else {},
-        config.left_out,
+    explained = [given.explained] if given.explained else []
+    files = EvaluationFiles(
+        outcomes=given.outcomes,
+        splits=given.splits,
+        predictions=given.predictions,
+        out=given.out,
+        truth=given.truth,
+        availability=given.availability,
+        synthesis=given.synthesis,
+        explained={path.name.split(".")[0]: path for path in explained},  # names have no dots
     )
+    task = task_of(config)
+    if given.tidy:
+        task.write_tidy({row.name: files.table(row.name) for row in config.models}, given.tidy)
+    task.evaluate(config, files)
 
 
 def report_command(given: argparse.Namespace) -> None:

@@ -8,33 +8,24 @@ from typing import Any
 from survfuse.config.study import Config
 from survfuse.evaluation.roles import COMBINING
 from survfuse.reporting import disclosure, findings, wording
+from survfuse.reporting.cohort_shell import cohort_shell, leaderboard_figure
 from survfuse.reporting.columns import Columns
 from survfuse.reporting.diagnosis import figures as diagnosis_figures
 from survfuse.reporting.diagnosis.class_counts import class_rows, known_patients
 from survfuse.reporting.diagnosis.confusion import confusions
-from survfuse.reporting.diagnosis.inputs import DiagnosisData, asked_of
+from survfuse.reporting.diagnosis.inputs import DiagnosisData
 from survfuse.reporting.diagnosis.metric_tables import facts_of, metric_tables
 from survfuse.reporting.inputs import RunData
 from survfuse.reporting.leaderboard_file import leaderboard_table
 from survfuse.reporting.metric_tables import sentence_of
+from survfuse.reporting.pages import FailedPage
 from survfuse.reporting.pictures.drawing import Drawing
-from survfuse.reporting.saved_files import Saved
-from survfuse.reporting.sections import provenance
-from survfuse.reporting.sections.imaging import imaging_context
+from survfuse.reporting.ranked import Ranked
 from survfuse.reporting.sections.manifest_notes import manifest_notes
 from survfuse.reporting.sections.patient_flow import flow_of
-from survfuse.reporting.survival.cohort_page import (
-    FailedPage,
-    cohort_words,
-    ensemble_size,
-    fold_sizes,
-    leaderboard_figure,
-    own_words,
-    page_ids,
-    page_label,
-)
+from survfuse.tasks.diagnosis.asked import asked_of
 from survfuse.tasks.diagnosis.evaluation import LEAST_OF_A_CLASS
-from survfuse.tasks.diagnosis.metrics import DiagnosisMetric, metrics_of, ranking_of
+from survfuse.tasks.diagnosis.metrics import metrics_of, ranking_of
 from survfuse.tasks.diagnosis.predictions import WITHOUT
 
 METRIC = "discrimination"  # the ranking metric over all repeats
@@ -50,6 +41,11 @@ MEASURES = {
     "regional_correlation": ("Correlation of regional means", 2, False),
     "departure_correlation": ("Correlation of what is peculiar to the patient", 2, False),
 }
+ASSOCIATED = findings.Associated(
+    above="is more frequent in the class",
+    below="is less frequent in the class",
+    unclear="is not shown to go with the class",
+)
 # What a model knows of the PET of somebody who has one.
 PET_WORDS = {
     "truth": "(the simulated truth)",
@@ -73,43 +69,21 @@ def diagnosis_context(
     config: Config, data: DiagnosisData, failed: Sequence[FailedPage] = ()
 ) -> dict[str, Any]:
     """Everything the template of the cohort report prints, as `cohort_page.cohort_context`."""
-    evaluation = data.evaluation
+    evaluation, least = data.evaluation, config.report.min_cell
     rows = evaluation["rows"]
     ranking = ranking_of(len(evaluation["classes"]))
-    parts = parts_of(ranking)
-    verdict = findings.verdict(evaluation, ranking.compared_as, MODELS)
-    pages = page_ids(config, data)
-    oracle = next((row for row in rows if row["role"] == "oracle"), None)
+    ranked = Ranked(ranking, METRIC, MODELS, describe_inputs)
     drawn = drawn_rows(config, data)
-    least = config.report.min_cell
     two = len(evaluation["classes"]) == 2
-    axis = findings.forest_axis(rows, METRIC)
-    truth = None if oracle is None else oracle[METRIC]["value"]
     curves = [row for row in drawn if row.get("roc")]
     figures = drawn_figures(curves, least) if two and curves else {}
-    reference = findings.row_of(evaluation, evaluation["reference"])
     return {
-        **shared_context(config, data),
-        **cohort_words(config, data, manifest_notes((), data.volumes)),
-        "model_count": sum(row["role"] not in ("control", "oracle") for row in rows),
+        **cohort_shell(config, data, ranked, manifest_notes((), data.volumes), failed),
+        **words_on_classes(config, data),
         "class_rows": class_rows(evaluation, least),
-        "verdict": verdict,
-        "tested": sum(map(len, (verdict.better, verdict.worse, verdict.unclear, verdict.unknown))),
-        "comparisons": findings.comparisons(evaluation, ranking.compared_as),
         "least_of_a_class": LEAST_OF_A_CLASS,
-        "leaking_controls": findings.suspicious(evaluation, "control", METRIC),
-        "telling_sites": findings.suspicious(evaluation, "site", METRIC),
-        "oracle": truth,
-        "axis": axis,
-        "describe": describe_inputs,
-        "parts": lambda found: findings.parts(found, parts),
-        "combining": COMBINING,
-        "scored": [row for row in rows if row["role"] != "oracle"],
         **metric_tables(evaluation, least),
-        "overlap": disclosure.overlap_rows(data.cohort, findings.MODALITIES, least),
-        "associations": associations(evaluation),
-        "missingness": config.training.missingness,
-        "imaging": imaging_context(config, data),
+        "associations": findings.associations(evaluation, ASSOCIATED),
         "modality_ablations": modality_ablations(rows),
         "with_pet": with_pet_table(evaluation, least),
         "pet_words": PET_WORDS,
@@ -123,41 +97,13 @@ def diagnosis_context(
         "roc": figures.get("roc"),
         "calibration": figures.get("calibration"),
         "decision": figures.get("decision_curves"),
-        "covariates": disclosure.covariate_rows(data.cohort, least),
-        "sites": disclosure.site_rows(
-            [{"events": 0, **site} for site in data.cohort["sites"]], least
-        ),
-        "fold_sizes": fold_sizes(data),
-        "members": ensemble_size(config),
-        "pages": [page for page in pages if page not in {one.patient_id for one in failed}],
-        "failed": failed,
-        "page_label": page_label(config, data) if pages else None,
-        "page_note": findings.page_model_note(config, evaluation) if pages else None,
-        "provenance": provenance.facts(config, data),
-        "reasons": findings.reasons,
         "about_ranking": sentence_of(ranking, facts_of(evaluation)),
-        "modality_names": findings.MODALITIES,
-        "saved": Saved(),
-        "drawings": [
-            leaderboard_figure(
-                rows, METRIC, parts, describe_inputs, reference, axis, ranking.label, truth
-            ),
-            *figures.values(),
-        ],
+        "drawings": [leaderboard_figure(evaluation, ranked), *figures.values()],
         "tables": {
             "flow": flow_of(data.cohort, least).table(),
             "leaderboard": whole_leaderboard(evaluation, least),
         },
     }
-
-
-def parts_of(ranking: DiagnosisMetric[Any, Any]) -> list[tuple[str, Sequence[str]]]:
-    """The parts of the leaderboard, in its order: heading and roles."""
-    return [
-        ("For reference", ("site", "clinical")),
-        (f"Models, highest {ranking.noun} first", MODELS),
-        ("For checking, not for use", ("control", "oracle")),
-    ]
 
 
 def drawn_figures(drawn: Sequence[findings.Row], least: int) -> dict[str, Drawing]:
@@ -180,29 +126,21 @@ def whole_leaderboard(evaluation: Mapping[str, Any], least: int) -> Columns:
     return leaderboard_table(evaluation, counts, metrics, ranking, names, least, METRIC)
 
 
-def shared_context(config: Config, data: RunData) -> dict[str, Any]:
-    """What the cohort report and the patient pages of a diagnosis share."""
+def words_on_classes(config: Config, data: RunData) -> dict[str, Any]:
+    """What the cohort report and the patient pages say beside what those of all tasks say."""
     evaluation = data.evaluation
-    asked = asked_of(config)
+    asked = asked_of(config.cohort)
     by = f"by {wording.months(asked.horizon_months)}" if asked.horizon_months else ""
     return {
-        "simulated": config.simulation is not None,  # a title alone says nothing of it
-        "own_words": own_words(data),
         "encoder": {"untrained": False, "text": None},
-        "level": f"{100 * evaluation['confidence']:g} %",
-        "min_cell": config.report.min_cell,
+        "few_events": False,  # what rests on few patients of a class is said in sentences
         "known": known_patients(evaluation, config.report.min_cell),
-        "cohort": data.cohort,
-        "evaluation": evaluation,
         "classes": evaluation["classes"],
         "case": evaluation["classes"][1],
         "two": len(evaluation["classes"]) == 2,
         "by": by,
         "weighted": evaluation["horizon_months"] is not None,
         "share_of_case": share_of_case(evaluation, config.report.min_cell),
-        "reference": findings.row_of(evaluation, evaluation["reference"]),
-        "metric": findings.metric,
-        "ranking": ranking_of(len(evaluation["classes"])),
     }
 
 
@@ -211,24 +149,6 @@ def share_of_case(evaluation: Mapping[str, Any], least: int) -> Mapping[str, Any
     found: Mapping[str, Any] = evaluation["shares"][1]
     hidden = class_rows(evaluation, least)[1]["n"] is None
     return None if hidden or found["value"] is None else found
-
-
-def associations(evaluation: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], str, str]]:
-    """What having each modality says of a class: the entry, the modality, and the finding."""
-    found = []
-    for entry in evaluation["availability"]:
-        limits = findings.limits_of(entry)
-        if limits is None:
-            continue
-        low, high = limits
-        if low > 0.5:
-            finding = "is more frequent in the class"
-        elif high < 0.5:
-            finding = "is less frequent in the class"
-        else:
-            finding = "is not shown to go with the class"
-        found.append((entry, findings.MODALITIES[entry["modality"]], finding))
-    return found
 
 
 def describe_inputs(row: findings.Row) -> str:

@@ -9,14 +9,14 @@ import pandas as pd
 
 from survfuse.artifacts.saliency import Saliency, read_saliency
 from survfuse.config.cohort import Endpoint
-from survfuse.config.diagnosis import DiagnosisConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.event_words import UNKNOWN, event_words
+from survfuse.evaluation.risks import COLUMNS, read_risks
 from survfuse.reporting.inputs import ReportInputs, RunData, read_run
+from survfuse.tasks.diagnosis.asked import TASK, asked_of
 from survfuse.tasks.diagnosis.predictions import class_columns, read_class_predictions
 from survfuse.tasks.diagnosis.study import ClassStudy, read_labelled
-from survfuse.tasks.survival.patient_risks import COLUMNS, read_risks
 
 LEAST_ALIKE, ALIKE = 10, 20  # patients with the nearest estimates
 
@@ -26,7 +26,7 @@ class DiagnosisData(RunData):
     """What the pages of a diagnosis share."""
 
     study: ClassStudy
-    risks: pd.DataFrame  # by the horizon, see `tasks.survival.patient_risks`; empty without one
+    risks: pd.DataFrame  # by the horizon, see `evaluation.risks`; empty without one
 
 
 @dataclass(frozen=True)
@@ -40,19 +40,12 @@ class ClassPrediction:
     threshold: float | None  # of the patient's fold in the first repeat
 
 
-def asked_of(config: Config) -> DiagnosisConfig:
-    """The diagnosis section. Raises UserInputError where the run estimates survival."""
-    if config.cohort.diagnosis is None:
-        raise UserInputError("cohort.diagnosis is not set in the configuration")
-    return config.cohort.diagnosis
-
-
 def read_diagnosis_data(config: Config, inputs: ReportInputs) -> DiagnosisData:
     """Read what all pages share. Raises UserInputError as `inputs.read_report_data` does."""
-    asked = asked_of(config)
+    asked = asked_of(config.cohort)
     study = read_labelled(inputs.outcomes, inputs.splits, asked.classes, asked.horizon_months)
     run = read_run(inputs, study)
-    if run.evaluation.get("task") != "diagnosis":
+    if run.evaluation.get("task") != TASK:
         raise UserInputError(
             f"{inputs.evaluation_json}: is no evaluation of a diagnosis; evaluate again"
         )
@@ -68,7 +61,7 @@ def happened(config: Config) -> str:
     As the endpoint says; else by its name, or by that of the diagnosis, where these are not
     the defaults; else by the name of the class.
     """
-    endpoint, asked, usual = config.cohort.endpoint, asked_of(config), Endpoint()
+    endpoint, asked, usual = config.cohort.endpoint, asked_of(config.cohort), Endpoint()
     if endpoint.event_words:
         return endpoint.event_words
     own = [

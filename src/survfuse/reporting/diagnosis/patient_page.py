@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from survfuse import __version__
 from survfuse.artifacts.layout import fold_name
 from survfuse.artifacts.saliency import Saliency
 from survfuse.config.imaging import IMAGES, LEFT_OF_PICTURES
 from survfuse.config.study import Config
-from survfuse.core.errors import UserInputError
 from survfuse.evaluation.synthesis_measures import error_of_patient
 from survfuse.modalities.registry import COSTLY, PATIENT_TABLE
 from survfuse.modalities.volumes.store import Prepared
 from survfuse.reporting import findings, wording
-from survfuse.reporting.diagnosis.cohort_page import class_rows, share_of_case, shared_context
+from survfuse.reporting.diagnosis.class_counts import class_rows
+from survfuse.reporting.diagnosis.cohort_page import share_of_case, words_on_classes
 from survfuse.reporting.diagnosis.inputs import (
     ClassPrediction,
     DiagnosisData,
@@ -32,9 +31,9 @@ from survfuse.reporting.diagnosis.inputs import (
 )
 from survfuse.reporting.inputs import RunData, risks_of
 from survfuse.reporting.parts import Attempt, Part, attempt
+from survfuse.reporting.patient_shell import ShownModel, patient_shell, shown_model
 from survfuse.reporting.pictures import volumes
-from survfuse.reporting.saved_files import of_patient
-from survfuse.reporting.sections import provenance
+from survfuse.reporting.sections.horizon_risk import HorizonRow, why_none, widened
 from survfuse.reporting.sections.input_chips import PatientInputs, patient_chips
 from survfuse.reporting.sections.shown_volumes import (
     SYNTHETIC,
@@ -44,7 +43,6 @@ from survfuse.reporting.sections.shown_volumes import (
     volume_of,
 )
 from survfuse.reporting.sections.unread import fits_of, unread_modalities, why_average, with_unread
-from survfuse.reporting.survival.patient_page import HorizonRow, covariate_rows, why_none, widened
 from survfuse.statistics.proportions import proportion
 from survfuse.tasks.diagnosis.evaluation import LEAST_OF_A_CLASS
 from survfuse.tasks.diagnosis.metrics import ranking_of
@@ -52,13 +50,10 @@ from survfuse.tasks.diagnosis.predictions import WITHOUT
 
 
 @dataclass(frozen=True)
-class ClassModel:
+class ClassModel(ShownModel):
     """The model that patient pages show, read once for all of them."""
 
-    name: str
-    label: str
-    row: findings.Row
-    table: pd.DataFrame
+    table: pd.DataFrame  # its predictions
 
 
 @dataclass(frozen=True)
@@ -74,11 +69,8 @@ class VolumePicture:
 
 def read_class_model(config: Config, data: RunData) -> ClassModel:
     """Read the model of the patient pages. Raises UserInputError where it was not evaluated."""
-    name = findings.page_model(config, data.evaluation)
-    row = findings.row_of(data.evaluation, name)
-    if row is None:
-        raise UserInputError(f"report.model {name!r} was not evaluated; evaluate it first")
-    return ClassModel(name, row["label"], row, read_classes(data, name))
+    shown = shown_model(config, data)
+    return ClassModel(**vars(shown), table=read_classes(data, shown.name))
 
 
 def diagnosis_patient_context(
@@ -119,14 +111,8 @@ def diagnosis_patient_context(
     ranking, two = ranking_of(len(evaluation["classes"])), len(evaluation["classes"]) == 2
     leading = evaluation["classes"][1 if two else int(np.argmax(prediction.probability))]
     return {
-        **shared_context(config, data),
-        "patient_id": patient_id,
-        "model": model.name,
-        "label": model.label,
-        "row": model.row,
-        "comparison": findings.comparisons(evaluation, ranking.compared_as).get(model.name),
-        "standing": findings.standing(evaluation, model.row, ranking.compared_as),
-        "folds": prediction.folds,
+        **patient_shell(config, data, model, patient_id, prediction.folds, ranking),
+        **words_on_classes(config, data),
         "chips": chips,
         "unread": [wording.within_sentence(chip.name) for chip in chips if not chip.read],
         "why_average": why_average(fits),
@@ -167,14 +153,7 @@ def diagnosis_patient_context(
         "own_error": own_errors(data, shown, place, patient_id),
         "withheld": model.row["ablations"].get(WITHOUT + COSTLY),
         "of_synthesised": (model.row.get("by_pet") or {}).get("synthesised") if made else None,
-        "covariates": covariate_rows(data, patient_id, config.report.min_cell),
-        "clinical_used": PATIENT_TABLE in reads,
-        "version": __version__,
-        "configuration_hash": provenance.configuration_hash(config),
-        "weights": provenance.weights_hashes(data, model.name, prediction.folds),
-        "saved": of_patient(patient_id),
         "drawings": [],
-        "tables": {},
     }
 
 

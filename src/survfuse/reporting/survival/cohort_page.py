@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,21 +11,18 @@ import numpy as np
 from survfuse.config.study import Config
 from survfuse.evaluation.roles import COMBINING
 from survfuse.modalities.omics.transform import transforms_in_words
-from survfuse.modalities.registry import MODALITIES, WITHHELD
-from survfuse.models.specs import spec_of
+from survfuse.modalities.registry import WITHHELD
 from survfuse.reporting import disclosure, findings
-from survfuse.reporting.inputs import ReportData, RunData
+from survfuse.reporting.cohort_shell import cohort_shell, leaderboard_figure, page_ids
+from survfuse.reporting.inputs import ReportData
 from survfuse.reporting.leaderboard_file import leaderboard_table
+from survfuse.reporting.pages import FailedPage
 from survfuse.reporting.pictures.drawing import Drawing
-from survfuse.reporting.pictures.forest import ForestRow, forest
-from survfuse.reporting.saved_files import Saved
-from survfuse.reporting.sections import explanations, provenance
-from survfuse.reporting.sections.imaging import imaging_context
+from survfuse.reporting.ranked import Ranked
+from survfuse.reporting.sections import explanations
 from survfuse.reporting.sections.manifest_notes import manifest_notes
 from survfuse.reporting.sections.patient_flow import flow_of
-from survfuse.reporting.sections.read_counts import other_notes, reads
 from survfuse.reporting.sections.slides import quarantine_rows, slide_counts
-from survfuse.reporting.sections.unread import unread_sentences
 from survfuse.reporting.survival import figures
 from survfuse.reporting.survival.metric_tables import metric_tables, scarce_horizons
 from survfuse.statistics.comparison import LEAST_EVENTS
@@ -34,14 +30,11 @@ from survfuse.tasks.survival.metrics import METRICS, RANKING
 
 # Figures of every model of a long leaderboard would bury the rest of the page.
 MOST_DRAWN = 3
-
-
-@dataclass(frozen=True)
-class FailedPage:
-    """A patient page that could not be written, and why, for the reader of the cohort report."""
-
-    patient_id: str
-    reason: str
+ASSOCIATED = findings.Associated(
+    above="is associated with an earlier event",
+    below="is associated with a later event",
+    unclear="is not shown to be associated with the outcome",
+)
 
 
 def cohort_context(
@@ -50,46 +43,22 @@ def cohort_context(
     """Everything the template prints. `failed`: pages of patients that could not be written."""
     evaluation = data.evaluation
     rows = evaluation["rows"]
-    verdict = findings.verdict(evaluation)
-    pages = page_ids(config, data)
-    reference = findings.row_of(evaluation, evaluation["reference"])
-    oracle_row = next((row for row in rows if row["role"] == "oracle"), None)
-    alone, alone_patients = findings.alone(rows)
-    axis = findings.forest_axis(rows)
-    oracle = (RANKING.found(oracle_row) or {}).get("value")
     describe = partial(describe_row, data.cohort["modalities"])
+    ranked = Ranked(RANKING, RANKING.name, COMBINING, describe)
+    reference = findings.row_of(evaluation, evaluation["reference"])
+    alone, alone_patients = findings.alone(rows)
     curves, calibrations = risk_group_figures(config, data), calibration_figures(config, data)
     explained = explanations.model_explanations(evaluation)
     counts = {"n": evaluation["n_patients"], "events": evaluation["n_events"]}
     months = {f"{h:g}": f"{h:g}_months" for h in evaluation["horizons_months"]}
+    notes = manifest_notes(data.slides, data.volumes)
     return {
-        **common_context(config, data),
-        **cohort_words(config, data, manifest_notes(data.slides, data.volumes)),
-        "cohort": data.cohort,
-        "evaluation": evaluation,
-        "model_count": sum(row["role"] not in ("control", "oracle") for row in rows),
-        "verdict": verdict,
-        "tested": sum(map(len, (verdict.better, verdict.worse, verdict.unclear, verdict.unknown))),
-        "comparisons": findings.comparisons(evaluation),
-        "leaking_controls": findings.suspicious(evaluation, "control"),
-        "telling_sites": findings.suspicious(evaluation, "site"),
-        "reference": reference,
-        "oracle": oracle,
-        "axis": axis,
-        "describe": describe,
-        "parts": findings.parts,
-        "combining": COMBINING,
+        **cohort_shell(config, data, ranked, notes, failed),
+        **words_on_survival(config, data),
         "alone": alone,
         "alone_patients": alone_patients,
         "some_lack": any(n != evaluation["n_patients"] for n in alone_patients.values()),
-        "modality_names": findings.MODALITIES,
-        "overlap": disclosure.overlap_rows(
-            data.cohort, findings.MODALITIES, config.report.min_cell
-        ),
-        "associations": findings.associations(evaluation),
-        "missingness": config.training.missingness,
-        "reasons": findings.reasons,
-        "scored": [row for row in rows if row["role"] != "oracle"],
+        "associations": findings.associations(evaluation, ASSOCIATED),
         "difference_method": next((c["method"] for c in evaluation["comparisons"]), None),
         "convention": (RANKING.found(reference) or {}).get("convention"),
         "scarce": scarce_horizons(evaluation),
@@ -104,21 +73,9 @@ def cohort_context(
         "slides": slide_counts(data.slides),
         "quarantine": quarantine_rows(data.slides),
         "gene_transforms": transforms_in_words(config.omics),
-        "imaging": imaging_context(config, data),
-        "covariates": disclosure.covariate_rows(data.cohort, config.report.min_cell),
-        "sites": disclosure.site_rows(data.cohort["sites"], config.report.min_cell),
-        "fold_sizes": fold_sizes(data),
-        "members": ensemble_size(config),
         "without": done_without(data.cohort["modalities"]),
-        "pages": [page for page in pages if page not in {one.patient_id for one in failed}],
-        "failed": failed,
-        "page_label": page_label(config, data) if pages else None,
-        "page_note": findings.page_model_note(config, evaluation) if pages else None,
-        "provenance": provenance.facts(config, data),
-        "saved": Saved(),
         "drawings": [
-            leaderboard_figure(rows, RANKING.name, findings.PARTS, describe, reference, axis,
-                               RANKING.label, oracle),
+            leaderboard_figure(evaluation, ranked),
             *curves,
             *calibrations,
             *(explanations.contribution_figure(one) for one in explained if one.rows),
@@ -127,78 +84,18 @@ def cohort_context(
             "flow": flow_of(data.cohort, config.report.min_cell).table(),
             "leaderboard": leaderboard_table(
                 evaluation, counts, METRICS.values(), RANKING, months, config.report.min_cell
-            )
+            ),
         },
-    }  # fmt: skip
-
-
-def leaderboard_figure(
-    rows: Sequence[findings.Row],
-    metric: str,
-    headings: Sequence[tuple[str, Sequence[str]]],
-    describe: Callable[[findings.Row], str],
-    reference: findings.Row | None,
-    axis: findings.Axis,
-    measure: str,
-    oracle: float | None,
-) -> Drawing:
-    """The leaderboard as a forest plot, as the page has it in its table."""
-    lines: dict[str, tuple[float, str, Any]] = {"chance": (0.5, "#6b757e", (0, (1, 2)))}
-    at_reference = (findings.metric(reference, metric) or {}).get("value")
-    if reference is not None and at_reference is not None:
-        lines[str(reference["label"])] = (at_reference, "#0072b2", "-")
-    if oracle is not None:
-        lines["oracle"] = (oracle, "#b8480a", (0, (4, 2)))
-    sorts = {"control": "aside", "oracle": "aside", **dict.fromkeys(COMBINING, "combining")}
-    shown = [
-        ForestRow(heading, row["label"], describe(row), row[metric] or {},
-                  sorts.get(row["role"], "plain"))
-        for heading, found in findings.parts(rows, headings)
-        for row in found
-    ]  # fmt: skip
-    limits = (axis.low, axis.high)
-    return forest(shown, lines, limits, measure, "leaderboard", "Comparison of models")
-
-
-def cohort_words(config: Config, data: RunData, notes: Sequence[str]) -> dict[str, Any]:
-    """What the cohort reports of all tasks say in the same way. `notes` on the manifests."""
-    evaluation, least = data.evaluation, config.report.min_cell
-    return {
-        "title": config.report.title or config.name,
-        "flow": flow_of(data.cohort, least),
-        "feature_tables": {name: MODALITIES[name].label for name in data.tables},
-        "notes_on_data": [*other_notes(data.cohort.get("notes", []), evaluation), *notes],
-        "left_out": evaluation.get("left_out", []),
-        "evaluation_notes": [
-            *unread_sentences(evaluation),
-            *other_notes(evaluation["notes"], evaluation),
-        ],
-        "reads": partial(reads, evaluation, least),
-        "of_all": partial(disclosure.of_all, total=evaluation["n_patients"], least=least),
-        "reads_told": any(row.get("n_read") is not None for row in evaluation["rows"]),
     }
 
 
-def common_context(config: Config, data: ReportData) -> dict[str, Any]:
-    """What the cohort report and the patient pages share."""
+def words_on_survival(config: Config, data: ReportData) -> dict[str, Any]:
+    """What the cohort report and the patient pages say beside what those of all tasks say."""
     return {
-        "simulated": config.simulation is not None,  # a title alone says nothing of it
-        "own_words": own_words(data),
         "few_events": data.evaluation["n_events"] < LEAST_EVENTS,
         "least_events": LEAST_EVENTS,
-        "ranking": RANKING,
-        "metric": findings.metric,
         "encoder": describe_encoder(config, data),
-        "level": f"{100 * data.evaluation['confidence']:g} %",
-        "min_cell": config.report.min_cell,
     }
-
-
-def own_words(data: RunData) -> list[str]:
-    """Names that the user gave: rows, sites and patients, whose wording is not ours."""
-    rows = [row[key] for row in data.evaluation["rows"] for key in ("label", "model")]
-    sites = [str(site["site"]) for site in data.cohort.get("sites") or ()]
-    return [*rows, *sites, *data.study.patient_ids]
 
 
 def describe_encoder(config: Config, data: ReportData) -> dict[str, Any]:
@@ -236,20 +133,6 @@ def describe_row(patients: Mapping[str, int], row: Mapping[str, Any]) -> str:
     if row["role"] == "control":
         return f"control: permuted outcomes; {inputs}"
     return inputs
-
-
-def page_ids(config: Config, data: RunData) -> list[str]:
-    """The patients that get a page, as configured."""
-    if config.report.patients == "all":
-        return list(data.study.patient_ids)
-    return list(config.report.patients)
-
-
-def page_label(config: Config, data: RunData) -> str:
-    """Name on the pages of the model that patient pages show."""
-    model = findings.page_model(config, data.evaluation)
-    row = findings.row_of(data.evaluation, model)
-    return str(row["label"]) if row else model
 
 
 def observed_risk(data: ReportData, horizon: float) -> float | None:
@@ -311,20 +194,8 @@ def calibration_figures(config: Config, data: ReportData) -> list[Drawing]:
     return found
 
 
-def fold_sizes(data: RunData) -> str:
-    """How many patients a test fold has: "16" or "15 to 17"."""
-    sizes = [len(fold.test) for fold in data.study.folds]
-    return f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
-
-
 def done_without(counts: Mapping[str, int]) -> list[str]:
     """What training patients can be made to lack, where it is not all that a cohort has."""
     there = [name for name in findings.MODALITIES if counts.get(name)]
     names = [findings.MODALITIES[name] for name in there if name in WITHHELD]
     return names if len(there) > 1 else []
-
-
-def ensemble_size(config: Config) -> int:
-    """Trainings per fold of every network; 0 where no row is one."""
-    networks = any(spec_of(model).network for model in config.models)
-    return config.training.members if networks else 0

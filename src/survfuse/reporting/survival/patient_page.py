@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from survfuse import __version__
 from survfuse.artifacts.explanations import FoldExplanation
 from survfuse.artifacts.layout import fold_name
 from survfuse.config.imaging import IMAGES
-from survfuse.config.models import IDENTIFIER
 from survfuse.config.study import Config
-from survfuse.core.errors import UserInputError
-from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE
-from survfuse.reporting import disclosure, findings, wording
+from survfuse.reporting import disclosure, wording
 from survfuse.reporting.inputs import (
-    PatientRisk,
     Prediction,
     ReportData,
-    RunData,
     prediction_of,
     read_explained,
     read_model,
     risks_of,
 )
 from survfuse.reporting.parts import Part, attempt
+from survfuse.reporting.patient_shell import ShownModel, patient_shell, shown_model
 from survfuse.reporting.pictures import attention
 from survfuse.reporting.pictures import slides as images
 from survfuse.reporting.pictures.drawing import Drawing
-from survfuse.reporting.saved_files import of_patient
-from survfuse.reporting.sections import patient_explanation, provenance
+from survfuse.reporting.sections import patient_explanation
+from survfuse.reporting.sections.horizon_risk import HorizonRow, why_none, widened
 from survfuse.reporting.sections.input_chips import Chip, PatientInputs, patient_chips
 from survfuse.reporting.sections.shown_volumes import volume_of
 from survfuse.reporting.sections.unread import fits_of, unread_modalities, why_average, with_unread
 from survfuse.reporting.stored_attention import Attention, read_attention
-from survfuse.reporting.survival.cohort_page import common_context, observed_risk, scarce_horizons
+from survfuse.reporting.survival.cohort_page import observed_risk, words_on_survival
 from survfuse.reporting.survival.figures import visible_until
+from survfuse.reporting.survival.metric_tables import scarce_horizons
 from survfuse.reporting.survival.patient_figure import Courses
+from survfuse.tasks.survival.metrics import RANKING
 
 
 @dataclass(frozen=True)
-class PageModel:
+class PageModel(ShownModel):
     """The model that patient pages show, read once for all of them."""
 
-    name: str
-    label: str
-    row: findings.Row
     table: pd.DataFrame  # its predictions
     explanations: tuple[FoldExplanation, ...]  # by fold; empty for a model without
     courses: Courses
@@ -61,44 +54,12 @@ def read_page_model(config: Config, data: ReportData) -> PageModel:
     Raises UserInputError if there is no such model, it was not evaluated, it has no predictions,
     or its explanations are of other folds.
     """
-    name = findings.page_model(config, data.evaluation)
-    row = findings.row_of(data.evaluation, name)
-    if row is None:
-        raise UserInputError(f"report.model {name!r} was not evaluated; evaluate it first")
+    shown = shown_model(config, data)
     tau = data.evaluation["tau_months"]
     horizons = [h for h in data.evaluation["horizons_months"] if h <= tau]
     courses = Courses(data.evaluation["cohort_curve"], horizons, config.report.min_cell)
-    return PageModel(
-        name, row["label"], row, read_model(data, name), read_explained(data, name), courses
-    )
-
-
-# The clinical model's estimate differs from the page's by more than this, of 100, to be remarked.
-REMARKABLE = 15
-
-
-@dataclass(frozen=True)
-class HorizonRow:
-    """The estimates at one horizon; None is not estimable."""
-
-    horizon: float
-    risk: PatientRisk | None
-    reference: PatientRisk | None  # by the reference model
-    observed: float | None  # of the whole cohort, by Kaplan-Meier
-
-    @property
-    def ratio(self) -> float | None:
-        if self.risk is None or not self.observed:
-            return None
-        return self.risk.risk / self.observed
-
-    @property
-    def apart(self) -> int | None:
-        """By how many of 100 the two estimates differ, as they are printed; None if by few."""
-        if self.risk is None or self.reference is None:
-            return None
-        apart = abs(round(100 * self.risk.risk) - round(100 * self.reference.risk))
-        return apart if apart > REMARKABLE else None
+    table, explained = read_model(data, shown.name), read_explained(data, shown.name)
+    return PageModel(**vars(shown), table=table, explanations=explained, courses=courses)
 
 
 def patient_context(
@@ -141,7 +102,6 @@ def patient_context(
     unread = unread_modalities(model.row, fits)
     chips = input_chips(config, data, model, patient_id, fold_name(repeat, number), unread)
     group = patient_group(config, data, model, headline)
-    reference = findings.row_of(evaluation, evaluation["reference"])
     used = [chip for chip in chips if chip.used]
     moved = part(
         "explanation of the estimate",
@@ -160,19 +120,9 @@ def patient_context(
             inked = attention.passed_over(marked)
     summary = evaluation.get("explained", {}).get(model.name, {})
     return {
-        **common_context(config, data),
-        "patient_id": patient_id,
-        "cohort": data.cohort,
+        **patient_shell(config, data, model, patient_id, prediction.folds, RANKING),
+        **words_on_survival(config, data),
         "happened": config.cohort.endpoint.happened,
-        "evaluation": evaluation,
-        "model": model.name,
-        "label": model.label,
-        "row": model.row,
-        "reference": reference,
-        "comparison": findings.comparisons(evaluation).get(model.name),
-        "standing": findings.standing(evaluation, model.row),
-        "metric": findings.metric,
-        "folds": prediction.folds,
         "disagreement": prediction.disagreement.get(headline.horizon) if headline else None,
         "chips": chips,
         "lacking": [wording.within_sentence(c.name) for c in used if c.state != "present"],
@@ -203,55 +153,8 @@ def patient_context(
         if moved
         else [],
         "tile_note": patient_explanation.tile_sentence(moved) if moved else None,
-        "covariates": covariate_rows(data, patient_id, config.report.min_cell),
-        "clinical_used": PATIENT_TABLE in model.row["modalities"],
-        "version": __version__,
-        "configuration_hash": provenance.configuration_hash(config),
-        "weights": provenance.weights_hashes(data, model.name, prediction.folds),
-        "saved": of_patient(patient_id),
         "drawings": [curve] if curve else [],
-        "tables": {},
     }
-
-
-def widened(risk: PatientRisk) -> str:
-    """A sentence on how the missing inputs widen the interval; empty where none are missing."""
-    if not risk.lacking:
-        return ""
-    names = [wording.within_sentence(findings.MODALITIES.get(m, m)) for m in risk.lacking]
-    what = wording.listed(names)
-    limits = f"{wording.of_100(risk.low)} to {wording.of_100(risk.high)}"
-    if not risk.n_complete:
-        return (
-            f"How far the missing {what} could move the estimate is not known, because too few "
-            f"patients have everything: the interval, {limits}, is as wide as if nothing were "
-            "known of the patient."
-        )
-    alone = f"{wording.of_100(risk.as_is_low)} to {wording.of_100(risk.as_is_high)}"
-    one, *more = (MODALITIES[m].pronoun if m in MODALITIES else "it" for m in risk.lacking)
-    with_it = "with them" if more else f"with {one}"
-    return (
-        f"The missing {what} could move the estimate: {limits} holds what the model would give "
-        f"{with_it} too, as far as patients who have everything show; without that the interval "
-        f"would be {alone}."
-    )
-
-
-def why_none(evaluation: Mapping[str, Any], model: str) -> str:
-    """Why there is no estimate at the first horizon."""
-    horizons = evaluation.get("absolute_risk", {}).get(model, {}).get("horizons", {})
-    reasons = [one["reason"] for one in horizons.values() if one.get("reason")]
-    return reasons[0] if reasons else "the model of this page makes no prediction at any horizon"
-
-
-def check_patient(data: RunData, patient_id: str) -> None:
-    """Raise UserInputError unless the id is a plain identifier of the cohort."""
-    if not re.fullmatch(IDENTIFIER, patient_id):
-        raise UserInputError(
-            f"report.patients: {patient_id!r} is not an identifier; use letters, digits, - and _"
-        )
-    if patient_id not in data.clinical.index:
-        raise UserInputError(f"report.patients: {patient_id} is not in the cohort")
 
 
 def input_chips(
@@ -277,18 +180,6 @@ def input_chips(
     }
     chips = patient_chips(PatientInputs(data, patient_id, used, volumes))
     return [with_unread(chip, name in unread) for name, chip in chips.items()]
-
-
-def covariate_rows(data: RunData, patient_id: str, least: int) -> list[dict[str, str]]:
-    """The patient's covariates beside their distribution in the cohort."""
-    return [
-        {
-            "name": covariate.name,
-            "value": str(data.clinical.at[patient_id, covariate.name]),
-            "summary": covariate.summary,
-        }
-        for covariate in disclosure.covariate_rows(data.cohort, least)
-    ]
 
 
 def patient_group(

@@ -11,7 +11,12 @@ from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
 from survfuse.modalities.cohort import SYNTHETIC, CohortInputs
 from survfuse.modalities.registry import MODALITIES
-from survfuse.tasks.diagnosis.predictions import WITHOUT
+from survfuse.tasks.diagnosis.predictions import (
+    WITHOUT,
+    write_class_ablations,
+    write_class_predictions,
+)
+from survfuse.tasks.prediction_tables import PredictionTables
 
 
 def prediction_frame(
@@ -63,3 +68,8 @@ def ablation_frames(
             classes = [f"p_{number}" for number in range(prediction.probability.shape[1])]
             frames.append(frame[["patient_id", "inputs", "synthesised", *classes]])
     return frames
+
+
+TABLES = PredictionTables(
+    prediction_frame, ablation_frames, write_class_predictions, write_class_ablations
+)

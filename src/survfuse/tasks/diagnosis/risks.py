@@ -16,25 +16,25 @@ from survfuse.artifacts.ablations import ModalitySet
 from survfuse.artifacts.predictions import match_folds
 from survfuse.artifacts.study import Study
 from survfuse.evaluation.absolute_risk import absolute_risks, inputs_of
+from survfuse.evaluation.risks import ModelRisks
 from survfuse.statistics.intervals import NotEstimableError
 from survfuse.statistics.metrics import HorizonError
 from survfuse.tasks.diagnosis.predictions import WITHOUT, read_class_ablations
 from survfuse.tasks.diagnosis.rows import ClassRow
 from survfuse.tasks.diagnosis.study import ClassStudy
-from survfuse.tasks.survival.patient_risks import ModelRisks
 
 
 def class_risks(
     study: ClassStudy,
     row: ClassRow,
-    ablations: Path,
+    ablations: Path | None,
     months: float,
     confidence: float,
     present: Mapping[str, np.ndarray],
 ) -> ModelRisks:
     """The risks of all patients by a row of two classes; `study` must hold the follow-up.
 
-    `ablations`: the row's table of modality ablations, which may be absent.
+    `ablations`: the row's table of modality ablations, if there is one.
     `present`: who has each modality, (n,).
     """
     outcome, study = study.outcome, study.first_repeats(row.n_repeats)
@@ -43,7 +43,7 @@ def class_risks(
     inputs = inputs_of(row.modalities, present)
     followed = Study(study.patient_ids, outcome, study.folds)
     survival = np.stack([1 - one.probability[:, 1] for one in row.repeats])
-    ablated = ablated_survival(ablations, study, row) if ablations.is_file() else {}
+    ablated = ablated_survival(ablations, study, row) if ablations else {}
     try:
         found = absolute_risks(followed, survival, months, confidence, inputs, ablated)
     except (HorizonError, NotEstimableError) as error:

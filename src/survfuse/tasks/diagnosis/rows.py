@@ -1,30 +1,25 @@
-"""The rows of a leaderboard of diagnoses: their roles, predictions and order."""
+"""The rows of a leaderboard of diagnoses: their roles and what models predicted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from survfuse.artifacts.layout import PredictionsFolder
-from survfuse.config.evaluation import EvaluationConfig
 from survfuse.config.models import ModelConfig
-from survfuse.config.study import LeftOut
-from survfuse.core.errors import UserInputError
-from survfuse.evaluation.roles import ORDER
-from survfuse.modalities.registry import PATIENT_TABLE
+from survfuse.evaluation.files import EvaluationFiles
+from survfuse.evaluation.rows import PredictedRow, role_of
 from survfuse.models.specs import label_of, reads_of
+from survfuse.tasks.diagnosis.mandatory import is_clinical
 from survfuse.tasks.diagnosis.metrics import DiagnosisMetric, ranking_of
 from survfuse.tasks.diagnosis.scored import ClassPredictions
 from survfuse.tasks.diagnosis.study import ClassStudy, read_ablated_diagnoses, read_diagnoses
-from survfuse.tasks.survival.rows import Heading, require_names, role_of
 
 
 @dataclass(frozen=True)
-class ClassRow(Heading):
+class ClassRow(PredictedRow):
     """A leaderboard row before it is scored: its predictions, once per repeat."""
 
     config: ModelConfig
@@ -70,7 +65,7 @@ class ClassRow(Heading):
 
 
 def class_role(model: ModelConfig, models: Sequence[ModelConfig], reference: str) -> str:
-    """The role of a row: as `rows.role_of`, but the reference is clinical where it can be.
+    """The role of a row: as `role_of` says, but the reference is clinical where it can be.
 
     That is, where it reads the table alone; others that do so are rows like any of one modality.
     """
@@ -79,45 +74,15 @@ def class_role(model: ModelConfig, models: Sequence[ModelConfig], reference: str
     return "clinical" if role == "unimodal" and is_reference else role
 
 
-def is_clinical(model: ModelConfig, models: Sequence[ModelConfig]) -> bool:
-    """Whether a row reads the clinical table and nothing else."""
-    return tuple(reads_of(model, models)) == (PATIENT_TABLE,)
-
-
-def require_class_rows(
-    models: Sequence[ModelConfig], config: EvaluationConfig, left_out: Sequence[LeftOut] = ()
-) -> None:
-    """Raise UserInputError if the leaderboard lacks a row that makes the others readable.
-
-    Unless it is among those that this cohort cannot have.
-    """
-    there = any(is_clinical(model, models) and not model.permute_outcomes for model in models)
-    if not there and not any(one.role == "clinical" for one in left_out):
-        raise UserInputError(
-            "models: the leaderboard of a diagnosis needs a row that reads the clinical table "
-            "alone; add {name: logistic, kind: logistic}"
-        )
-    controls = any(model.permute_outcomes for model in models)
-    if not controls and not any(one.role == "control" for one in left_out):
-        raise UserInputError(
-            "models: the leaderboard needs a control trained on permuted outcomes; add a row such "
-            "as {name: logistic_permuted, kind: logistic, permute_outcomes: true}"
-        )
-    require_names(models, config.reference)
-
-
 def read_class_row(
     model: ModelConfig,
     models: Sequence[ModelConfig],
     reference: str,
-    folder: Path,
+    files: EvaluationFiles,
     study: ClassStudy,
 ) -> ClassRow:
     """A model with its predictions and modality ablations, checked with the splits."""
-    files = PredictionsFolder(folder)
-    path, ablations = files.table(model.name), files.ablations(model.name)
-    if not path.is_file():
-        raise UserInputError(f"{path}: there are no predictions of this row; run predict first")
+    ablations = files.ablations(model.name)
     return ClassRow(
         model=model.name,
         kind=model.kind,
@@ -125,12 +90,6 @@ def read_class_row(
         role=class_role(model, models, reference),
         modalities=list(reads_of(model, models)),
         config=model,
-        repeats=read_diagnoses(path, study),
-        ablations=read_ablated_diagnoses(ablations, study) if ablations.is_file() else {},
+        repeats=read_diagnoses(files.predicted(model.name), study),
+        ablations=read_ablated_diagnoses(ablations, study) if ablations else {},
     )
-
-
-def class_sort_key(scored: Mapping[str, Any]) -> tuple[int, float, str]:
-    """Sort key: site, clinical, models by the ranking metric, the best first, controls, oracle."""
-    value = scored["discrimination"]["value"]
-    return ORDER.get(scored["role"], 2), 1.0 if value is None else -value, scored["model"]

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.evaluation.board import LEAST_PAIRS
+from survfuse.evaluation.rows import ORACLE, Heading
 from survfuse.modalities.registry import COSTLY, MODALITIES
 from survfuse.tasks.diagnosis.evaluation import auroc, compare_diagnoses
 from survfuse.tasks.diagnosis.predictions import WITHOUT
 from survfuse.tasks.diagnosis.rows import ClassRow
 from survfuse.tasks.diagnosis.scored import ClassPredictions, of_true_risk
-from survfuse.tasks.diagnosis.scores import LEAST_PAIRS, pairs_within
-from survfuse.tasks.survival.rows import ORACLE, Heading
+from survfuse.tasks.diagnosis.scores import pairs_within
 
 WITHHELD = WITHOUT + COSTLY
 UNRANKED = ("site", "control")

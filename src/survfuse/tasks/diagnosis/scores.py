@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.evaluation.board import too_few_pairs
+from survfuse.evaluation.rows import ORACLE
 from survfuse.statistics.constant_predictions import collapsed_folds
 from survfuse.statistics.delong import delong, interval
 from survfuse.statistics.intervals import Estimate, NotEstimableError
@@ -21,10 +23,6 @@ from survfuse.tasks.diagnosis.evaluation import (
 from survfuse.tasks.diagnosis.rows import ClassRow
 from survfuse.tasks.diagnosis.scored import ClassPredictions, ScoredClasses, of_true_risk
 from survfuse.tasks.diagnosis.study import ClassStudy
-from survfuse.tasks.survival.rows import ORACLE
-
-# An AUROC of a handful of pairs is 0 or 1 by chance.
-LEAST_PAIRS = 20
 
 
 def score_row(row: ClassRow, confidence: float) -> dict[str, Any]:
@@ -127,13 +125,8 @@ def score_class_ablation(
         "n_known": len(less.known()),
         "synthesised": int(less.synthesised.sum()),
     }
-    pairs = pairs_within(less.known())
-    if pairs < LEAST_PAIRS:
-        reason = (
-            f"{pairs} pairs of patients can be compared within the folds; at least {LEAST_PAIRS} "
-            "are needed"
-        )
-        nothing = Estimate(reason=reason).as_json()
+    if few := too_few_pairs(pairs_within(less.known())):
+        nothing = few.as_json()
         return {**counted, "auroc": nothing, "all_inputs": None, "difference": nothing,
                 "brier": nothing}  # fmt: skip
     compared = compare_diagnoses(same, less, confidence)

@@ -8,15 +8,12 @@ from typing import Any
 import numpy as np
 
 from survfuse.artifacts.study import Fold
+from survfuse.evaluation.board import too_few_pairs
 from survfuse.statistics.comparison import FoldScores, average, score_folds
-from survfuse.statistics.intervals import Estimate
 from survfuse.statistics.metrics import Concordance
 from survfuse.tasks.survival.metrics import RANKING
 from survfuse.tasks.survival.protocol import Protocol
 from survfuse.tasks.survival.scores import ModelPredictions, Scored
-
-# A C-index of a handful of pairs is 0 or 1 by chance; its interval over folds is no better.
-LEAST_PAIRS = 20
 
 
 def score_ablations(
@@ -39,12 +36,8 @@ def score_ablation(protocol: Protocol, all_inputs: np.ndarray, risk: np.ndarray)
     alone, everything = (scores_among(protocol, r, members) for r in (risk, all_inputs))
     counted = {"n": int(members.sum())}
     pairs = alone.pairs.sum() / protocol.study.n_repeats
-    if pairs < LEAST_PAIRS:
-        reason = (
-            f"{pairs:.0f} pairs of patients can be compared within the folds; at least "
-            f"{LEAST_PAIRS} are needed"
-        )
-        return {**Estimate(reason=reason).as_json(), **counted, "all_inputs": None}
+    if few := too_few_pairs(pairs):
+        return {**few.as_json(), **counted, "all_inputs": None}
     share, confidence = protocol.study.test_share, protocol.confidence
     same_patients = average(everything, share, confidence).value
     return {

@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from survfuse.artifacts.explanations import read_explanations
-from survfuse.artifacts.layout import EvaluationFolder
-from survfuse.artifacts.split_record import verify_cohort, verify_splits
 from survfuse.artifacts.study import Study, read_study
 from survfuse.config.evaluation import EvaluationConfig
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import LeftOut
-from survfuse.core.errors import UserInputError
-from survfuse.core.files import sha256_file, write_json
+from survfuse.core.files import write_json
+from survfuse.evaluation.board import (
+    common_part,
+    compare_rows,
+    notes_on_rows,
+    read_candidates,
+)
 from survfuse.evaluation.explained import summarise
+from survfuse.evaluation.files import EvaluationFiles
+from survfuse.evaluation.mandatory import require_rows
 from survfuse.evaluation.metrics import of_topics
-from survfuse.evaluation.records import described, estimable, left_out_as_json, read_record
 from survfuse.evaluation.repeats import repeat_notes
+from survfuse.evaluation.risks import ModelRisks, write_risks
+from survfuse.evaluation.rows import order_of
 from survfuse.statistics.availability import associations, read_availability
-from survfuse.statistics.comparison import LEAST_EVENTS, FoldScores, paired_difference
+from survfuse.statistics.comparison import LEAST_EVENTS, paired_difference
 from survfuse.statistics.constant_risk import always_constant, collapsed_sentences, without_ranking
 from survfuse.statistics.intervals import CORRECTED_T, Estimate
 from survfuse.statistics.kaplan_meier import curve
 from survfuse.statistics.risk_groups import risk_groups
 from survfuse.tasks.survival.ablation_scores import score_ablations
 from survfuse.tasks.survival.intervals import fold_scores
+from survfuse.tasks.survival.mandatory import MANDATORY
 from survfuse.tasks.survival.metrics import METRICS, RANKING
-from survfuse.tasks.survival.patient_risks import ModelRisks, model_risks, write_risks
+from survfuse.tasks.survival.patient_risks import model_risks
 from survfuse.tasks.survival.protocol import TAU_RULE, TAU_SET, Protocol, prepare
-from survfuse.tasks.survival.rows import (
-    Row,
-    comparators,
-    oracle_row,
-    read_row,
-    require_rows,
-    sort_key,
-)
+from survfuse.tasks.survival.rows import Row, oracle_row, read_row
 from survfuse.tasks.survival.scores import Scored, points
 from survfuse.tasks.survival.statements import (
     about_figures,
@@ -53,57 +52,38 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(
-    prediction_paths: Mapping[str, Path],
-    outcomes: Path,
-    splits: Path,
+    files: EvaluationFiles,
     models: Sequence[ModelConfig],
     config: EvaluationConfig,
     grid: Sequence[float],
-    truth: Path | None,
-    out: Path,
-    ablations: Mapping[str, Path] | None = None,
-    availability: Path | None = None,
-    explained: Mapping[str, Path] | None = None,
     left_out: Sequence[LeftOut] = (),
 ) -> None:
     """Score the out-of-fold predictions of all models; write evaluation.json and risks.tsv.
 
-    `grid`: times in months of the survival columns. `truth`: table of patient_id and log_hazard of
-    a simulated cohort, which adds the oracle row. `ablations`: tables of modality ablations of
-    models. `availability`: table of who has which modality. `explained`: explanations of models.
-    `left_out`: what this cohort cannot have, see `survfuse.models.runnable`. Rows that could be
-    fitted in no fold are left out too.
+    `grid`: times in months of the survival columns. The truth of a simulated cohort adds the oracle
+    row. `left_out`: what this cohort cannot have, see `survfuse.models.runnable`. Rows that could
+    be fitted in no fold are left out too.
 
     Raises UserInputError if a mandatory row (the clinical Cox model, the control on permuted
     outcomes) or the reference is missing, or if a table is wrong, was changed after it was
     written, or does not match the splits.
     """
-    require_rows(models, config, left_out)
-    if absent := [model.name for model in models if model.name not in prediction_paths]:
-        raise UserInputError(f"models.{absent[0]}: there are no predictions; run predict first")
-    records = {model.name: read_record(prediction_paths[model.name]) for model in models}
-    kept, reference, without = estimable(models, config.reference, records)
-    verify_cohort(splits, outcomes)
-    verify_splits(splits)
-    study = read_study(outcomes, splits)
+    require_rows(MANDATORY, models, config.reference, left_out)
+    candidates = read_candidates(files, models, config.reference, left_out)
+    study = read_study(files.outcomes, files.splits)
     protocol = prepare(study, config, grid)
-    alone = ablations or {}
     rows = [
-        read_row(model, models, prediction_paths[model.name], alone.get(model.name), study)
-        for model in kept
+        read_row(model, models, files.predicted(model.name), files.ablations(model.name), study)
+        for model in candidates.models
     ]
-    present = read_availability(availability, study) if availability else {}
-    if truth is not None:
-        rows.append(oracle_row(truth, study))
-    scored = {
-        row.model: score_row(row, protocol) | described(row.model, records.get(row.model))
-        for row in rows
-    }
-    without = [*left_out, *without]
-    rows.sort(key=lambda row: sort_key(row, scored[row.model]))
-    by_fold = {row.model: fold_scores(RANKING.compute, scored_of(row, protocol)) for row in rows}
+    present = read_availability(files.availability, study) if files.availability else {}
+    if files.truth is not None:
+        rows.append(oracle_row(files.truth, study))
+    scored = {row.model: score_row(row, protocol) | candidates.described(row.model) for row in rows}
+    rows.sort(key=lambda row: order_of(scored[row.model], ranked(scored[row.model])))
+    in_order = [scored[row.model] for row in rows]
     collapsed = {name for name, row in scored.items() if row["collapsed"]}
-    comparisons = compare_rows(rows, by_fold, reference, protocol, collapsed)
+    comparisons = compare_rows(rows, candidates.reference, comparison_of(rows, protocol, collapsed))
     risks = {
         row.model: model_risks(
             study.first_repeats(row.n_repeats),
@@ -118,39 +98,31 @@ def evaluate(
     }
     groups = {name: groups_of(study, found, config.confidence) for name, found in risks.items()}
     result = {
-        "confidence": config.confidence,
+        **common_part(files, candidates, study, config.confidence, in_order),
         "tau_months": protocol.tau_months,
         "tau_rule": TAU_RULE if config.tau_months is None else TAU_SET,
         "horizons_months": list(protocol.horizons_months),
         "grid_months": list(protocol.grid_months),
-        "n_patients": len(study.patient_ids),
         "n_events": int(study.outcome.event.sum()),
         "events_by_horizon": {
             f"{months:g}": int((study.outcome.event & (study.outcome.time <= months)).sum())
             for months in protocol.horizons_months
         },
-        "n_folds": len(study.folds_of(0)),
-        "n_repeats": study.n_repeats,
-        "reference": reference,
-        "splits_sha256": sha256_file(splits),
-        "rows": [scored[row.model] for row in rows],
         "comparisons": comparisons,
         "availability": associations(present, study.outcome, config.confidence),
         "explained": {
             name: summarise(study.first_repeats(1), read_explanations(path), config.confidence)
-            for name, path in (explained or {}).items()
+            for name, path in files.explained.items()
         },
         "absolute_risk": {name: found.as_json() for name, found in risks.items()},
-        "risks_sha256": write_risks(EvaluationFolder(out.parent).risks, study, risks),
+        "risks_sha256": write_risks(files.risks, study, risks),
         "risk_groups": groups,
         "cohort_curve": curve(study.outcome, config.confidence).as_json(),
-        "oracle": {RANKING.name: RANKING.found(scored["oracle"])["value"]} if truth else None,
-        "left_out": left_out_as_json(without),
+        "oracle": {RANKING.name: ranked(scored["oracle"])} if files.truth else None,
         "notes": [
-            *(one.sentence for one in without),
-            *(sentence for row in scored.values() for sentence in row["not_estimable"]),
+            *notes_on_rows(candidates, scored.values()),
             *(sentence for row in scored.values() for sentence in row["collapsed"]),
-            *repeat_notes([scored[row.model] for row in rows]),
+            *repeat_notes(in_order),
             *not_shown_better(rows, comparisons, config.confidence),
             *leaking_controls(rows, scored),
             *unscored(protocol),
@@ -159,8 +131,14 @@ def evaluate(
             *about_figures(),
         ],
     }
-    write_json(out, result)
+    write_json(files.out, result)
     log.info("%d rows scored on %d folds", len(rows), len(study.folds))
+
+
+def ranked(scored: Mapping[str, Any]) -> float | None:
+    """The value of the metric by which rows are ordered."""
+    value: float | None = RANKING.found(scored)["value"]
+    return value
 
 
 def groups_of(study: Study, risks: ModelRisks, confidence: float) -> list[dict[str, Any]]:
@@ -202,44 +180,33 @@ def score_row(row: Row, protocol: Protocol) -> dict[str, Any]:
     return scored
 
 
-def compare_rows(
-    rows: Sequence[Row],
-    by_fold: Mapping[str, FoldScores],
-    reference: str,
-    protocol: Protocol,
-    collapsed: Collection[str],
-) -> list[dict[str, Any]]:
-    """Every model against its comparators, in the folds of both. `rows` are sorted, the best first.
+def comparison_of(
+    rows: Sequence[Row], protocol: Protocol, collapsed: Collection[str]
+) -> Callable[[Row, Row, int], dict[str, Any]]:
+    """How two of `rows` are compared, in the folds of the first repeats.
 
     Nothing is compared with a row of `collapsed`: to beat what ranks nobody shows nothing. `few`
     is true where there are fewer than LEAST_EVENTS events, from which nothing is concluded.
     """
     few = int(protocol.study.outcome.event.sum()) < LEAST_EVENTS
-    labels = {row.model: row.label for row in rows}
-    best = {row.role: row.model for row in reversed(rows)}
-    repeats = {row.model: row.n_repeats for row in rows}
-    comparisons = []
-    for row in rows:
-        for other in comparators(row, best, reference):
-            study = protocol.study.first_repeats(min(row.n_repeats, repeats[other]))
-            ours, theirs = (by_fold[one].first(len(study.folds)) for one in (row.model, other))
-            found = paired_difference(ours, theirs, study.test_share, protocol.confidence)
-            if other in collapsed:
-                found = Estimate(
-                    reason=f"not compared: {labels[other]} gives all patients of a fold the same "
-                    "risk, and nothing is shown by ranking them better"
-                )
-            difference = found.as_json()
-            comparisons.append(
-                {
-                    "model": row.model,
-                    "reference": other,
-                    "metric": RANKING.compared_as,
-                    "n_repeats": study.n_repeats,
-                    "difference": difference.pop("value"),
-                    **difference,
-                    "few": few,
-                    "method": CORRECTED_T,
-                }
+    by_fold = {row.model: fold_scores(RANKING.compute, scored_of(row, protocol)) for row in rows}
+
+    def compare(row: Row, other: Row, repeats: int) -> dict[str, Any]:
+        study = protocol.study.first_repeats(repeats)
+        ours, theirs = (by_fold[one.model].first(len(study.folds)) for one in (row, other))
+        found = paired_difference(ours, theirs, study.test_share, protocol.confidence)
+        if other.model in collapsed:
+            found = Estimate(
+                reason=f"not compared: {other.label} gives all patients of a fold the same "
+                "risk, and nothing is shown by ranking them better"
             )
-    return comparisons
+        difference = found.as_json()
+        return {
+            "metric": RANKING.compared_as,
+            "difference": difference.pop("value"),
+            **difference,
+            "few": few,
+            "method": CORRECTED_T,
+        }
+
+    return compare

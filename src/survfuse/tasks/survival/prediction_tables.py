@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from survfuse.artifacts.ablations import ModalitySet, joined_modalities
+from survfuse.artifacts.ablations import ModalitySet, joined_modalities, write_ablations
 from survfuse.artifacts.prediction import Prediction
+from survfuse.artifacts.predictions import write_predictions
 from survfuse.config.study import Config
 from survfuse.modalities.cohort import SYNTHETIC, CohortInputs
 from survfuse.modalities.registry import MODALITIES
+from survfuse.tasks.prediction_tables import PredictionTables
 
 
 def prediction_frame(
@@ -83,3 +85,6 @@ def ablation_frames(
         survival = {f"surv_{t:g}": prediction.survival[:, grid.index(t)] for t in months}
         frames.append(pd.DataFrame(columns | survival))
     return frames
+
+
+TABLES = PredictionTables(prediction_frame, ablation_frames, write_predictions, write_ablations)

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.evaluation.risks import ModelRisks
 from survfuse.evaluation.roles import COMBINING
 from survfuse.statistics.comparison import LEAST_EVENTS
 from survfuse.statistics.metrics import HorizonError, NoComparablePairsError, comparable_pairs
 from survfuse.statistics.risk_groups import GROUPS
 from survfuse.tasks.survival.intervals import FOLDS, PERCENTILES
 from survfuse.tasks.survival.metrics import METRICS, RANKING
-from survfuse.tasks.survival.patient_risks import ModelRisks
 from survfuse.tasks.survival.protocol import Protocol
 from survfuse.tasks.survival.rows import Row
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from survfuse.config.cohort import MONTHS_PER, CohortConfig
+from survfuse.sheets.endpoint import notes_of_endpoint
 from survfuse.sheets.problems import Note
 from survfuse.sheets.text_table import Sheet
 
@@ -15,12 +16,20 @@ LEAST_PATIENTS = 10
 MANY_EVENTS = 0.98  # share of the patients
 
 
+def notes_of_outcomes(sheet: Sheet, outcomes: pd.DataFrame, config: CohortConfig) -> list[Note]:
+    """Notes of the columns of the follow-up, and of the times and events that were read there."""
+    return [
+        *notes_of_endpoint(sheet, config.endpoint),
+        *notes_of_follow_up(sheet, outcomes, config),
+    ]
+
+
 def notes_of_follow_up(sheet: Sheet, outcomes: pd.DataFrame, config: CohortConfig) -> list[Note]:
     """Notes of times that suggest another unit, and of events that nearly nobody or everybody has.
 
     `outcomes` has `time_months` and `event` of the rows without a problem.
     """
-    if len(outcomes) < LEAST_PATIENTS or "event" not in outcomes:
+    if len(outcomes) < LEAST_PATIENTS:
         return []
     found = []
     unit = config.endpoint.time_unit

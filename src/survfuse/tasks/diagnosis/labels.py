@@ -6,10 +6,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from survfuse.config.cohort import Endpoint
 from survfuse.config.diagnosis import DiagnosisConfig
+from survfuse.sheets.endpoint import parse_follow_up
 from survfuse.sheets.problems import Problem
 from survfuse.sheets.text_table import Sheet, cells_of
 from survfuse.tasks.diagnosis.classes import UNKNOWN, conversion_label
+
+
+def read_labels(
+    sheet: Sheet, endpoint: Endpoint, diagnosis: DiagnosisConfig
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Outcomes by spreadsheet row, and the problems of their columns.
+
+    At a horizon as from `parse_follow_up`, and `label`; by a column `label` alone.
+    """
+    if diagnosis.horizon_months is None:
+        return parse_labels(sheet, diagnosis)
+    outcomes, problems = parse_follow_up(sheet, endpoint)
+    outcomes["label"] = label_of(outcomes, diagnosis.horizon_months)
+    return outcomes, problems
 
 
 def label_of(outcomes: pd.DataFrame, horizon_months: float) -> NDArray[np.int64]:

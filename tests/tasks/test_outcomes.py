@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from survfuse.cohort.endpoint import endpoint_columns, parse_outcomes
 from survfuse.config.cohort import CohortConfig, Endpoint
 from survfuse.config.diagnosis import DiagnosisConfig
 from survfuse.sheets.problems import Problem
 from survfuse.sheets.text_table import Sheet
+from survfuse.tasks.registry import TASKS, task_of
 
 
 def parsed(
     rows: list[tuple[str, str]], **endpoint: Any
 ) -> tuple[list[float], list[int], list[Problem]]:
     config = CohortConfig(endpoint=Endpoint.model_validate(endpoint))
-    columns = endpoint_columns(config)
+    columns = task_of(config).outcome_columns(config)
     frame = pd.DataFrame(rows, columns=list(columns), index=range(2, 2 + len(rows)), dtype=object)
-    outcomes, problems = parse_outcomes(Sheet(Path("patients.tsv"), frame), config)
+    outcomes, problems = task_of(config).read_outcomes(Sheet(Path("patients.tsv"), frame), config)
     return outcomes["time_months"].tolist(), outcomes["event"].tolist(), problems
 
 
@@ -105,7 +105,8 @@ def sheet(**columns: list[str]) -> Sheet:
 def test_classes_by_a_column() -> None:
     diagnosis = DiagnosisConfig(column="group", classes=["CN", "MCI", "AD"])
     found = sheet(group=["MCI", "CN", "", "AD", "EMCI"])
-    outcomes, (problem,) = parse_outcomes(found, CohortConfig(diagnosis=diagnosis))
+    config = CohortConfig(diagnosis=diagnosis)
+    outcomes, (problem,) = task_of(config).read_outcomes(found, config)
     assert outcomes["label"].tolist() == [1, 0, -1, 2, -1] and list(outcomes) == ["label"]
     assert (problem.row, problem.value) == (6, "EMCI") and "CN, MCI, AD" in problem.remedy
 
@@ -113,7 +114,7 @@ def test_classes_by_a_column() -> None:
 def test_classes_at_a_horizon_leave_the_censored_unknown() -> None:
     found = sheet(time=["20", "20", "36", "36", "50"], event=["1", "0", "1", "0", "1"])
     config = CohortConfig(diagnosis=DiagnosisConfig(horizon_months=36))
-    outcomes, problems = parse_outcomes(found, config)
+    outcomes, problems = task_of(config).read_outcomes(found, config)
     assert not problems and outcomes["label"].tolist() == [1, -1, 1, 0, 0]
     assert outcomes["event"].tolist() == [1, 0, 1, 0, 1]
 
@@ -131,3 +132,16 @@ def test_classes_at_a_horizon_leave_the_censored_unknown() -> None:
 def test_a_diagnosis_is_defined_in_one_way(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="diagnosis"):
         DiagnosisConfig.model_validate(settings)
+
+
+def test_what_is_told_of_outcomes() -> None:
+    survival, diagnosis = TASKS["survival"], TASKS["diagnosis"]
+    outcomes = pd.DataFrame({"patient_id": ["A", "B", "C"], "event": [1, 0, 1]})
+    assert survival.counted(outcomes) == "3 patients with 2 events"
+    assert survival.cases(outcomes).tolist() == [1, 0, 1]
+    followed = outcomes.assign(label=[-1, 0, 1])
+    assert diagnosis.counted(followed) == "3 patients with 2 events"
+    assert diagnosis.cases(followed).tolist() == [1, 0, 1]
+    labelled = followed.drop(columns="event")
+    assert diagnosis.counted(labelled) == "3 patients, 2 of known class"
+    assert diagnosis.cases(labelled).tolist() == [0, 0, 1]

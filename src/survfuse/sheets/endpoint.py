@@ -7,8 +7,7 @@ import re
 
 import pandas as pd
 
-from survfuse.cohort.labels import label_of, parse_labels
-from survfuse.config.cohort import MONTHS_PER, CohortConfig, Endpoint
+from survfuse.config.cohort import MONTHS_PER, Endpoint
 from survfuse.sheets.problems import Note, Problem, counted
 from survfuse.sheets.text_table import Sheet, as_number, cells_of
 
@@ -20,28 +19,9 @@ REVERSED = re.compile(r"censor|(^|_)(alive|living)($|_)", re.IGNORECASE)
 Fault = tuple[str, str]  # what is wrong, and the remedy
 
 
-def endpoint_columns(config: CohortConfig) -> tuple[str, ...]:
-    """The columns of the patient sheet that hold the outcome."""
-    if config.diagnosis and config.diagnosis.column:
-        return (config.diagnosis.column,)
-    endpoint = config.endpoint
+def follow_up_columns(endpoint: Endpoint) -> tuple[str, str]:
+    """The columns of the patient sheet that hold the follow-up."""
     return endpoint.interval or (endpoint.time, endpoint.event)
-
-
-def parse_outcomes(sheet: Sheet, config: CohortConfig) -> tuple[pd.DataFrame, list[Problem]]:
-    """Outcomes by spreadsheet row, and the problems of the outcome columns.
-
-    Returns a frame indexed like the sheet: for survival `time_months` and `event`, as from
-    `parse_follow_up`; for a diagnosis at a horizon also `label`, and for one by a column `label`
-    alone.
-    """
-    diagnosis = config.diagnosis
-    if diagnosis and diagnosis.column:
-        return parse_labels(sheet, diagnosis)
-    outcomes, problems = parse_follow_up(sheet, config.endpoint)
-    if diagnosis and diagnosis.horizon_months is not None:
-        outcomes["label"] = label_of(outcomes, diagnosis.horizon_months)
-    return outcomes, problems
 
 
 def parse_follow_up(sheet: Sheet, endpoint: Endpoint) -> tuple[pd.DataFrame, list[Problem]]:

@@ -1,0 +1,16 @@
+"""What a diagnosis is asked for, by the configuration."""
+
+from __future__ import annotations
+
+from survfuse.config.cohort import CohortConfig
+from survfuse.config.diagnosis import DiagnosisConfig
+from survfuse.core.errors import UserInputError
+
+TASK = "diagnosis"  # its name in evaluation.json
+
+
+def asked_of(cohort: CohortConfig) -> DiagnosisConfig:
+    """The section `cohort.diagnosis`. Raises UserInputError where the run asks for no classes."""
+    if cohort.diagnosis is None:
+        raise UserInputError("cohort.diagnosis is not set in the configuration")
+    return cohort.diagnosis

@@ -1,0 +1,132 @@
+"""Diagnosis: which of several classes a patient is of, now or by a horizon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from survfuse.config.study import Config
+from survfuse.evaluation.files import EvaluationFiles
+from survfuse.tasks.diagnosis.asked import TASK, asked_of
+from survfuse.tasks.diagnosis.mandatory import MANDATORY
+from survfuse.tasks.protocol import Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from survfuse.config.cohort import CohortConfig
+    from survfuse.evaluation.metrics import Documented
+    from survfuse.sheets.problems import Note, Problem
+    from survfuse.sheets.text_table import Sheet
+    from survfuse.tasks.prediction_tables import PredictionTables
+
+
+class DiagnosisTask(Task):
+    """The probability of each class, of patients whose class is known for most."""
+
+    name = TASK
+    mandatory = MANDATORY
+    pages = "survfuse.reporting.diagnosis.pages:PAGES"
+
+    def outcome_columns(self, cohort: CohortConfig) -> tuple[str, ...]:
+        """That of the classes, or at a horizon those of the follow-up."""
+        from survfuse.sheets.endpoint import follow_up_columns
+
+        column = asked_of(cohort).column
+        return (column,) if column else follow_up_columns(cohort.endpoint)
+
+    def read_outcomes(
+        self, sheet: Sheet, cohort: CohortConfig
+    ) -> tuple[pd.DataFrame, list[Problem]]:
+        """`label`, and at a horizon also `time_months` and `event`."""
+        from survfuse.tasks.diagnosis.labels import read_labels
+
+        return read_labels(sheet, cohort.endpoint, asked_of(cohort))
+
+    def outcome_words(self, cohort: CohortConfig) -> dict[str, Sequence[str]]:
+        """The names of the classes, where they stand in a column."""
+        asked = asked_of(cohort)
+        return {asked.column: asked.classes} if asked.column else {}
+
+    def outcome_notes(
+        self, sheet: Sheet, outcomes: pd.DataFrame, cohort: CohortConfig
+    ) -> list[Note]:
+        """As of survival, where there is follow-up."""
+        from survfuse.sheets.follow_up_notes import notes_of_outcomes
+
+        return [] if asked_of(cohort).column else notes_of_outcomes(sheet, outcomes, cohort)
+
+    def check_splits(
+        self,
+        outcomes: pd.DataFrame,
+        sites: pd.Series[str] | None,
+        folds: pd.DataFrame | None,
+        config: Config,
+    ) -> list[Problem]:
+        """Every part needs patients of every class."""
+        from survfuse.tasks.diagnosis.cohort import check_splits
+
+        return check_splits(outcomes, sites, folds, config)
+
+    def summary(self, outcomes: pd.DataFrame, config: Config) -> dict[str, Any]:
+        """Patients of each class; at a horizon also events and follow-up."""
+        from survfuse.evaluation.follow_up import described_follow_up
+        from survfuse.tasks.diagnosis.cohort import described_classes
+
+        followed = "event" in outcomes  # a class from a column comes without follow-up
+        return {
+            **(described_follow_up(outcomes, config.cohort.endpoint) if followed else {}),
+            **described_classes(outcomes, asked_of(config.cohort)),
+        }
+
+    def counted(self, outcomes: pd.DataFrame) -> str:
+        """Patients and events, or patients of known class where there is no follow-up."""
+        if "event" in outcomes:
+            return f"{len(outcomes)} patients with {int(outcomes['event'].sum())} events"
+        known = int((outcomes["label"] >= 0).sum())
+        return f"{len(outcomes)} patients, {known} of known class"
+
+    def cases(self, outcomes: pd.DataFrame) -> pd.Series[int]:
+        """Who had the event or, where there is no follow-up, is of another class than the first."""
+        if "event" in outcomes:
+            return outcomes["event"]
+        return (outcomes["label"] > 0).astype(int)
+
+    def words(self, config: Config) -> list[str]:
+        """What is diagnosed stands in the evaluation; for survival it is in the report."""
+        asked = asked_of(config.cohort)
+        return [asked.name, asked.definition]
+
+    def has_risks(self, config: Config) -> bool:
+        """Without follow-up, of a class from a column, there is no risk by a horizon."""
+        return asked_of(config.cohort).horizon_months is not None
+
+    def prediction_tables(self) -> PredictionTables:
+        """A probability of each class, and the threshold."""
+        from survfuse.tasks.diagnosis.prediction_tables import TABLES
+
+        return TABLES
+
+    def evaluate(self, config: Config, files: EvaluationFiles) -> None:
+        """Write evaluation.json and, of a diagnosis at a horizon, risks.tsv."""
+        from survfuse.tasks.diagnosis.leaderboard import evaluate_diagnoses
+
+        evaluate_diagnoses(config, files)
+
+    def write_tidy(self, tables: Mapping[str, Path], out: Path) -> None:
+        """Probabilities, one row for each class."""
+        from survfuse.tasks.diagnosis.predictions import write_class_tidy
+
+        write_class_tidy(tables, out)
+
+    def documented(self) -> list[Documented]:
+        """Those of two classes, and those of more."""
+        from survfuse.evaluation.metrics import Documented
+        from survfuse.tasks.diagnosis.metrics import MORE_CLASSES, TWO_CLASSES, ranking_of
+
+        two, more = list(TWO_CLASSES.values()), list(MORE_CLASSES.values())
+        return [
+            Documented("Diagnosis of two classes", two, ranking_of(2)),
+            Documented("Diagnosis of more classes", more, ranking_of(3)),
+        ]

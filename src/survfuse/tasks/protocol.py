@@ -1,0 +1,116 @@
+"""What a task is: all that is known of it outside its folder.
+
+A task is what models are asked for. Reading what it declares costs nothing; what needs tables or
+statistics is imported where it is called.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from survfuse.config.study import Config
+from survfuse.evaluation.files import EvaluationFiles
+from survfuse.evaluation.mandatory import Mandatory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from survfuse.config.cohort import CohortConfig
+    from survfuse.evaluation.metrics import Documented
+    from survfuse.sheets.problems import Note, Problem
+    from survfuse.sheets.text_table import Sheet
+    from survfuse.tasks.prediction_tables import PredictionTables
+
+
+class Task(ABC):
+    """One kind of outcome that models predict, and how their predictions are judged and told.
+
+    name: what `Config.task` calls it. mandatory: the rows without which its leaderboard cannot be
+    read. pages: "module:name" of its pages, see `reporting.pages`; reporting stands above tasks.
+    attributed: whether estimates are explained by attributions, see `survfuse.explain.stage`.
+    """
+
+    name: ClassVar[str]
+    mandatory: ClassVar[Mandatory]
+    pages: ClassVar[str]
+    attributed: ClassVar[bool] = False
+
+    @abstractmethod
+    def outcome_columns(self, cohort: CohortConfig) -> tuple[str, ...]:
+        """The columns of the patient sheet that hold the outcome; none can be a covariate."""
+
+    @abstractmethod
+    def read_outcomes(
+        self, sheet: Sheet, cohort: CohortConfig
+    ) -> tuple[pd.DataFrame, list[Problem]]:
+        """Outcomes by spreadsheet row, as outcomes.tsv will hold them, and the problems of them.
+
+        Follow-up is `time_months` and `event` (-1 where there is a problem); classes are `label`.
+        """
+
+    def outcome_words(self, cohort: CohortConfig) -> dict[str, Sequence[str]]:
+        """Outcome columns of words: what they may hold, even if it reads like "missing"."""
+        return {}
+
+    def outcome_notes(
+        self, sheet: Sheet, outcomes: pd.DataFrame, cohort: CohortConfig
+    ) -> list[Note]:
+        """What is unusual about the outcomes. `outcomes`: those of rows without a problem."""
+        return []
+
+    @abstractmethod
+    def check_splits(
+        self,
+        outcomes: pd.DataFrame,
+        sites: pd.Series[str] | None,
+        folds: pd.DataFrame | None,
+        config: Config,
+    ) -> list[Problem]:
+        """Problems of a cohort that cannot be divided as configured.
+
+        `outcomes`: as outcomes.tsv will hold them. `sites`: by patient id, where they are
+        configured. `folds`: of patients, where they are published.
+        """
+
+    @abstractmethod
+    def summary(self, outcomes: pd.DataFrame, config: Config) -> dict[str, Any]:
+        """What cohort.json says of the outcomes (of outcomes.tsv)."""
+
+    @abstractmethod
+    def counted(self, outcomes: pd.DataFrame) -> str:
+        """How many patients there are and what is known of them, for the log."""
+
+    def cases(self, outcomes: pd.DataFrame) -> pd.Series[int]:
+        """1 for who had what is predicted, else 0; sites are told with their number."""
+        return outcomes["patient_id"].map(lambda _: 0)
+
+    def words(self, config: Config) -> list[str]:
+        """The wording of the configuration that the evaluation holds, so that it runs again."""
+        return []
+
+    def has_risks(self, config: Config) -> bool:
+        """Whether the evaluation writes risks.tsv, every patient's risk by a horizon."""
+        return True
+
+    @abstractmethod
+    def prediction_tables(self) -> PredictionTables:
+        """How predictions are put into tables: those that `evaluate` reads."""
+
+    @abstractmethod
+    def evaluate(self, config: Config, files: EvaluationFiles) -> None:
+        """Score the out-of-fold predictions of all rows, and write evaluation.json.
+
+        Raises UserInputError if a mandatory row is missing, or if a table is wrong, was changed
+        after it was written, or does not match the splits.
+        """
+
+    @abstractmethod
+    def write_tidy(self, tables: Mapping[str, Path], out: Path) -> None:
+        """Write the predictions of all rows, tables by their names, as one long table."""
+
+    def documented(self) -> list[Documented]:
+        """Its metrics, for docs/reference/metrics.md."""
+        return []
