@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: demo test check docs sbom setup resume lock clean
 
 demo: setup            ## run both simulated cohorts, ending in reports
-	@echo "Two simulated cohorts, about 20 minutes on two cores; a line per job says how far it is."
+	@echo "Two simulated cohorts, about ten minutes on two cores; a line per job says how far it is."
 	snakemake --cores all
 	snakemake --cores all --configfile configs/demo_clinic.yaml
 	@echo "Cohort reports: $(CURDIR)/results/demo/report/index.html"

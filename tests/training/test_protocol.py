@@ -9,122 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from sksurv.metrics import concordance_index_censored
 
+from protocol_fixture import FOLDS, Driver
 from survfuse.artifacts.checkpoint import ids_hash
-from survfuse.config.study import Config
-from survfuse.modalities.omics.matrix import OmicsMatrix, write_matrix
-from survfuse.modalities.paths import InputPaths
-from survfuse.splits.outer_folds import make_splits, write_splits
 from survfuse.training import neural
-from survfuse.training.predict import predict_model
 from survfuse.training.stage import train_fold
 
 ROOT = Path(__file__).parents[2]
-FOLDS = 3
-
-
-def configuration(**changes: object) -> Config:
-    return Config.model_validate(
-        {
-            "name": "protocol",
-            "output": "unused",
-            "cohort": {
-                "patients": "unused.tsv",
-                "site": "site",
-                "covariates": {"age": {"type": "continuous"}},
-            },
-            "splits": {"folds": FOLDS, "repeats": 1},
-            "training": {
-                "epochs": 6,
-                "patience": 6,
-                "members": 1,
-                "batch_size": 32,
-                "learning_rate": 1e-3,
-                "min_events_per_bin": 5,
-            },
-            "models": [
-                {"name": "clinical_cox", "kind": "clinical_cox"},
-                {"name": "snn", "kind": "snn"},
-                {"name": "snn_permuted", "kind": "snn", "permute_outcomes": True},
-            ],
-            **changes,
-        }
-    )
-
-
-class Driver:
-    """A cohort of n patients on disk, and the stages that a run would call on it."""
-
-    def __init__(self, home: Path, n: int = 120, signal: float = 1.0, seed: int = 0) -> None:
-        self.home, self.config = home, configuration()
-        generator = np.random.default_rng(seed)
-        self.ids = [f"P{i:03d}" for i in range(n)]
-        programme = generator.normal(size=n)
-        self.genes = generator.normal(size=(n, 12)).astype(np.float32)
-        self.genes[:, :4] += signal * programme[:, None].astype(np.float32)
-        time = generator.exponential(24 * np.exp(-1.5 * signal * programme)) + 0.1
-        censoring = generator.uniform(6, 90, n)
-        self.outcomes = pd.DataFrame(
-            {
-                "patient_id": self.ids,
-                "time_months": np.minimum(time, censoring),
-                "event": (time <= censoring).astype(int),
-            }
-        )
-        self.clinical = pd.DataFrame(
-            {
-                "patient_id": self.ids,
-                "site": np.where(np.arange(n) % 2, "a", "b"),
-                "age": generator.normal(60, 5, n).round(1).astype(str),
-            }
-        )
-        self.splits = make_splits(self.outcomes, None, self.config.splits)
-
-    def write(self) -> InputPaths:
-        """Write the cohort as the workflow would find it."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        self.clinical.to_csv(self.home / "clinical.tsv", sep="\t", index=False)
-        names = [f"G{i}" for i in range(self.genes.shape[1])]
-        matrix = OmicsMatrix(
-            np.array(self.ids),
-            np.array(names),
-            self.genes,
-            np.array(["all"]),
-            np.array([0, len(names)]),
-            np.arange(len(names)),
-        )
-        write_matrix(self.home / "omics.npz", matrix)
-        write_splits(self.splits, self.outcomes, self.config.splits, self.home / "splits")
-        return InputPaths(
-            self.home / "splits/splits.tsv",
-            self.home / "clinical.tsv",
-            {"omics": self.home / "omics.npz"},
-        )
-
-    def run(self, model: str) -> pd.DataFrame:
-        """Train and predict all folds; returns the prediction table."""
-        paths = self.write()
-        folds = [self.home / "splits" / f"r0f{fold}" for fold in range(FOLDS)]
-        for fold in folds:
-            train_fold(self.config, model, fold, paths, self.home / "models", "cpu")
-        out = self.home / "predictions.tsv"
-        predict_model(self.config, model, folds, paths, self.home / "models", out, device="cpu")
-        return pd.read_csv(out, sep="\t", dtype={"patient_id": str})
-
-    def concordance(self, predictions: pd.DataFrame) -> float:
-        """Mean Harrell's C over the folds."""
-        joined = predictions.merge(self.outcomes, on="patient_id")
-        return float(
-            np.mean(
-                [
-                    concordance_index_censored(
-                        fold["event"].astype(bool), fold["time_months"], fold["risk"]
-                    )[0]
-                    for _, fold in joined.groupby("fold")
-                ]
-            )
-        )
 
 
 @pytest.mark.parametrize(("in_one_job", "of_folds", "of_rows"), [("true", 0, 9), ("false", 20, 4)])

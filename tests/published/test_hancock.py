@@ -14,10 +14,10 @@ import yaml
 from survfuse.cli.main import main
 from survfuse.cohort.check import check_cohort
 from survfuse.cohort.checked import Cohort
-from survfuse.cohort.summary import median_follow_up
 from survfuse.config.source import HancockSource
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
+from survfuse.evaluation.follow_up import median_follow_up
 from survfuse.modalities.omics.matrix import build_matrix
 from survfuse.published.hancock import import_hancock
 from survfuse.published.hancock_codes import BLOOD, CELL_DENSITY, CLINICAL, PATHOLOGICAL, STAINS

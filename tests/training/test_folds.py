@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from test_protocol import FOLDS, Driver, configuration
 
+from protocol_fixture import FOLDS, Driver, configuration
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json, sha256_file
 from survfuse.modalities.paths import InputPaths

@@ -12,9 +12,9 @@ import pytest
 
 from survfuse.cohort.check import check_cohort
 from survfuse.cohort.checked import Cohort
-from survfuse.cohort.summary import median_follow_up
 from survfuse.config.source import PorpoiseSource
 from survfuse.config.study import Config
+from survfuse.evaluation.follow_up import median_follow_up
 from survfuse.published.porpoise import import_porpoise
 from survfuse.sheets.problems import SheetError
 from survfuse.sheets.text_table import read_sheet
