@@ -134,6 +134,7 @@ MODALITIES: dict[str, Entry] = {
         "cohort/radiomics.tsv",
         "radiomics.modality",
         place=5,
+        pronoun="them",
         part="feature",
     ),
 }

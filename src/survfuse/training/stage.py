@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from survfuse.artifacts.checkpoint import Arrays, read_fitted, software, write_fitted
-from survfuse.artifacts.layout import fold_name
+from survfuse.artifacts.layout import FoldFolder, ModelsFolder, fold_name
 from survfuse.artifacts.split_record import verify_cohort, verify_fold
 from survfuse.config.fields import PATH_OPTIONS
 from survfuse.config.models import ModelConfig
@@ -92,9 +92,10 @@ def train_folds(
     verify_cohort(paths.splits, paths.clinical)
     paths = paths_of(model, config, paths)
     folds = [Fitted(config, models_directory, one.name, device) for one in fold_directories]
-    outs = [models_directory / name / one.name for one in fold_directories]
+    fits = [ModelsFolder(models_directory).fit(name, one.name) for one in fold_directories]
+    outs = [fit.root for fit in fits]
     keys = [
-        fit_key(model, fold, directory / "train.tsv", paths)
+        fit_key(model, fold, FoldFolder(directory).train, paths)
         for fold, directory in zip(folds, fold_directories, strict=True)
     ]
     waiting = [
@@ -113,15 +114,15 @@ def train_folds(
         if len(outs) > 1:
             log.info("%s is fitted", folds[number].fold_name)
     if record is not None:
-        hashes = {out.name: sha256_file(out / "fit.json") for out in outs}
+        hashes = {fit.root.name: sha256_file(fit.description) for fit in fits}
         write_json(record, {"schema": SCHEMA, "fits": hashes})
     return outs
 
 
 def fit_key(model: ModelConfig, fold: Fitted, train: Path, paths: InputPaths) -> str:
     """Hash of all that a fit depends on, by which interrupted and finished work is recognised."""
-    config, where = fold.config, fold.models_directory
-    averaged = [where / part / fold.fold_name / "fit.json" for part in parts_of(model)]
+    config, where = fold.config, ModelsFolder(fold.models_directory)
+    averaged = [where.fit(part, fold.fold_name).description for part in parts_of(model)]
     return sha256_json(
         [
             fit_settings(model, config),
