@@ -116,7 +116,6 @@ def test_a_model_as_the_page_shows_it(study, folds):
 
 
 def test_evaluations_without_explanations_say_nothing():
-    assert pages.model_explanations({"rows": []}) == []
     assert pages.model_explanations({"rows": [], "explained": {}}) == []
     nothing = {"contribution": {}, "stability": {}, "attention_agreement": {}}
     (one,) = pages.model_explanations({"rows": [], "explained": {"x": nothing}})

@@ -89,12 +89,13 @@ def test_a_control_above_chance_is_suspicious():
 
 
 def test_page_model_is_the_configured_or_first_fusion_model(tmp_path):
-    rows = {"rows": [row("late_fusion", "late"), row("cmta", "fusion"), row("snn", "unimodal")]}
+    scored = [row("late_fusion", "late"), row("cmta", "fusion"), row("snn", "unimodal")]
+    rows = {"rows": scored, "left_out": []}
     assert findings.page_model(configuration(tmp_path), rows) == "cmta"
     named = configuration(tmp_path, report={"model": "snn"})
     assert findings.page_model(named, rows) == "snn"
     with pytest.raises(UserInputError, match=r"set report\.model"):
-        findings.page_model(configuration(tmp_path), {"rows": [row("snn", "unimodal")]})
+        findings.page_model(configuration(tmp_path), {**rows, "rows": scored[2:]})
 
 
 def test_reasons_are_told_once_with_all_their_places():
@@ -174,4 +175,4 @@ def test_associations_tell_the_direction_and_nothing_where_nothing_is_known():
         ("clinical data", ["earlier", "event"]),
     ]
     assert "not shown" in found[2][2]
-    assert findings.associations({}, ASSOCIATED) == []
+    assert findings.associations({"availability": []}, ASSOCIATED) == []

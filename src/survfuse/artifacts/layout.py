@@ -123,7 +123,7 @@ class ModelsFolder(Folder):
         return FitFolder(self.root / model / fold)
 
     def record(self, model: str) -> Path:
-        """What says that a row that is no network is fitted on all its folds."""
+        """What says that a row that has no job per fold is fitted on all its folds."""
         return self.root / model / "folds.json"
 
 

@@ -74,6 +74,19 @@ def read_json(path: str | Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object that a stage wrote; raises UserInputError naming the file."""
+    try:
+        value = read_json(path)
+    except FileNotFoundError:
+        raise UserInputError(f"{path}: no such file; run the stage that writes it") from None
+    except ValueError as error:
+        raise UserInputError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise UserInputError(f"{path}: expected an object, found {type(value).__name__}")
+    return value
+
+
 def read_text_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Read a TSV of an earlier stage as text; empty cells are "".
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from survfuse.artifacts.evaluation import Comparison, Leaderboard
 from survfuse.artifacts.split_record import verify_cohort, verify_splits
 from survfuse.artifacts.study import CrossValidation
 from survfuse.config.models import ModelConfig
@@ -64,14 +65,14 @@ def compare_rows(
     rows: Sequence[Compared],
     reference: str,
     compare: Callable[[Compared, Compared, int], Mapping[str, Any]],
-) -> list[dict[str, Any]]:
+) -> list[Comparison]:
     """Every row against its comparators. `rows` are sorted, the best first.
 
     `compare`: the difference of two rows over the first repeats, as many as both have.
     """
     by_name = {row.model: row for row in rows}
     best = {row.role: row.model for row in reversed(rows)}
-    found = []
+    found: list[Comparison] = []
     for row in rows:
         for name in comparators(row, best, reference):
             repeats = min(row.n_repeats, by_name[name].n_repeats)
@@ -86,7 +87,7 @@ def common_part(
     study: CrossValidation,
     confidence: float,
     scored: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+) -> Leaderboard:
     """What evaluation.json says whatever was predicted. `scored`: its rows, the best first."""
     return {
         "confidence": confidence,

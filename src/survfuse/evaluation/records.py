@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from survfuse.artifacts.evaluation import LeftOutRow
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import LeftOut
 from survfuse.core.errors import UserInputError
@@ -128,7 +129,7 @@ def estimable(
     return kept, reference, [*left_out, *notes]
 
 
-def left_out_as_json(left_out: Iterable[LeftOut]) -> list[dict[str, str]]:
+def left_out_as_json(left_out: Iterable[LeftOut]) -> list[LeftOutRow]:
     """The rows that are not scored, as evaluation.json lists them."""
     return [
         {"model": one.key.removeprefix("models."), "sentence": one.sentence}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from survfuse.artifacts.evaluation import Evaluation
 from survfuse.config.study import Config
 from survfuse.evaluation.metrics import Metric
 from survfuse.evaluation.roles import COMBINING
@@ -48,7 +49,7 @@ def cohort_shell(
         "flow": flow_of(data.cohort, least),
         "feature_tables": {name: MODALITIES[name].label for name in data.tables},
         "notes_on_data": [*other_notes(data.cohort.get("notes", []), evaluation), *notes],
-        "left_out": evaluation.get("left_out", []),
+        "left_out": evaluation["left_out"],
         "evaluation_notes": [
             *unread_sentences(evaluation),
             *other_notes(evaluation["notes"], evaluation),
@@ -115,7 +116,7 @@ def oracle_of(rows: Sequence[findings.Row]) -> findings.Row | None:
     return next((row for row in rows if row["role"] == "oracle"), None)
 
 
-def leaderboard_figure(evaluation: Mapping[str, Any], ranked: Ranked) -> Drawing:
+def leaderboard_figure(evaluation: Evaluation, ranked: Ranked) -> Drawing:
     """The leaderboard as a forest plot, as the page has it in its table."""
     rows = evaluation["rows"]
     reference = findings.row_of(evaluation, evaluation["reference"])

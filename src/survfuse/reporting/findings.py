@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from survfuse.artifacts.evaluation import Evaluation
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.roles import COMBINING
@@ -29,7 +30,7 @@ class Verdict:
 
 
 def verdict(
-    evaluation: Mapping[str, Any],
+    evaluation: Evaluation,
     metric: str,
     roles: Sequence[str] = COMBINING,
 ) -> Verdict:
@@ -52,7 +53,7 @@ def verdict(
     return found
 
 
-def comparisons(evaluation: Mapping[str, Any], metric: str) -> dict[str, Mapping[str, Any]]:
+def comparisons(evaluation: Evaluation, metric: str) -> dict[str, Mapping[str, Any]]:
     """Difference in a metric from the reference, by model."""
     return {
         entry["model"]: entry
@@ -62,7 +63,7 @@ def comparisons(evaluation: Mapping[str, Any], metric: str) -> dict[str, Mapping
 
 
 def standing(
-    evaluation: Mapping[str, Any],
+    evaluation: Evaluation,
     row: Row,
     metric: str,
     roles: Sequence[str] = COMBINING,
@@ -91,7 +92,7 @@ def standing(
     return f"{label} is not shown to rank patients better than {other}."
 
 
-def row_of(evaluation: Mapping[str, Any], model: str) -> Row | None:
+def row_of(evaluation: Evaluation, model: str) -> Row | None:
     """The leaderboard row of a model."""
     return next((row for row in evaluation["rows"] if row["model"] == model), None)
 
@@ -138,14 +139,14 @@ class Associated:
 
 
 def associations(
-    evaluation: Mapping[str, Any], words: Associated
+    evaluation: Evaluation, words: Associated
 ) -> list[tuple[Mapping[str, Any], str, str]]:
     """What having each modality says of the outcome: entry, modality, and finding.
 
     Modalities that all patients or none have are left out.
     """
     found = []
-    for entry in evaluation.get("availability", []):
+    for entry in evaluation["availability"]:
         limits = limits_of(entry)
         if limits is None:
             continue
@@ -175,7 +176,7 @@ def metric(row: Row | None, name: str, horizon: float | None = None) -> Any:
     return value
 
 
-def suspicious(evaluation: Mapping[str, Any], role: str, metric_name: str) -> list[Row]:
+def suspicious(evaluation: Evaluation, role: str, metric_name: str) -> list[Row]:
     """Rows of a role that rank patients better than chance (the interval lies above 0.5).
 
     For the control, trained on permuted outcomes, this means a leak; for the site alone, that a
@@ -191,7 +192,7 @@ def above_chance(found: Mapping[str, Any]) -> bool:
     return found.get("value") == 1 if low is None else low > 0.5
 
 
-def page_model(config: Config, evaluation: Mapping[str, Any]) -> str:
+def page_model(config: Config, evaluation: Evaluation) -> str:
     """The model of the patient pages: the configured one, else the first fusion model.
 
     Where that could be fitted in no fold, so that the evaluation left it out, the best row that
@@ -199,7 +200,7 @@ def page_model(config: Config, evaluation: Mapping[str, Any]) -> str:
     Raises UserInputError if there is none.
     """
     roles = {row["model"]: row["role"] for row in evaluation["rows"]}
-    gone = {one["model"] for one in evaluation.get("left_out", [])}
+    gone = {one["model"] for one in evaluation["left_out"]}
     asked = config.report.model
     if asked is not None and asked not in gone:
         return asked
@@ -218,13 +219,13 @@ def page_model(config: Config, evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def page_model_note(config: Config, evaluation: Mapping[str, Any]) -> str | None:
+def page_model_note(config: Config, evaluation: Evaluation) -> str | None:
     """Why patient pages show another row than the configuration asks for; None where they do not.
 
     `page_model` must have found one.
     """
     shown = row_of(evaluation, page_model(config, evaluation))
-    gone = {one["model"] for one in evaluation.get("left_out", [])}
+    gone = {one["model"] for one in evaluation["left_out"]}
     asked = config.report.model
     if shown is None or (asked is None and (shown["role"] in COMBINING or not gone)):
         return None

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from survfuse.artifacts.cohort_tables import read_clinical, read_features, read_slides
+from survfuse.artifacts.evaluation import Evaluation, SurvivalEvaluation, read_evaluation
 from survfuse.artifacts.explanations import FoldExplanation, read_explanations
 from survfuse.artifacts.layout import (
     EvaluationFolder,
@@ -24,6 +25,7 @@ from survfuse.artifacts.layout import (
 from survfuse.artifacts.predictions import months_of, read_predictions
 from survfuse.artifacts.study import CrossValidation, Study, read_study
 from survfuse.core.errors import UserInputError
+from survfuse.core.files import read_object
 from survfuse.core.hdf5_files import open_hdf5
 from survfuse.evaluation.risks import read_risks
 from survfuse.modalities.omics.matrix import read_matrix
@@ -31,7 +33,7 @@ from survfuse.modalities.registry import MODALITIES, SOURCES
 from survfuse.modalities.slides.store import SlideStatus, read_manifest
 from survfuse.modalities.volumes.store import VolumeStatus
 from survfuse.modalities.volumes.store import read_manifest as read_volumes
-from survfuse.reporting.stored import read_fits, read_object
+from survfuse.reporting.stored import read_fits
 from survfuse.splits.outer_folds import splits_hash
 
 
@@ -91,7 +93,7 @@ class RunData:
     """What pages of any task share. Tables keep the text of their files; missing is empty."""
 
     cohort: dict[str, Any]
-    evaluation: dict[str, Any]
+    evaluation: Evaluation
     clinical: pd.DataFrame  # index patient_id
     study: CrossValidation  # outcomes, and who was tested in which fold
     volumes: tuple[VolumeStatus, ...]  # the manifest of brain volumes; empty without
@@ -104,6 +106,7 @@ class RunData:
 class ReportData(RunData):
     """What the pages of a survival run share."""
 
+    evaluation: SurvivalEvaluation
     study: Study
     slide_sheet: pd.DataFrame | None  # slide_id, patient_id, path, mpp, features
     slides: tuple[SlideStatus, ...]  # the manifest; empty without slides
@@ -156,14 +159,14 @@ def read_report_data(inputs: ReportInputs) -> ReportData:
         slide_sheet=read_slides(inputs.slide_sheet) if inputs.slide_sheet else None,
         slides=tuple(read_manifest(inputs.slides_manifest)) if inputs.slides_manifest else (),
         genes_measured=count_measured(inputs.omics) if inputs.omics else {},
-        risks=read_risks(inputs.risks, run.evaluation.get("risks_sha256")),
+        risks=read_risks(inputs.risks, run.evaluation["risks_sha256"]),
     )
 
 
 def read_run(inputs: ReportInputs, study: CrossValidation) -> RunData:
     """Read what pages of any task share; raises UserInputError as `read_report_data` does."""
-    evaluation = read_object(inputs.evaluation_json)
-    if evaluation.get("splits_sha256") != splits_hash(inputs.splits):
+    evaluation = read_evaluation(inputs.evaluation_json)
+    if evaluation["splits_sha256"] != splits_hash(inputs.splits):
         raise UserInputError(
             f"{inputs.evaluation_json}: made from other splits than {inputs.splits}; "
             "run the evaluation again before the report"

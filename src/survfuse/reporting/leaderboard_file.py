@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from survfuse.artifacts.evaluation import Evaluation
 from survfuse.evaluation.metrics import Metric
 from survfuse.reporting.columns import Columns, columns_of
 from survfuse.reporting.sections.read_counts import read_count
@@ -13,7 +14,7 @@ HEADING = ("model", "label", "kind", "role")
 
 
 def leaderboard_table(
-    evaluation: Mapping[str, Any],
+    evaluation: Evaluation,
     counts: Mapping[str, int | None],
     metrics: Iterable[Metric[Any, Any, Any]],
     ranking: Metric[Any, Any, Any],

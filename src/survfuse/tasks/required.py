@@ -46,7 +46,7 @@ def check_evaluated(config: Config, evaluation: Mapping[str, Any], path: Path) -
     UserInputError.
     """
     scored = {row["model"] for row in evaluation["rows"]}
-    without = {one["model"] for one in evaluation.get("left_out", [])}
+    without = {one["model"] for one in evaluation["left_out"]}
     excused = {one.role for one in config.left_out}
     for role, what in MANDATORY.items():
         names = {row.name for row in config.models if is_mandatory(row, config, role)}

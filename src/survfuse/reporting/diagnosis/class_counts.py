@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from survfuse.artifacts.evaluation import DiagnosisEvaluation
 from survfuse.reporting import disclosure
 
 
-def class_rows(evaluation: Mapping[str, Any], least: int) -> list[dict[str, Any]]:
+def class_rows(evaluation: DiagnosisEvaluation, least: int) -> list[dict[str, Any]]:
     """Patients of each class and, where there are any, of unknown class; None is withheld."""
     counts = evaluation["counts"]
     shown = disclosure.withhold([*counts["classes"], counts["unknown"]], least, tell_zeros=True)
@@ -17,7 +17,7 @@ def class_rows(evaluation: Mapping[str, Any], least: int) -> list[dict[str, Any]
     return found if counts["unknown"] else found[:-1]
 
 
-def known_patients(evaluation: Mapping[str, Any], least: int) -> int | None:
+def known_patients(evaluation: DiagnosisEvaluation, least: int) -> int | None:
     """Patients of known class; None where the others are withheld."""
     withheld = class_rows(evaluation, least)[-1]["n"] is None and evaluation["counts"]["unknown"]
     return None if withheld else int(evaluation["counts"]["known"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from survfuse.artifacts.evaluation import DiagnosisEvaluation
 from survfuse.config.study import Config
 from survfuse.evaluation.roles import COMBINING
 from survfuse.reporting import disclosure, findings, wording
@@ -116,7 +117,7 @@ def drawn_figures(drawn: Sequence[findings.Row], least: int) -> dict[str, Drawin
     return {drawing.name: drawing for drawing in found}
 
 
-def whole_leaderboard(evaluation: Mapping[str, Any], least: int) -> Columns:
+def whole_leaderboard(evaluation: DiagnosisEvaluation, least: int) -> Columns:
     """All columns of all rows, for a file."""
     counts = {"n": int(evaluation["n_patients"]), "n_known": known_patients(evaluation, least)}
     counts |= {f"n_{row['name']}": row["n"] for row in class_rows(evaluation, least) if row["name"]}
@@ -126,7 +127,7 @@ def whole_leaderboard(evaluation: Mapping[str, Any], least: int) -> Columns:
     return leaderboard_table(evaluation, counts, metrics, ranking, names, least, METRIC)
 
 
-def words_on_classes(config: Config, data: RunData) -> dict[str, Any]:
+def words_on_classes(config: Config, data: DiagnosisData) -> dict[str, Any]:
     """What the cohort report and the patient pages say beside what those of all tasks say."""
     evaluation = data.evaluation
     asked = asked_of(config.cohort)
@@ -144,7 +145,7 @@ def words_on_classes(config: Config, data: RunData) -> dict[str, Any]:
     }
 
 
-def share_of_case(evaluation: Mapping[str, Any], least: int) -> Mapping[str, Any] | None:
+def share_of_case(evaluation: DiagnosisEvaluation, least: int) -> Mapping[str, Any] | None:
     """The share of the second class in the whole cohort; None where its patients are withheld."""
     found: Mapping[str, Any] = evaluation["shares"][1]
     hidden = class_rows(evaluation, least)[1]["n"] is None
@@ -198,13 +199,13 @@ def by_pet_rows(rows: Sequence[findings.Row], least: int) -> list[dict[str, Any]
     return found
 
 
-def with_pet_table(evaluation: Mapping[str, Any], least: int) -> Mapping[str, Any] | None:
+def with_pet_table(evaluation: DiagnosisEvaluation, least: int) -> Mapping[str, Any] | None:
     """All rows on the patients who have a PET; None where nobody compared them or too few do."""
     found: Mapping[str, Any] | None = evaluation["with_pet"]
     return found if found and found["n"] >= least else None
 
 
-def attainable_rows(evaluation: Mapping[str, Any]) -> list[tuple[str, str, float]]:
+def attainable_rows(evaluation: DiagnosisEvaluation) -> list[tuple[str, str, float]]:
     """Key, inputs in words, and the AUROC that they could reach, as the simulation knows."""
-    attainable = evaluation.get("attainable") or {}
+    attainable = evaluation["attainable"] or {}
     return [(key, name, attainable[key]) for key, name in INPUTS.items() if key in attainable]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from survfuse.artifacts.evaluation import DiagnosisEvaluation
 from survfuse.artifacts.saliency import Saliency, read_saliency
 from survfuse.config.cohort import Endpoint
 from survfuse.config.study import Config
@@ -25,6 +26,7 @@ LEAST_ALIKE, ALIKE = 10, 20  # patients with the nearest estimates
 class DiagnosisData(RunData):
     """What the pages of a diagnosis share."""
 
+    evaluation: DiagnosisEvaluation
     study: ClassStudy
     risks: pd.DataFrame  # by the horizon, see `evaluation.risks`; empty without one
 
@@ -51,7 +53,7 @@ def read_diagnosis_data(config: Config, inputs: ReportInputs) -> DiagnosisData:
         )
     risks = pd.DataFrame(columns=list(COLUMNS))
     if asked.horizon_months is not None:
-        risks = read_risks(inputs.risks, run.evaluation.get("risks_sha256"))
+        risks = read_risks(inputs.risks, run.evaluation["risks_sha256"])
     return DiagnosisData(**vars(run), risks=risks)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
+from survfuse.artifacts.evaluation import DiagnosisEvaluation
 from survfuse.evaluation.metrics import Topic, of_topics
 from survfuse.reporting.diagnosis.class_counts import known_patients
 from survfuse.reporting.metric_tables import (
@@ -29,7 +29,7 @@ from survfuse.tasks.diagnosis.metrics import (
 Metrics = list[DiagnosisMetric[Any, Any]]
 
 
-def metric_tables(evaluation: Mapping[str, Any], least: int) -> dict[str, Any]:
+def metric_tables(evaluation: DiagnosisEvaluation, least: int) -> dict[str, Any]:
     """What the template prints of metrics: tables with headings, that of probabilities, and words.
 
     A table without metrics is None. The ranking metric has the table of the leaderboard to itself.
@@ -71,7 +71,7 @@ def metric_tables(evaluation: Mapping[str, Any], least: int) -> dict[str, Any]:
     }
 
 
-def about_decisions(evaluation: Mapping[str, Any], least: int) -> Markup:
+def about_decisions(evaluation: DiagnosisEvaluation, least: int) -> Markup:
     """What all metrics of decisions have in common."""
     known = known_patients(evaluation, least)
     of_known = "" if known is None else f" ({plural(known, 'patient')} of known class)"
@@ -83,7 +83,7 @@ def about_decisions(evaluation: Mapping[str, Any], least: int) -> Markup:
     ).format(weighed, facts_of(evaluation)["case"], of_known)
 
 
-def facts_of(evaluation: Mapping[str, Any]) -> dict[str, Markup | str]:
+def facts_of(evaluation: DiagnosisEvaluation) -> dict[str, Markup | str]:
     """The facts of a study that what is said about metrics may name."""
     other, case = (
         Markup("<span data-verbatim>{}</span>").format(name) for name in evaluation["classes"][:2]

@@ -267,7 +267,7 @@ def similar(
     }
 
 
-def expected_error(data: RunData, modality: str) -> dict[str, Any] | None:
+def expected_error(data: DiagnosisData, modality: str) -> dict[str, Any] | None:
     """What is known of the error of synthetic volumes of a modality; None if never measured."""
     for entry in data.evaluation["synthesis"]:
         if entry["target"] == modality and "masked_mae" in entry["measures"]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from survfuse.artifacts.evaluation import SurvivalEvaluation
 from survfuse.modalities.registry import MODALITIES
 from survfuse.reporting.findings import Axis, axis_over, row_of
 from survfuse.reporting.pictures.drawing import Drawing
@@ -50,10 +51,10 @@ class ModelExplanation:
     tile_agreement: float | None
 
 
-def model_explanations(evaluation: Mapping[str, Any]) -> list[ModelExplanation]:
+def model_explanations(evaluation: SurvivalEvaluation) -> list[ModelExplanation]:
     """The explanations in an evaluation by model; an older evaluation has none."""
     found = []
-    for model, summary in evaluation.get("explained", {}).items():
+    for model, summary in evaluation["explained"].items():
         label = str((row_of(evaluation, model) or {"label": model})["label"])
         rows = contribution_rows(summary["contribution"])
         drops = [row.drop for row in rows]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from survfuse.artifacts.evaluation import Evaluation
 from survfuse.modalities.registry import MODALITIES
 from survfuse.reporting import findings, wording
 from survfuse.reporting.inputs import PatientRisk
@@ -61,8 +60,8 @@ def widened(risk: PatientRisk) -> str:
     )
 
 
-def why_none(evaluation: Mapping[str, Any], model: str) -> str:
+def why_none(evaluation: Evaluation, model: str) -> str:
     """Why there is no estimate at the first horizon."""
-    horizons = evaluation.get("absolute_risk", {}).get(model, {}).get("horizons", {})
+    horizons = evaluation["absolute_risk"].get(model, {}).get("horizons", {})
     reasons = [one["reason"] for one in horizons.values() if one.get("reason")]
     return reasons[0] if reasons else "the model of this page makes no prediction at any horizon"

@@ -7,6 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from survfuse.artifacts.evaluation import Evaluation
 from survfuse.reporting.disclosure import of_all
 from survfuse.reporting.render import span
 
@@ -19,7 +20,7 @@ def read_count(row: Mapping[str, Any], patients: int, least: int) -> str | None:
     return None if n is None else of_all(n, patients, least)
 
 
-def reads(evaluation: Mapping[str, Any], least: int, row: Mapping[str, Any]) -> Markup:
+def reads(evaluation: Evaluation, least: int, row: Mapping[str, Any]) -> Markup:
     """The cell of a row in the column of patients read."""
     count = read_count(row, evaluation["n_patients"], least)
     if count is None:
@@ -29,7 +30,7 @@ def reads(evaluation: Mapping[str, Any], least: int, row: Mapping[str, Any]) -> 
     return span(f"evaluation/rows/{row['model']}/n_read", count)
 
 
-def other_notes(notes: Sequence[str], evaluation: Mapping[str, Any]) -> Sequence[str]:
+def other_notes(notes: Sequence[str], evaluation: Evaluation) -> Sequence[str]:
     """The notes but for those on rows left out, which stand in their own list."""
-    listed = {row["sentence"] for row in evaluation.get("left_out", [])}
+    listed = {row["sentence"] for row in evaluation["left_out"]}
     return [note for note in notes if note not in listed]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from survfuse.artifacts.evaluation import Evaluation
 from survfuse.reporting.findings import MODALITIES
 from survfuse.reporting.inputs import RunData
 from survfuse.reporting.sections.input_chips import Chip
@@ -48,7 +49,7 @@ def with_unread(chip: Chip, unread: bool) -> Chip:
     return replace(chip, lines=[*chip.lines, UNREAD], read=False)
 
 
-def unread_sentences(evaluation: Mapping[str, Any]) -> list[str]:
+def unread_sentences(evaluation: Evaluation) -> list[str]:
     """A sentence for every modality of a row that it read of no patient, though it read others."""
     return [
         f"{row['label']} read the {MODALITIES[name]} of no patient: in no fold was somebody who "

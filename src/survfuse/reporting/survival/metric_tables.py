@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
+from survfuse.artifacts.evaluation import SurvivalEvaluation
 from survfuse.config.study import Config
 from survfuse.evaluation.metrics import Topic, of_topics
 from survfuse.reporting.metric_tables import (
@@ -39,7 +40,7 @@ def intervals_of(config: Config, metrics: Metrics) -> list[tuple[str, list[str]]
     ]
 
 
-def metric_tables(config: Config, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+def metric_tables(config: Config, evaluation: SurvivalEvaluation) -> dict[str, Any]:
     """What the template prints of metrics: tables, those of calibration, intervals and a glossary.
 
     The ranking metric has the table of the leaderboard to itself.
@@ -48,7 +49,7 @@ def metric_tables(config: Config, evaluation: Mapping[str, Any]) -> dict[str, An
     every = evaluation["rows"]
     shown, facts = present(METRICS.values(), every), facts_of(evaluation)
 
-    def table(file: str, metrics: Metrics, rows: list[Any], below: bool = False) -> MetricTable:
+    def table(file: str, metrics: Metrics, rows: Sequence[Any], below: bool = False) -> MetricTable:
         columns = columns_at_horizons(
             metrics, evaluation["horizons_months"], scarce_horizons(evaluation)
         )
@@ -79,7 +80,7 @@ def metric_tables(config: Config, evaluation: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def facts_of(evaluation: Mapping[str, Any]) -> dict[str, Markup | str]:
+def facts_of(evaluation: SurvivalEvaluation) -> dict[str, Markup | str]:
     """The facts of a study that what is said about metrics may name."""
     rule = Markup("<span data-verbatim>{}</span>").format(evaluation["tau_rule"])
     tau = number(evaluation["tau_months"], "evaluation/tau_months", 1)
@@ -90,9 +91,9 @@ def facts_of(evaluation: Mapping[str, Any]) -> dict[str, Markup | str]:
     }
 
 
-def scarce_horizons(evaluation: Mapping[str, Any]) -> list[float]:
+def scarce_horizons(evaluation: SurvivalEvaluation) -> list[float]:
     """Horizons by which too few events were observed for a number to stand out."""
-    events = evaluation.get("events_by_horizon", {})
+    events = evaluation["events_by_horizon"]
     horizons = evaluation["horizons_months"]
     return [h for h in horizons if events.get(f"{h:g}", evaluation["n_events"]) < LEAST_EVENTS]
 

@@ -118,7 +118,7 @@ def patient_context(
             overviews = part("map of attention", lambda: attention.overviews(data, marked), [])
             shown = part("pictures of tiles", lambda: attention.tiles_shown(data, marked), [])
             inked = attention.passed_over(marked)
-    summary = evaluation.get("explained", {}).get(model.name, {})
+    summary = evaluation["explained"].get(model.name, {})
     return {
         **patient_shell(config, data, model, patient_id, prediction.folds, RANKING),
         **words_on_survival(config, data),

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.evaluation import DiagnosisEvaluation
+from survfuse.artifacts.layout import fold_name
 from survfuse.config.study import Config
 from survfuse.core.files import read_json, write_json
 from survfuse.evaluation.board import (
@@ -87,7 +89,7 @@ def evaluate_diagnoses(config: Config, files: EvaluationFiles) -> None:
         for row in rows
         if asked.horizon_months is not None
     }
-    result = {
+    result: DiagnosisEvaluation = {
         **common_part(files, candidates, study, confidence, scored),
         "task": TASK,
         "name": asked.name,
@@ -102,7 +104,7 @@ def evaluate_diagnoses(config: Config, files: EvaluationFiles) -> None:
         "availability": score_availability(present, study, confidence),
         "synthesis": collect_synthesis(
             files.synthesis,
-            [f"r0f{fold.fold}" for fold in study.folds_of(0)],
+            [fold_name(0, fold.fold) for fold in study.folds_of(0)],
             study.test_share,
             confidence,
         )

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from survfuse.artifacts.evaluation import SurvivalEvaluation
 from survfuse.artifacts.explanations import read_explanations
 from survfuse.artifacts.study import Study, read_study
 from survfuse.config.evaluation import EvaluationConfig
@@ -97,7 +98,7 @@ def evaluate(
         if row.role != "oracle"
     }
     groups = {name: groups_of(study, found, config.confidence) for name, found in risks.items()}
-    result = {
+    result: SurvivalEvaluation = {
         **common_part(files, candidates, study, config.confidence, in_order),
         "tau_months": protocol.tau_months,
         "tau_rule": TAU_RULE if config.tau_months is None else TAU_SET,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.evaluation import Comparison
 from survfuse.evaluation.risks import ModelRisks
 from survfuse.evaluation.roles import COMBINING
 from survfuse.statistics.comparison import LEAST_EVENTS
@@ -44,7 +45,7 @@ def about_figures() -> list[str]:
 
 
 def not_shown_better(
-    rows: Sequence[Row], comparisons: Sequence[dict[str, Any]], confidence: float
+    rows: Sequence[Row], comparisons: Sequence[Comparison], confidence: float
 ) -> list[str]:
     """Say for every reference which models of several modalities are not shown to be better.
 
