@@ -4,60 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
-import numpy as np
 import pytest
 
+from isolated_tasks import (
+    ask_for_memory,
+    count,
+    end_by,
+    hang,
+    image,
+    print_much,
+    process_id,
+    refuse,
+    stumble,
+)
 from survfuse.core.isolation import IsolatedProcess, IsolationError, Limits
 from survfuse.modalities.slides.faults import SlideFault, UnreadableSlide
 
 # The first task imports this file in the other process, which a busy machine makes slow.
 PATIENT_S = 300.0
-
-
-def count(last: int) -> Generator[int]:
-    yield from range(last)
-
-
-def process_id() -> Generator[int]:
-    yield os.getpid()
-
-
-def image(side: int) -> Generator[np.ndarray]:
-    yield np.full((side, side, 3), 7, np.uint8)
-
-
-def end_by(number: int) -> Generator[int]:
-    yield 1
-    os.kill(os.getpid(), number)
-    time.sleep(60)
-
-
-def hang() -> Generator[int]:
-    yield 1
-    time.sleep(60)
-
-
-def ask_for_memory(size: int) -> Generator[int]:
-    yield len(bytearray(size))
-
-
-def refuse() -> Generator[int]:
-    raise UnreadableSlide("the file is cut short")
-    yield 0
-
-
-def stumble() -> Generator[int]:
-    raise ValueError("/data/DOE_JANE.svs")
-    yield 0
-
-
-def print_much() -> Generator[int]:
-    os.write(1, b"noise\n" * 10)
-    os.write(2, b"noise\n" * 100_000)
-    yield 1
 
 
 @pytest.fixture

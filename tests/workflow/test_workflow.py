@@ -278,11 +278,15 @@ def test_rules_that_read_what_is_known_of_patients_declare_it_once() -> None:
     assert "**PATIENT_PARAMS" in texts["list_inputs"]
 
 
+@pytest.mark.parametrize("in_one_job", [False, True])
 @pytest.mark.parametrize("config", ["demo", "demo_clinic"])
-def test_no_rule_that_runs_a_model_is_given_the_outcome_of_a_test_patient(config: str) -> None:
-    command = ["snakemake", "-n", "-p", "--forceall", "--nolock", "--configfile"]
+def test_no_rule_that_runs_a_model_is_given_the_outcome_of_a_test_patient(
+    config: str, in_one_job: bool
+) -> None:
+    command = ["snakemake", "-n", "-p", "--forceall", "--nolock", "--config"]
+    jobs_of_folds = f"training={{folds_in_one_job: {str(in_one_job).lower()}}}"
     done = subprocess.run(
-        [*command, f"configs/{config}.yaml"],
+        [*command, jobs_of_folds, "--configfile", f"configs/{config}.yaml"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -291,7 +295,9 @@ def test_no_rule_that_runs_a_model_is_given_the_outcome_of_a_test_patient(config
         r"^rule (\w+):\n    input: (.+)\n[^\0]*?Shell command: (.+)$", done.stdout, re.M
     )
     assert len(told) > 20, done.stdout[-3000:] + done.stderr[-3000:]
-    assert {rule for rule, *_ in told} >= {"train", "train_rows", "predict", "list_inputs"}
+    rules = {rule for rule, *_ in told}
+    assert rules >= {"train_rows", "predict", "list_inputs"}
+    assert ("train" in rules) != in_one_job
     for rule, files, command in told:
         if rule in {"make_splits", "evaluate"}:
             assert "outcomes.tsv" in files
