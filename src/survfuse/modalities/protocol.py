@@ -136,7 +136,7 @@ class Modality(ABC):
         return None if table is None else table.index.tolist()
 
     def pack(self, config: Config, patient_ids: Sequence[str], path: Path) -> bool:
-        """Write the file that models read of its sheet to `path`, and tell whether there is any.
+        """Write the file that models read of its sheet to `path`, and return whether there is any.
 
         By default there is none: the cohort has it, or the workflow makes it, which takes long.
         """

@@ -23,7 +23,7 @@ class Entry:
     it. source: the key of the file that training reads, see `paths.InputPaths`; empty for the
     clinical table, which is always there. stored: where the results folder holds that file. module:
     where its `MODALITIES` is. place: its rank in tables of who has what. chip: the function, as
-    module:name, that tells on pages what is known of a patient, see `input_chips`. pronoun: what
+    module:name, that summarises it for one patient on pages, see `input_chips`. pronoun: what
     takes the noun up. made_from: the modality that it may be synthesised from. costly: whether a
     diagnosis is also asked what it is worth in those who have it. part: what its effect on an
     estimate is divided into, if it is, in the singular. attention: what attention to it is called,
@@ -69,7 +69,7 @@ class Entry:
         return bool(self.sheet(cohort))
 
 
-# In the order in which they are told.
+# In the order in which tables and sentences list them.
 MODALITIES: dict[str, Entry] = {
     "clinical": Entry(
         "clinical data",

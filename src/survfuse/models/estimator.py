@@ -1,4 +1,4 @@
-"""What every kind of model can do, and what it is told when it is asked to.
+"""What every kind of model can do, and the context that it is given for it.
 
 An estimator keeps nothing: what it learns it returns as arrays and a description, which training
 stores and hands back for prediction. Which one stands behind a kind of model and a task, the table

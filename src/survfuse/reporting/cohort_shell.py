@@ -39,7 +39,7 @@ def cohort_shell(
     """
     evaluation, least = data.evaluation, config.report.min_cell
     rows, compared_as = evaluation["rows"], ranked.metric.compared_as
-    verdict = findings.verdict(evaluation, compared_as, ranked.judged)
+    verdict = findings.verdict(evaluation, compared_as, ranked.compared)
     pages = page_ids(config, data)
     lost = {one.patient_id for one in failed}
     sites = [{"events": 0, **site} for site in data.cohort["sites"]]

@@ -12,15 +12,15 @@ from survfuse.reporting import findings
 
 @dataclass(frozen=True)
 class Ranked:
-    """How a leaderboard is ordered, judged and worded.
+    """How a leaderboard is ordered, compared and worded.
 
-    metric: the ranking metric. key: where a row of evaluation.json has it. judged: the roles whose
-    rows are judged beside the reference. describe: the second line of a row.
+    metric: the ranking metric. key: where a row of evaluation.json has it. compared: the roles of
+    rows that are compared with the reference. describe: the second line of a row.
     """
 
     metric: Metric[Any, Any, Any]
     key: str
-    judged: Sequence[str]
+    compared: Sequence[str]
     describe: Callable[[findings.Row], str]
 
     @property

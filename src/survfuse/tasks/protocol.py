@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Task(ABC):
-    """One kind of outcome that models predict, and how their predictions are judged and told.
+    """One kind of outcome that models predict, and how their predictions are evaluated and shown.
 
     name: what `Config.task` calls it. mandatory: the rows without which its leaderboard cannot be
     read. pages: "module:name" of its pages, see `reporting.pages`; reporting stands above tasks.
@@ -84,7 +84,7 @@ class Task(ABC):
         """How many patients there are and what is known of them, for the log."""
 
     def cases(self, outcomes: pd.DataFrame) -> pd.Series[int]:
-        """1 for who had what is predicted, else 0; sites are told with their number."""
+        """1 for who had what is predicted, else 0; summaries count them by site."""
         return outcomes["patient_id"].map(lambda _: 0)
 
     def words(self, config: Config) -> list[str]:
