@@ -57,10 +57,13 @@ def ranking(cohort: Simulated) -> dict[str, float]:
         alone = [scores.get(f"only {m}") for m in ("slides", "omics", "clinical")]
         shown = "".join("       –" if s is None else f"{s.mean():8.3f}" for s in alone)
         print(f"{kind:10s} {scores['c'].mean():6.3f} {share(scores):6.3f}      {shown}")
-    ours = everything["survfuse"]
+    ours = everything["sparse_factors"]
     best = max(("abmil", "snn", "transmil"), key=lambda kind: everything[kind]["c"].mean())
     gain, low, high = corrected_t(ours["c"] - everything[best]["c"])
-    print(f"survfuse minus {best}, the best of one modality: {gain:.3f} ({low:.3f} to {high:.3f})")
+    print(
+        f"sparse factors minus {best}, the best of one modality: "
+        f"{gain:.3f} ({low:.3f} to {high:.3f})"
+    )
     return {
         "fusion_gain": round(gain, 4),
         "fusion_gain_low": round(low, 4),
@@ -69,17 +72,19 @@ def ranking(cohort: Simulated) -> dict[str, float]:
 
 
 def oracle_share(cohort: Simulated) -> dict[str, float]:
-    """survfuse on a cohort with little noise; withholding a modality against never having it."""
-    patterns = modality_patterns(cohort, "survfuse")
-    ours = out_of_fold(cohort, row("survfuse", members=3), patterns)
+    """Sparse factors with little noise; withholding a modality against never having it."""
+    patterns = modality_patterns(cohort, "sparse_factors")
+    ours = out_of_fold(cohort, row("sparse_factors", members=3), patterns)
     figures = {"oracle_share": round(share(ours), 4)}
     mean = {name: values.mean() for name, values in ours.items()}
-    print(f"{described(cohort)}: survfuse C {mean['c']:.3f}, oracle {mean['oracle']:.3f}")
+    print(f"{described(cohort)}: sparse factors C {mean['c']:.3f}, oracle {mean['oracle']:.3f}")
     print(f"share of the oracle's C-index above chance: {share(ours):.3f}")
     for modality in ("slides", "omics"):
         name = f"without {modality}"
         withheld = {modality: cohort.truth.patient_id.tolist()}
-        never = out_of_fold(cohort, row("survfuse", members=3), {name: patterns[name]}, withheld)
+        never = out_of_fold(
+            cohort, row("sparse_factors", members=3), {name: patterns[name]}, withheld
+        )
         cost = float((never[name] - ours[name]).mean())
         print(f"{name}: never seen {never[name].mean():.3f}, hidden at test {mean[name]:.3f}")
         figures[f"drop_{modality}_cost"] = round(cost, 4)
@@ -87,7 +92,7 @@ def oracle_share(cohort: Simulated) -> dict[str, float]:
 
 
 def missing_by_outcome(cohort: Simulated, draws: int = 5) -> dict[str, float]:
-    """survfuse trained where early deaths lack slides, tested where they lack them otherwise.
+    """Sparse factors trained where early deaths lack slides, tested where they lack them otherwise.
 
     `random` and `reverse` hide equally many slides. The gap under `equalise` is the figure.
     """
@@ -115,7 +120,7 @@ def missing_by_outcome(cohort: Simulated, draws: int = 5) -> dict[str, float]:
     print(f"{'missing in test:':17s} none     same   random  reverse")
     figures = {}
     for policy in ("equalise", "ignore", "use"):
-        config = row("survfuse", missingness=policy)
+        config = row("sparse_factors", missingness=policy)
         scores = out_of_fold(cohort, config, patterns, withheld)
         mean = {
             how: float(np.mean([scores[f"{how} {draw}"].mean() for draw in range(draws)]))

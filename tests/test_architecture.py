@@ -36,6 +36,7 @@ FLOORS = (
     "survfuse.tasks",
     "survfuse.cohort",
     "survfuse.models.classical",
+    "survfuse.models.stacking",
     "survfuse.training",
     "survfuse.synthesis survfuse.explain",
     "survfuse.reporting survfuse.init survfuse.simulation survfuse.runner",

@@ -27,8 +27,8 @@ def test_pathways_have_the_published_sizes() -> None:
 
 def test_scores_are_given_for_everything_and_for_each_modality() -> None:
     cohort = simulated(60, 3, folds=2, tiles=6, dim=8)
-    config = model_truth.row("survfuse", epochs=2, min_events_per_bin=4)
-    scores = out_of_fold(cohort, config, modality_patterns(cohort, "survfuse"))
+    config = model_truth.row("sparse_factors", epochs=2, min_events_per_bin=4)
+    scores = out_of_fold(cohort, config, modality_patterns(cohort, "sparse_factors"))
     alone = {f"{how} {m}" for how in ("only", "without") for m in ("slides", "omics", "clinical")}
     assert set(scores) == {"c", "oracle", *alone}
     assert all(values.shape == (2,) for values in scores.values())

@@ -41,6 +41,7 @@ def test_every_network_is_a_kind_and_names_do_not_clash() -> None:
         "site_only": "site",
         "clinical_cox": "clinical",
         "late_fusion": "late",
+        "survfuse": "fusion",
         "coxnet": "classical",
         "rsf": "classical",
         "boosting": "classical",

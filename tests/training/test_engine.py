@@ -160,7 +160,7 @@ def test_missingness_is_recorded_with_what_it_did(tmp_path: Path) -> None:
 
 def test_a_fold_whose_training_patients_all_lack_genes_still_trains(tmp_path: Path) -> None:
     """As where `cohort.missing` withholds them all; those of a test patient are then not read."""
-    config = configuration("survfuse", epochs=1)
+    config = configuration("sparse_factors", epochs=1)
     inputs, time, event = cohort(n=60)
     ids = np.array(inputs.patients.index)
     role = np.where(np.arange(50) % 5 == 0, "validation", "train")

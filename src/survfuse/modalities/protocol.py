@@ -194,6 +194,24 @@ class Modality(ABC):
         are gone that the scaling was fitted on.
         """
 
+    def blocks(
+        self, store: Store | None, scaling: Scaling, patient_ids: Sequence[str], config: Config
+    ) -> dict[str, tuple[np.ndarray, list[str]]]:
+        """Its columns by named block, each as `columns` gives them; by default all in one.
+
+        A block is what a penalty of its own suits: a type of data, or a way of summarising it.
+        """
+        return {self.name: self.columns(store, scaling, patient_ids)}
+
+    def averaged(
+        self, store: Store | None, scaling: Scaling, patient_id: str
+    ) -> tuple[str, np.ndarray] | None:
+        """A block whose row is the mean of rows (N, c) of the parts of a patient, and these rows.
+
+        None where no block is such a mean, or the patient has none.
+        """
+        return None
+
     def parts(self, store: Store | None, scaling: Scaling | None) -> dict[str, int]:
         """Into what the effect of its one token is divided: name -> width, in order; or nothing."""
         return {}

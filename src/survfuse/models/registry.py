@@ -65,6 +65,9 @@ KINDS: dict[str, ModelSpec] = {
     "late_fusion": ModelSpec(
         "Late fusion", (), f"{CLASSICAL}.late_fusion", BOTH, "late", averages=True
     ),
+    "survfuse": ModelSpec(
+        *("survfuse", TABULAR, "survfuse.models.stacking.survfuse"), role="fusion", chooses=True
+    ),
     "coxnet": ModelSpec("Elastic-net Cox", TABULAR, f"{CLASSICAL}.elastic_net", chooses=True),
     "rsf": ModelSpec("Random survival forest", TABULAR, f"{CLASSICAL}.forest", chooses=True),
     "boosting": ModelSpec("Gradient boosting", TABULAR, f"{CLASSICAL}.boosting", chooses=True),

@@ -15,6 +15,7 @@ from survfuse.core.files import sha256_json
 from survfuse.modalities.dense import OneToken
 from survfuse.modalities.omics.matrix import OmicsMatrix, build_matrix, read_matrix, write_matrix
 from survfuse.modalities.omics.scaling import OmicsScaler, fit_scaler
+from survfuse.modalities.omics.sheet import type_of_columns
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.protocol import (
     Attended,
@@ -25,6 +26,8 @@ from survfuse.modalities.protocol import (
     TokenReader,
     TokenShape,
 )
+
+SET_MEANS = "gene-set means"  # a block beside those of the data types
 
 
 class Omics(Modality):
@@ -97,6 +100,20 @@ class Omics(Modality):
         values = standardised(store, scaling, patient_ids)[:, genes].astype(float)
         return values, store.features[genes].tolist()
 
+    def blocks(
+        self, store: Store | None, scaling: Scaling, patient_ids: Sequence[str], config: Config
+    ) -> dict[str, tuple[np.ndarray, list[str]]]:
+        """The genes of each data type; and the means of the gene sets, where there are several."""
+        values, names = self.columns(store, scaling, patient_ids)
+        types = np.array(type_of_columns(names, config.omics.suffixes))
+        blocks = {
+            kind: (values[:, own], [names[column] for column in np.flatnonzero(own)])
+            for kind in config.omics.suffixes
+            if (own := types == kind).any()
+        }
+        means = set_means(store, values, names, types)
+        return blocks | ({SET_MEANS: means} if means[1] else {})
+
     def parts(self, store: Store | None, scaling: Scaling | None) -> dict[str, int]:
         """Gene group -> number of its genes."""
         if store is None or scaling is None:
@@ -114,6 +131,28 @@ def standardised(store: OmicsMatrix, scaling: Scaling, patient_ids: Sequence[str
     assert isinstance(scaling, OmicsScaler)
     values, _ = store.rows(patient_ids)
     return scaling.transform(values)
+
+
+def set_means(
+    store: Store | None, values: np.ndarray, names: Sequence[str], types: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Means (n, c) over the genes of each set, of each data type, with two genes or more.
+
+    None where all genes are one set, which says little as a mean.
+    """
+    assert isinstance(store, OmicsMatrix)
+    place = {name: column for column, name in enumerate(names)}
+    means, titles = [np.empty((len(values), 0))], list[str]()
+    for group, start, end in zip(
+        store.groups, store.group_offsets[:-1], store.group_offsets[1:], strict=True
+    ):
+        members = np.array([place[name] for name in store.features[store.group_index[start:end]]])
+        for kind in dict.fromkeys(types[members].tolist()):
+            of_kind = members[types[members] == kind]
+            if len(store.groups) > 1 and len(of_kind) > 1:
+                means.append(values[:, of_kind].mean(axis=1, keepdims=True))
+                titles.append(f"{group} ({kind})")
+    return np.concatenate(means, axis=1), titles
 
 
 MODALITIES = {Omics.name: Omics()}

@@ -76,6 +76,9 @@ class TileReader:
         return Tokens(values, mask, coords)
 
 
+MEAN_TILE, SPREAD = "mean tile", "spread of tiles"  # the blocks of slides
+
+
 class Slides(Modality):
     """Embeddings of all tiles of a patient's slides."""
 
@@ -137,6 +140,28 @@ class Slides(Modality):
         bags = bags_of(store)
         means = np.stack([scaling.mean_tile(bags.get(patient)) for patient in patient_ids])
         return means, [f"slides {dimension}" for dimension in range(scaling.width)]
+
+    def blocks(
+        self, store: Store | None, scaling: Scaling, patient_ids: Sequence[str], config: Config
+    ) -> dict[str, tuple[np.ndarray, list[str]]]:
+        """The mean tile, and how far a patient's tiles spread about it."""
+        assert isinstance(scaling, TileScaler)
+        bags = bags_of(store)
+        moments = np.stack([scaling.moments(bags.get(patient)) for patient in patient_ids])
+        return {
+            MEAN_TILE: (moments[:, 0], [f"slides {place}" for place in range(scaling.width)]),
+            SPREAD: (moments[:, 1], [f"spread {place}" for place in range(scaling.width)]),
+        }
+
+    def averaged(
+        self, store: Store | None, scaling: Scaling, patient_id: str
+    ) -> tuple[str, np.ndarray] | None:
+        """The mean tile, and the tiles."""
+        assert isinstance(scaling, TileScaler)
+        bag = bags_of(store).get(patient_id)
+        if bag is None:
+            return None
+        return MEAN_TILE, np.concatenate([scaling.transform(slide[:]) for slide in bag.slides])
 
     def attended(self, store: Store | None, patient_id: str) -> Attended:
         """The tiles: their slides, places and sides in level-0 pixels."""

@@ -33,14 +33,21 @@ class TileScaler:
 
     def mean_tile(self, bag: Bag | None) -> np.ndarray:
         """Mean (D,) of a patient's standardised embeddings; zeros without slides."""
-        total = np.zeros(self.width)
+        mean: np.ndarray = self.moments(bag)[0]
+        return mean
+
+    def moments(self, bag: Bag | None) -> np.ndarray:
+        """Mean and standard deviation (2, D) of standardised embeddings; zeros without slides."""
+        total = np.zeros((2, self.width))
         if bag is None:
             return total
         for slide in bag.slides:
             for start in range(0, len(slide), CHUNK):
                 tiles = self.transform(slide[start : start + CHUNK])
-                total += tiles.sum(axis=0, dtype=np.float64)
-        return total / len(bag)
+                total[0] += tiles.sum(axis=0, dtype=np.float64)
+                total[1] += np.square(tiles).sum(axis=0, dtype=np.float64)
+        mean, square = total / len(bag)
+        return np.stack([mean, np.sqrt(np.maximum(square - mean**2, 0.0))])
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for the checkpoint."""

@@ -63,7 +63,9 @@ MODELS: dict[str, Entry] = {
     "mri_cnn": Entry("mri_cnn", "MRIConvolution", "MRI CNN", ("mri",), True),
     "pibd": Entry("pibd.model", "PIBD", "PIBD", ("slides", "omics")),
     "snn": Entry("snn", "SNN", "SNN (genes)", ("omics",), True),
-    "survfuse": Entry("survfuse", "SurvFuse", "survfuse", ("slides", "omics", "clinical")),
+    "sparse_factors": Entry(
+        *("sparse_factors", "SparseFactors", "Sparse factors", ("slides", "omics", "clinical"))
+    ),
     "survpath": Entry("survpath", "SurvPath", "SurvPath-style", ("slides", "omics")),
     "transmil": Entry("transmil", "TransMIL", "TransMIL (slides)", ("slides",), True),
 }

@@ -33,7 +33,7 @@ REFERENCE_PATIENTS = 256
 START = 0.02  # of the weights, so that factors differ from each other
 
 
-class SurvFuse(FusionModel):
+class SparseFactors(FusionModel):
     """Any subset of slides, genes and covariates -> hazards.
 
     factors: per modality. concepts: soft clusters of tiles whose shares are read beside the mean.

@@ -10,22 +10,27 @@ import torch
 from fusion_batches import CLINICAL_DIM, SHAPES, SLIDES_DIM, WIDTHS, make_batch, make_targets
 from inputs_fixture import shapes_of
 from survfuse.models.networks.registry import build
-from survfuse.models.networks.survfuse import BETWEEN_PATIENTS, GAIN, SINGLE_GENES, SurvFuse
+from survfuse.models.networks.sparse_factors import (
+    BETWEEN_PATIENTS,
+    GAIN,
+    SINGLE_GENES,
+    SparseFactors,
+)
 
 
 @pytest.fixture
-def model() -> SurvFuse:
+def model() -> SparseFactors:
     """A model in which every parameter matters."""
     torch.manual_seed(0)
-    built = build("survfuse", SHAPES).eval()
+    built = build("sparse_factors", SHAPES).eval()
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.normal_(std=0.3)
-    assert isinstance(built, SurvFuse)
+    assert isinstance(built, SparseFactors)
     return built
 
 
-def test_by_hand(model: SurvFuse) -> None:
+def test_by_hand(model: SparseFactors) -> None:
     batch = make_batch([3, 5])
     tiles, genes = batch.tokens["slides"][1].double(), batch.tokens["omics"][1, 0].double()
     weight = {name: GAIN * value.double().T for name, value in model.weights.items()}
@@ -44,7 +49,7 @@ def test_by_hand(model: SurvFuse) -> None:
     torch.testing.assert_close(model(batch).logits[1].double(), expected, atol=1e-4, rtol=1e-4)
 
 
-def test_an_absent_modality_adds_nothing_and_others_take_over(model: SurvFuse) -> None:
+def test_an_absent_modality_adds_nothing_and_others_take_over(model: SparseFactors) -> None:
     batch = make_batch([4], absent=[(0, "slides"), (0, "clinical")])
     output = model(batch)
     omics = output.embeddings["omics"][0]
@@ -57,7 +62,7 @@ def test_an_absent_modality_adds_nothing_and_others_take_over(model: SurvFuse) -
     assert not model(make_batch([4], absent=nothing)).logits.any()
 
 
-def test_attention_is_each_tokens_part_of_the_additive_effect(model: SurvFuse) -> None:
+def test_attention_is_each_tokens_part_of_the_additive_effect(model: SparseFactors) -> None:
     """Effects of tiles and groups add up to what the modality adds, so their shares are exact."""
     batch = make_batch([6])
     has = {name: batch.has(name) for name in ("slides", "omics", "clinical")}
@@ -74,7 +79,7 @@ def test_attention_is_each_tokens_part_of_the_additive_effect(model: SurvFuse) -
     torch.testing.assert_close(shown["slides"][0], per_tile.abs() / per_tile.abs().sum())
 
 
-def test_sparsity_is_the_l1_norm_and_only_in_training(model: SurvFuse) -> None:
+def test_sparsity_is_the_l1_norm_and_only_in_training(model: SparseFactors) -> None:
     batch = make_batch([3, 4])
     assert model(batch).losses == {}
     losses = model(replace(batch, targets=make_targets(2))).losses
@@ -83,13 +88,13 @@ def test_sparsity_is_the_l1_norm_and_only_in_training(model: SurvFuse) -> None:
 
 
 def test_four_times_the_patients_halve_the_penalty() -> None:
-    few, many = (build("survfuse", replace(SHAPES, patients=n)) for n in (256, 1024))
+    few, many = (build("sparse_factors", replace(SHAPES, patients=n)) for n in (256, 1024))
     assert few.sparsity == 0.03 and many.sparsity == 0.015
 
 
 def test_without_interactions_contributions_add_up() -> None:
     torch.manual_seed(0)
-    model = build("survfuse", SHAPES, {"interactions": False, "factors": 1}).eval()
+    model = build("sparse_factors", SHAPES, {"interactions": False, "factors": 1}).eval()
     batch = make_batch([5])
     output = model(batch)
     ratio = GAIN * sum(
@@ -99,15 +104,15 @@ def test_without_interactions_contributions_add_up() -> None:
 
 
 def test_parameter_count() -> None:
-    model = build("survfuse", SHAPES, {"factors": 2, "concepts": 8})
+    model = build("sparse_factors", SHAPES, {"factors": 2, "concepts": 8})
     inputs = (SLIDES_DIM + 8) + (sum(WIDTHS) + len(WIDTHS)) + CLINICAL_DIM
     expected = 2 * inputs + 8 * (SLIDES_DIM + 1) + CLINICAL_DIM + 3 * 2 + 6 * 2 + 3 * 4 + 4
     assert sum(parameter.numel() for parameter in model.parameters()) == expected
 
 
-def test_order_of_tiles_is_irrelevant_and_one_column_suffices(model: SurvFuse) -> None:
+def test_order_of_tiles_is_irrelevant_and_one_column_suffices(model: SparseFactors) -> None:
     batch = make_batch([50])
     flipped = replace(batch, tokens={**batch.tokens, "slides": batch.tokens["slides"].flip(1)})
     torch.testing.assert_close(model(batch).logits, model(flipped).logits, atol=1e-4, rtol=1e-4)
-    cox = build("survfuse", shapes_of(SLIDES_DIM, WIDTHS, CLINICAL_DIM, 1))
+    cox = build("sparse_factors", shapes_of(SLIDES_DIM, WIDTHS, CLINICAL_DIM, 1))
     assert cox(batch).logits.shape == (1, 1)

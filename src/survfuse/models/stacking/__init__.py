@@ -1,0 +1,1 @@
+"""Ridge Cox models of blocks of inputs, and their cross-fitted combination."""

@@ -1,0 +1,142 @@
+"""The members of the default stack, each linear in the blocks, and their cross-fitted scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from survfuse.models.classical.cox import PENALISER
+from survfuse.models.stacking.joint_ridge import fit_joint_ridge
+from survfuse.models.stacking.partial_likelihood import PartialLikelihood
+from survfuse.models.stacking.ridge_cox import (
+    coordinates,
+    fit_exactly,
+    fit_in_coordinates,
+    stratified_folds,
+)
+
+CROSS_FITS = 5
+JOINT = "joint"
+
+
+@dataclass(frozen=True)
+class Design:
+    """Training patients as members are fitted on them.
+
+    names, columns: of each block, (n, p). has: (n, B). known: the place of the block of clinical
+    variables, if there is one. alone: the places of the other blocks that have a member of their
+    own; those of interactions have none. reduced, back: coordinates (n, r) of each block, and the
+    way back.
+    """
+
+    names: tuple[str, ...]
+    columns: tuple[np.ndarray, ...]
+    has: np.ndarray
+    known: int | None
+    alone: tuple[int, ...]
+    reduced: tuple[np.ndarray, ...]
+    back: tuple[np.ndarray, ...]
+
+    @staticmethod
+    def of(
+        names: Sequence[str],
+        columns: Sequence[np.ndarray],
+        has: np.ndarray,
+        known: int | None,
+        alone: Sequence[int],
+    ) -> Design:
+        """The design of blocks; coordinates are those of the patients alone, without outcomes."""
+        reduced, back = zip(*(coordinates(block) for block in columns), strict=True)
+        places = tuple(alone)
+        return Design(tuple(names), tuple(columns), has, known, places, reduced, back)
+
+    @property
+    def others(self) -> list[int]:
+        """The places of all blocks but the clinical one."""
+        return [place for place in range(len(self.names)) if place != self.known]
+
+    @property
+    def joined(self) -> bool:
+        """Whether there are several blocks, of which a member is fitted together."""
+        return len(self.names) > 1
+
+    @property
+    def members(self) -> list[str]:
+        """The clinical Cox model, one for each block, and the joint one where there are several."""
+        first = [] if self.known is None else [self.known]
+        named = [self.names[place] for place in (*first, *self.alone)]
+        return [*named, JOINT] if self.joined else named
+
+
+@dataclass(frozen=True)
+class Members:
+    """Fitted members: coefficients[m][b] in the coordinates of the block at place b.
+
+    chosen: what was chosen for each member, as JSON.
+    """
+
+    coefficients: tuple[dict[int, np.ndarray], ...]
+    chosen: tuple[dict[str, Any], ...]
+
+    def contributions(self, reduced: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, M, B) what each block adds to the score of each member."""
+        n = len(reduced[0])
+        added = np.zeros((n, len(self.coefficients), len(reduced)))
+        for m, own in enumerate(self.coefficients):
+            for b, beta in own.items():
+                added[:, m, b] = reduced[b] @ beta
+        return added
+
+
+def fit_members(
+    design: Design, rows: np.ndarray, time: np.ndarray, event: np.ndarray, seed: int
+) -> Members:
+    """Fit all members on the patients `rows` (n,) bool, whose outcomes alone are looked at."""
+    fitted, chosen = list[dict[int, np.ndarray]](), list[dict[str, Any]]()
+    time, event = time[rows], event[rows]
+    free, back = np.empty((len(time), 0)), 1.0
+    if design.known is not None:
+        # As they are standardised, not divided by their number: so the row `clinical_cox` is made.
+        back = float(np.sqrt(design.columns[design.known].shape[1]))
+        free = design.reduced[design.known][rows] * back
+        likelihood, penalty = PartialLikelihood.of(time, event), PENALISER * len(time)
+        alone = fit_exactly(free, likelihood, np.zeros(len(time)), penalty)
+        fitted.append({design.known: alone * back})
+        chosen.append({"penalty": penalty})
+    for place in design.alone:
+        there = design.has[rows, place]
+        x = design.reduced[place][rows][there]
+        model = fit_in_coordinates(x, time[there], event[there], seed)
+        fitted.append({place: model.coefficients})
+        chosen.append({"penalty": finite(model.penalty), "gain": model.gain})
+    if design.joined:
+        blocks = [design.reduced[place][rows] for place in design.others]
+        joint = fit_joint_ridge(free, blocks, time, event, seed)
+        own = dict(zip(design.others, joint.coefficients, strict=True))
+        fitted.append(own if design.known is None else {design.known: joint.free * back, **own})
+        named = [design.names[place] for place in design.others]
+        penalties = dict(zip(named, map(finite, joint.penalties), strict=True))
+        chosen.append({"penalties": penalties, "gain": joint.gain})
+    return Members(tuple(fitted), tuple(chosen))
+
+
+def cross_fitted(design: Design, time: np.ndarray, event: np.ndarray, seed: int) -> np.ndarray:
+    """(n, M, B) contributions to the scores of members that were fitted without the patient.
+
+    Nothing that was fitted or chosen for them has seen the patient's outcome.
+    """
+    folds = stratified_folds(event, CROSS_FITS, seed)
+    added = np.zeros((len(time), len(design.members), len(design.names)))
+    for fold in range(CROSS_FITS):
+        left_out = folds == fold
+        members = fit_members(design, ~left_out, time, event, seed + 1 + fold)
+        added[left_out] = members.contributions(design.reduced)[left_out]
+    return added
+
+
+def finite(penalty: float) -> float | None:
+    """A penalty as JSON: None for an infinite one, that is, no effect."""
+    return None if np.isinf(penalty) else penalty
