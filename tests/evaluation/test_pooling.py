@@ -124,7 +124,19 @@ def test_two_studies_give_no_prediction_interval(survival: list[Path]) -> None:
     found = compare(survival[:2], ["survfuse"])
     [pooled] = found["pooled"]
     assert pooled["prediction_low"] is None and pooled["prediction_high"] is None
-    assert "Two studies give no prediction interval." in found["notes"]
+    assert any(note.startswith("Two studies give no prediction") for note in found["notes"])
+    assert not any(note.startswith("Prediction intervals of few") for note in found["notes"])
+
+
+def test_limits_are_those_of_what_a_difference_can_be(tmp_path: Path) -> None:
+    """Two studies whose Student's t has one degree of freedom say nothing, but nothing absurd."""
+    folders = [
+        write_diagnosis(tmp_path / name, {"itcfn": (value, 0.05)}, counts=(40, 40, 40))
+        for name, value in (("one", -0.2), ("two", 0.2))
+    ]
+    auroc, brier = compare(folders)["pooled"]
+    assert (auroc["low"], auroc["high"]) == (-1, 1)
+    assert -1 < brier["low"] < brier["high"] < 1
 
 
 def test_few_studies_are_said_to_estimate_their_variance_poorly(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from comparison_fixture import folds, write_diagnosis, write_survival
 from reporting_fixture import Page
-from survfuse.artifacts.layout import ComparisonFolder
-from survfuse.core.files import read_json
+from survfuse.artifacts.layout import ComparisonFolder, ResultsFolder
+from survfuse.core.files import read_json, write_json
 from survfuse.reporting.comparison.forest import shortened
 from survfuse.reporting.comparison.stage import compare
 
@@ -144,6 +144,20 @@ def test_names_of_folders_and_rows_stay_text(tmp_path: Path) -> None:
     html = page_of(tmp_path / "out")
     assert "<b>accurate" not in html and "proven &lt;b&gt;accurate" in html
     assert html.count("one &lt;i&gt; $x_1$ will") > 2
+
+
+def test_controls_are_marked_as_not_for_use(tmp_path: Path) -> None:
+    rows = {"survfuse": folds(1, 0.02), "permuted": folds(2, -0.1)}
+    folders = [write_survival(tmp_path / name, rows) for name in ("one", "two")]
+    for folder in folders:
+        path = ResultsFolder(folder).evaluation.scores
+        evaluation = read_json(path)
+        evaluation["rows"][-1]["role"] = "control"
+        write_json(path, evaluation)
+    compare(folders, tmp_path / "out")
+    html = page_of(tmp_path / "out")
+    assert text_of(html).count("control on permuted outcomes, not for use") == 2
+    assert len([row for row in Page(html).all("tr") if row.get("class") == "aside"]) == 3
 
 
 def test_simulated_patients_are_named(tmp_path: Path) -> None:

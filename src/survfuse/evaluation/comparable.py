@@ -17,12 +17,14 @@ class PairedDifference:
     """A metric whose differences between two rows evaluation.json holds, with intervals.
 
     interval: what they are, for readers. freedom: the degrees of freedom of the Student's t that
-    their limits were made with; infinite for the normal distribution.
+    their limits were made with; infinite for the normal distribution. limits: of what a difference
+    can be.
     """
 
     metric: AnyMetric
     interval: str
     freedom: Callable[[Evaluation, Comparison], float]
+    limits: tuple[float, float] = (-1.0, 1.0)
 
     def found(self, comparison: Comparison) -> Mapping[str, Any] | None:
         """The difference as value, low, high and, where there is none, reason."""

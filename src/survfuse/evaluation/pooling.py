@@ -197,20 +197,28 @@ def difference_of(
 def pool(
     model: str, metric: PairedDifference, found: Sequence[Difference], confidence: float
 ) -> tuple[PooledDifference, list[float]]:
-    """The differences of a row pooled, and what each weighs."""
+    """The differences of a row pooled, and what each weighs.
+
+    Limits are clipped to what a difference can be, which those of two or three studies exceed.
+    """
     values = np.array([one["value"] for one in found])
     variances = np.array([one["standard_error"] for one in found]) ** 2
     pooled = random_effects(values, variances, confidence)
+
+    def limit(value: np.ndarray) -> float:
+        return float(np.clip(value, *metric.limits))
+
+    predicts = len(found) > LEAST_STUDIES
     whole: PooledDifference = {
         "model": model,
         "metric": metric.metric.name,
         "better": metric.metric.better,
         "n_studies": len(found),
         "value": float(pooled.value),
-        "low": float(pooled.low),
-        "high": float(pooled.high),
-        "prediction_low": finite(pooled.prediction_low),
-        "prediction_high": finite(pooled.prediction_high),
+        "low": limit(pooled.low),
+        "high": limit(pooled.high),
+        "prediction_low": limit(pooled.prediction_low) if predicts else None,
+        "prediction_high": limit(pooled.prediction_high) if predicts else None,
         "tau2": float(pooled.tau2),
         "tau": float(pooled.tau2) ** 0.5,
         "tau2_moments": float(pooled.tau2_moments),
@@ -219,11 +227,6 @@ def pool(
         "q_p": float(pooled.q_p),
     }
     return whole, pooled.weights.tolist()
-
-
-def finite(value: np.ndarray) -> float | None:
-    """A number, or None for NaN."""
-    return float(value) if np.isfinite(value) else None
 
 
 def described(studies: Iterable[FinishedStudy], model: str) -> ComparedRow:

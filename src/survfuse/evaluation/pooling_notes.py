@@ -42,11 +42,18 @@ def few_studies(pooled: Sequence[PooledDifference]) -> list[str]:
     told = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     found = [
         f"With {told} studies the variance between studies is poorly estimated: a τ² or I² of 0 "
-        "does not show that they agree, and a prediction interval may hold the difference of a new "
-        "cohort less often than its level says."
+        "does not show that they agree."
     ]
     if numbers[0] == 2:
-        found.append("Two studies give no prediction interval.")
+        found.append(
+            "Two studies give no prediction interval, and the interval of their mean is very wide: "
+            "they say next to nothing of how much cohorts differ."
+        )
+    if numbers[-1] > 2:
+        found.append(
+            "Prediction intervals of few studies hold the difference of a new cohort less often "
+            "than their level says."
+        )
     return found
 
 

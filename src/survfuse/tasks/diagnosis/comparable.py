@@ -27,11 +27,12 @@ def comparable(classes: int) -> Comparable:
     """Diagnoses of so many classes."""
     metrics, ranking = metrics_of(classes), ranking_of(classes)
     two = classes == 2
+    limits = (-1.0, 1.0) if two else (-2.0, 2.0)  # of squared errors that are summed over classes
     return Comparable(
         f"Diagnosis of {'two' if two else classes} classes",
         [
             PairedDifference(ranking, REFITTED, freedom),
-            PairedDifference(metrics["brier"], OVER_PATIENTS, lambda *_: math.inf),
+            PairedDifference(metrics["brier"], OVER_PATIENTS, lambda *_: math.inf, limits),
         ],
         [metrics[name] for name in SHOWN["two" if two else "more"]],
     )
