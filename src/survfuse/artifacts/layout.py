@@ -196,6 +196,18 @@ class ReportFolder(Folder):
         return self.root / "patients" / f"{patient_id}.html"
 
 
+class ComparisonFolder(Folder):
+    """Several studies side by side; figures and tables of the page lie beside it."""
+
+    @property
+    def record(self) -> Path:
+        return self.root / "compare.json"
+
+    @property
+    def page(self) -> Path:
+        return self.root / "compare.html"
+
+
 class ResultsFolder(Folder):
     """The results of a run: `output` of its configuration."""
 

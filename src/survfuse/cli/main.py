@@ -22,7 +22,7 @@ from survfuse.core.exit_codes import told
 from survfuse.core.system_errors import of_system
 
 STAGES = (study, cohort, preparation, models, reports, schema)
-WITHOUT_CONFIGURATION = ("init", "schema")
+WITHOUT_CONFIGURATION = ("init", "schema", "compare")
 
 log = logging.getLogger("survfuse")
 

@@ -18,7 +18,9 @@ from survfuse.evaluation.mandatory import Mandatory
 if TYPE_CHECKING:
     import pandas as pd
 
+    from survfuse.artifacts.evaluation import Evaluation
     from survfuse.config.cohort import CohortConfig
+    from survfuse.evaluation.comparable import Comparable
     from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
@@ -114,3 +116,7 @@ class Task(ABC):
     def documented(self) -> list[Documented]:
         """Its metrics, for docs/reference/metrics.md."""
         return []
+
+    def comparable(self, evaluation: Evaluation) -> Comparable | None:
+        """How a finished study is compared with others; None where another task evaluated it."""
+        return None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from survfuse.cli.options import Adder, path_option, shared_options
+from survfuse.cli.options import Adder, path_option, place, shared_options
 
 
 def add_commands(add: Adder) -> None:
-    """evaluate and report."""
+    """evaluate, report and compare."""
     command = add(
         "evaluate",
         evaluate_command,
@@ -34,6 +34,33 @@ def add_commands(add: Adder) -> None:
     path_option(command, "--results", "directory with all results of the run")
     path_option(command, "--out", "directory for the pages")
     command.add_argument("--patient", action="append", help="write the page of this patient only")
+    command = add(
+        "compare",
+        compare_command,
+        "Pool the differences between rows over several finished studies, by meta-analysis.",
+        "results/tcga_blca results/tcga_hnsc results/mine --out results/compared --row survfuse",
+    )
+    command.add_argument(
+        "studies",
+        metavar="RESULTS_DIR",
+        nargs="+",
+        type=place,
+        help="results of a study: `output` of its configuration; two or more",
+    )
+    path_option(command, "--out", "directory for compare.json and compare.html")
+    command.add_argument(
+        "--row",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="pool this row, and draw the first one named; may be repeated; default: all rows that "
+        "two studies have",
+    )
+    command.add_argument(
+        "--reference",
+        metavar="NAME",
+        help="row to compare with; default: that of the studies",
+    )
 
 
 def evaluate_command(given: argparse.Namespace) -> None:
@@ -64,3 +91,9 @@ def report_command(given: argparse.Namespace) -> None:
     from survfuse.reporting.stage import write_reports
 
     write_reports(load(given.config), given.results, given.out, given.patient)
+
+
+def compare_command(given: argparse.Namespace) -> None:
+    from survfuse.reporting.comparison.stage import compare
+
+    compare(given.studies, given.out, given.row, given.reference)

@@ -15,7 +15,9 @@ from survfuse.tasks.protocol import Task
 if TYPE_CHECKING:
     import pandas as pd
 
+    from survfuse.artifacts.evaluation import Evaluation
     from survfuse.config.cohort import CohortConfig
+    from survfuse.evaluation.comparable import Comparable
     from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
@@ -130,3 +132,12 @@ class DiagnosisTask(Task):
             Documented("Diagnosis of two classes", two, ranking_of(2)),
             Documented("Diagnosis of more classes", more, ranking_of(3)),
         ]
+
+    def comparable(self, evaluation: Evaluation) -> Comparable | None:
+        """An evaluation of a diagnosis says so, and of which classes."""
+        from survfuse.tasks.diagnosis.comparable import comparable
+
+        classes = evaluation.get("classes")
+        if evaluation.get("task") != TASK or not isinstance(classes, list):
+            return None
+        return comparable(len(classes))

@@ -14,7 +14,9 @@ from survfuse.tasks.survival.mandatory import MANDATORY
 if TYPE_CHECKING:
     import pandas as pd
 
+    from survfuse.artifacts.evaluation import Evaluation
     from survfuse.config.cohort import CohortConfig
+    from survfuse.evaluation.comparable import Comparable
     from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
@@ -101,3 +103,9 @@ class SurvivalTask(Task):
         from survfuse.tasks.survival.metrics import METRICS, RANKING
 
         return [Documented("Survival", list(METRICS.values()), RANKING)]
+
+    def comparable(self, evaluation: Evaluation) -> Comparable | None:
+        """An evaluation of survival has the time up to which it is scored."""
+        from survfuse.tasks.survival.comparable import SURVIVAL
+
+        return SURVIVAL if "tau_months" in evaluation else None
