@@ -183,7 +183,8 @@ def test_a_folder_of_embeddings_becomes_a_sheet(
     config = started(tmp_path, "--slides", folder)
     assert config.cohort.slides == tmp_path / "mine/slides.tsv"
     assert folder in [folder, *config.cohort.roots]
-    assert rows(config)[1:] == ["clinical_cox", "rsf", "abmil", "late_fusion", "abmil_permuted"]
+    combined = ["survfuse", "late_fusion", "survfuse_permuted"]
+    assert rows(config)[1:] == ["clinical_cox", "rsf", "abmil", *combined]
     sheet = (tmp_path / "mine/slides.tsv").read_text().splitlines()
     assert len(sheet) == 1 + N and sheet[1].startswith("P000_1\tP000\t\t/")
     printed = capsys.readouterr().out

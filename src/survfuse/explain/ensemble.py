@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from survfuse.artifacts.explanations import FoldExplanation
 from survfuse.explain.attribution import attribute, by_part, risk_of, to_numpy
+from survfuse.explain.exchange import DRAWS, cyclic_permutation
 from survfuse.models.networks.interface import Batch
 from survfuse.statistics.stability import member_agreement
 from survfuse.training.tokens import TokenSource, read_weights
@@ -29,7 +30,7 @@ class ExplainSettings:
     """
 
     steps: int = 16
-    draws: int = 5
+    draws: int = DRAWS
     max_tiles: int = 512
     batch_size: int = 16
     seed: int = 0
@@ -136,15 +137,6 @@ def permuted_risks(
             risks[draw, receivers] = to_numpy(risk_of(torch.cat(mixed), marginal))
         permuted[modality] = risks
     return permuted
-
-
-def cyclic_permutation(
-    present: np.ndarray, seed: Sequence[int], modality: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """The patients who have a modality, and for each another one: a random cyclic permutation."""
-    generator = np.random.default_rng([*seed, *modality.encode()])
-    order = generator.permutation(present)
-    return order, np.roll(order, 1)
 
 
 def with_modality_of(batch: Batch, other: Batch, modality: str) -> Batch:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from survfuse.artifacts.explanations import write_explanations
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
-from survfuse.modalities.loading import modality
 from survfuse.modalities.paths import InputPaths
 from survfuse.models.classical.average import is_average
 from survfuse.models.specs import spec_of
@@ -27,43 +27,20 @@ def explain_model(
     out: Path,
     device: str = "auto",
 ) -> None:
-    """Explain the out-of-fold predictions of a network, of the first repeat.
+    """Explain the out-of-fold predictions of a row, of the first repeat.
 
-    Raises UserInputError for a row that is not a network.
+    Raises UserInputError for a row of a kind that is not explained.
     """
-    from survfuse.core.device import choose_device
-    from survfuse.explain.ensemble import ExplainSettings, explain_fold
-    from survfuse.training.ensemble import ensemble
-
     model = find_model(config, name)
-    if not spec_of(model).network:
-        raise UserInputError(f"models.{name}: only networks are explained, not {model.kind}")
-    chosen = choose_device(device)
-    settings = ExplainSettings(batch_size=config.training.batch_size, seed=config.training.seed)
+    if not spec_of(model).explanation:
+        raise UserInputError(f"models.{name}: estimates of {model.kind} are not explained")
+    explain = import_module(spec_of(model).explanation).explain
     explained = []
     for fold in tested_folds(config, name, fold_directories, paths, models_directory, device):
-        if fold.repeat:
+        fitted = read_matching(name, fold.fitted)
+        # Of what is the same for everybody there is nothing to explain.
+        if fold.repeat or is_average(fitted):
             continue
-        inputs, fitted = fold.inputs, read_matching(name, fold.fitted)
-        if is_average(fitted):  # of what is the same for everybody there is nothing to explain
-            continue
-        team = ensemble(fitted, model, inputs, fold.patient_ids, config.training, chosen)
-        parts = {
-            read: named
-            for read, scaling in team.source.scalers.fitted.items()
-            if (named := modality(read).parts(inputs.stores.get(read), scaling))
-        }
-        explained.append(
-            explain_fold(
-                (team.network(member) for member in range(team.members)),
-                team.source,
-                range(len(fold.patient_ids)),
-                None if fitted.fit["loss"] == "cox" else team.marginal_logits(),
-                parts,
-                fold.repeat,
-                fold.number,
-                settings,
-            )
-        )
+        explained.append(explain(config, model, fitted, fold, device))
         log.info("fold %d: %d patients explained", fold.number, len(fold.patient_ids))
     write_explanations(out, explained)

@@ -69,12 +69,13 @@ def survival_rows(has: Inputs) -> tuple[list[Row], str]:
         rows.append(Row(kind, kind, f"modalities: {listed(reads)}"))
     rows += single
     main = "clinical_cox" if has.clinical else single[0].name
-    if has.slides and has.omics:
-        main = "survfuse"
-        rows.append(Row(main, main, why=f"{together('slides', 'genes', has)} in one network"))
-    elif has.pet and has.mri:
+    blocks = [name for name, there in (("slides", has.slides), ("genes", has.omics)) if there]
+    if has.pet and has.mri and not blocks:
         main = "itcfn"
         rows.append(Row(main, main, why=f"{together('MRI', 'PET', has)} in one network"))
+    elif len(blocks) + has.clinical > 1:
+        main = "survfuse"
+        rows.append(Row(main, main, why=f"{all_of(blocks, has)}, each by what it adds"))
     parts = [row.name for row in single] + ["clinical_cox"] * has.clinical
     if len(parts) > 1:
         rows.append(Row("late_fusion", "late_fusion", f"parts: {listed(parts)}"))
@@ -114,6 +115,12 @@ def clinical_row(kind: str, has: Inputs) -> Row:
     """The clinical model, which stands in the file also where no column feeds it yet."""
     missing = "" if has.clinical else "; left out until there are covariates"
     return Row(kind, kind, why=f"mandatory: what all others are compared with{missing}")
+
+
+def all_of(blocks: list[str], has: Inputs) -> str:
+    """Several modalities as a list in words, the clinical variables last."""
+    named = [*blocks, "clinical variables"] if has.clinical else blocks
+    return f"{', '.join(named[:-1])} and {named[-1]}"
 
 
 def together(one: str, other: str, has: Inputs) -> str:

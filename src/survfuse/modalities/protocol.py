@@ -216,6 +216,16 @@ class Modality(ABC):
         """Into what the effect of its one token is divided: name -> width, in order; or nothing."""
         return {}
 
+    def part_shares(
+        self, store: Store | None, scaling: Scaling, columns: Sequence[str]
+    ) -> np.ndarray:
+        """(c, parts) how each column of a block belongs to the `parts`; every row sums to 1.
+
+        By default columns lie part after part.
+        """
+        widths = list(self.parts(store, scaling).values())
+        return np.repeat(np.eye(len(widths)), widths, axis=0)
+
     def attended(self, store: Store | None, patient_id: str) -> Attended:
         """What attention to it lies on, in a patient of whom it was read; by default unknown."""
         return Attended({})

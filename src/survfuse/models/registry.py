@@ -35,7 +35,8 @@ class ModelSpec:
     it is on a leaderboard; fusion and classical models are so where they read several modalities.
     chooses: its option `modalities` may name others that it reads instead. averages: it learns
     nothing of its own, and averages the rows that its option `parts` names. network: its fits take
-    so long that each is a job and `training.repeats` limits them, and it can be explained. absent:
+    so long that each is a job and `training.repeats` limits them. explanation: the module whose
+    function `explain` explains its estimates, see `explain.stage`; empty where none does. absent:
     the default of its option of that name, where it has one. labelled: its name in reports where
     that depends on its options.
     """
@@ -48,6 +49,7 @@ class ModelSpec:
     chooses: bool = False
     averages: bool = False
     network: bool = False
+    explanation: str = ""
     absent: str = ""
     labelled: Callable[[Mapping[str, Any]], str] | None = None
 
@@ -66,7 +68,10 @@ KINDS: dict[str, ModelSpec] = {
         "Late fusion", (), f"{CLASSICAL}.late_fusion", BOTH, "late", averages=True
     ),
     "survfuse": ModelSpec(
-        *("survfuse", TABULAR, "survfuse.models.stacking.survfuse"), role="fusion", chooses=True
+        *("survfuse", TABULAR, "survfuse.models.stacking.survfuse"),
+        role="fusion",
+        chooses=True,
+        explanation="survfuse.explain.stack",
     ),
     "coxnet": ModelSpec("Elastic-net Cox", TABULAR, f"{CLASSICAL}.elastic_net", chooses=True),
     "rsf": ModelSpec("Random survival forest", TABULAR, f"{CLASSICAL}.forest", chooses=True),
@@ -88,6 +93,7 @@ def all_kinds() -> dict[str, ModelSpec]:
             role="fusion",
             chooses=entry.chooses,
             network=True,
+            explanation="survfuse.explain.networks",
             absent=entry.absent,
             labelled=entry.labelled,
         )

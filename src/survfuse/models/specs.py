@@ -141,13 +141,13 @@ def label_of(model: ModelConfig) -> str:
 
 
 def explained_model(config: Config) -> ModelConfig | None:
-    """The network whose estimates are explained: that of the patient pages, if it is one.
+    """The row whose estimates are explained: that of the patient pages, if its kind can be.
 
-    Without `report.model` it is the first network that combines modalities.
+    Without `report.model` it is the first such row that combines modalities.
     """
     named = [model for model in config.models if model.name == config.report.model]
     for model in named or config.models:
-        if spec_of(model).network and (
+        if spec_of(model).explanation and (
             named or (len(spec_of(model).reads) > 1 and not model.permute_outcomes)
         ):
             return model
@@ -157,5 +157,5 @@ def explained_model(config: Config) -> ModelConfig | None:
 def mapped_model(config: Config) -> ModelConfig | None:
     """The network of the patient pages, if it makes diagnoses and reads volumes."""
     model = explained_model(config) if config.task == "diagnosis" else None
-    reads = spec_of(model).reads if model else ()
+    reads = spec_of(model).reads if model and spec_of(model).network else ()
     return model if any(image in reads for image in IMAGES) else None

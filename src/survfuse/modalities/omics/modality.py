@@ -121,6 +121,24 @@ class Omics(Modality):
         assert isinstance(store, OmicsMatrix)
         return dict(zip(store.groups.tolist(), store.group_widths, strict=True))
 
+    def part_shares(
+        self, store: Store | None, scaling: Scaling, columns: Sequence[str]
+    ) -> np.ndarray:
+        """A gene belongs in equal parts to all its groups, the mean of a gene set to that set."""
+        assert isinstance(store, OmicsMatrix)
+        groups = {name: place for place, name in enumerate(store.groups.tolist())}
+        owner = np.repeat(np.arange(len(groups)), store.group_widths)
+        belongs = np.zeros((len(store.features), len(groups)))
+        belongs[store.group_index, owner] = 1.0
+        place = {name: row for row, name in enumerate(store.features.tolist())}
+        shares = np.zeros((len(columns), len(groups)))
+        for row, name in enumerate(columns):
+            if name in place:
+                shares[row] = belongs[place[name]]
+            else:
+                shares[row, groups[name.rpartition(" (")[0]]] = 1.0
+        return shares / shares.sum(axis=1, keepdims=True)
+
     def attended(self, store: Store | None, patient_id: str) -> Attended:
         """The gene groups."""
         return Attended({}, tuple(store.groups.tolist() if isinstance(store, OmicsMatrix) else ()))
