@@ -141,7 +141,8 @@ def test_genes_alone(tmp_path: Path) -> None:
     patients(tmp_path)
     config = started(tmp_path, "--omics", genes(tmp_path))
     assert config.omics.suffixes == {"rna": "_rnaseq", "cnv": "_cnv"}
-    assert rows(config)[1:] == ["clinical_cox", "coxnet", "snn", "late_fusion", "snn_permuted"]
+    combined = ["survfuse", "late_fusion", "survfuse_permuted"]
+    assert rows(config)[1:] == ["clinical_cox", "coxnet", "snn", *combined]
     assert config.report.model == "late_fusion"
 
 

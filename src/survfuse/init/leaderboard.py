@@ -70,18 +70,22 @@ def survival_rows(has: Inputs) -> tuple[list[Row], str]:
     rows += single
     main = "clinical_cox" if has.clinical else single[0].name
     blocks = [name for name, there in (("slides", has.slides), ("genes", has.omics)) if there]
+    options = ""
     if has.pet and has.mri and not blocks:
         main = "itcfn"
         rows.append(Row(main, main, why=f"{together('MRI', 'PET', has)} in one network"))
     elif len(blocks) + has.clinical > 1:
         main = "survfuse"
-        rows.append(Row(main, main, why=f"{all_of(blocks, has)}, each by what it adds"))
+        stacked = ["clinical"] * has.clinical + ["omics"] * bool(has.omics)
+        stacked += ["slides"] * bool(has.slides)
+        options = f"modalities: {listed(stacked)}"
+        rows.append(Row(main, main, options, why=f"{all_of(blocks, has)}, each by what it adds"))
     parts = [row.name for row in single] + ["clinical_cox"] * has.clinical
     if len(parts) > 1:
         rows.append(Row("late_fusion", "late_fusion", f"parts: {listed(parts)}"))
         main = main if main in ("survfuse", "itcfn") else "late_fusion"
     control = main if main == "survfuse" else (single[0].name if single else "clinical_cox")
-    rows.append(control_row(control))
+    rows.append(control_row(control, options))
     return rows, main
 
 
@@ -128,10 +132,10 @@ def together(one: str, other: str, has: Inputs) -> str:
     return f"{one}, {other} and clinical variables" if has.clinical else f"{one} and {other}"
 
 
-def control_row(kind: str) -> Row:
+def control_row(kind: str, options: str = "") -> Row:
     """The same model on outcomes that were shuffled, which must find nothing."""
     why = "mandatory: on shuffled outcomes"
-    return Row(f"{kind}_permuted", kind, permuted=True, why=why)
+    return Row(f"{kind}_permuted", kind, options, permuted=True, why=why)
 
 
 def folds_for(rarer: int) -> int:

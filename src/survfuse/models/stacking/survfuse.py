@@ -115,7 +115,7 @@ class BlockStack:
         ids = ids_hash(context.patient_ids)
         return stack.arrays(), {
             **features.to_json(),
-            "members": described_members(design, members.chosen, weights),
+            "stack": described_members(design, members.chosen, weights, added),
             "fitted_on": {"blocks": ids, "members": ids, "weights": ids},
         }
 
@@ -141,13 +141,17 @@ def design_of(features: BlockFeatures, blocks: BlockColumns) -> Design:
 
 
 def described_members(
-    design: Design, chosen: tuple[dict[str, Any], ...], weights: StackWeights
+    design: Design, chosen: tuple[dict[str, Any], ...], weights: StackWeights, added: np.ndarray
 ) -> list[dict[str, Any]]:
-    """The members with what was chosen for them, and their weights where everything is there."""
+    """The members with what was chosen for them, and their weights where everything is there.
+
+    effect: log-hazard per standard deviation of the cross-fitted score; weight: per unit of it.
+    """
     full = weights.weight[weights.has.sum(axis=1).argmax()]
+    spread = added.sum(axis=2).std(axis=0)
     return [
-        {"name": name, "weight": float(weight), **one}
-        for name, weight, one in zip(design.members, full, chosen, strict=True)
+        {"name": name, "weight": float(weight), "effect": float(weight * deviation), **one}
+        for name, weight, deviation, one in zip(design.members, full, spread, chosen, strict=True)
     ]
 
 
