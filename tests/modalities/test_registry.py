@@ -10,6 +10,7 @@ from survfuse.modalities.loading import modality
 from survfuse.modalities.registry import (
     BY_PLACE,
     MODALITIES,
+    SHEET_OF,
     SOURCES,
     WITHHELD,
     sheets_of,
@@ -42,6 +43,11 @@ def test_sources_are_named_once_and_in_one_order() -> None:
     assert sources_of(["clinical", "site"]) == []
     assert sources_of(MODALITIES) == list(SOURCES)
     assert len(set(SOURCES.values())) == len(SOURCES)
+
+
+def test_one_modality_reads_and_checks_each_sheet() -> None:
+    assert list(SHEET_OF) == list(SOURCES)
+    assert all(MODALITIES[name].source == source for source, name in SHEET_OF.items())
 
 
 def test_sheets_are_those_that_the_configuration_names() -> None:

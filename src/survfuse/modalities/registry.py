@@ -149,6 +149,11 @@ ATTENTION = {entry.attention: name for name in BY_PLACE if (entry := MODALITIES[
 (COSTLY,) = (name for name, entry in MODALITIES.items() if entry.costly)
 # Where the results folder holds the files that training reads, by the key of `InputPaths.files`.
 SOURCES = {entry.source: entry.stored for entry in MODALITIES.values() if entry.source}
+# The modality that reads and checks the sheet of each of these files; MRI and PET share one.
+SHEET_OF = {
+    source: next(name for name, entry in MODALITIES.items() if entry.source == source)
+    for source in SOURCES
+}
 SITE = "site"  # no modality: what the reference row of the centre alone reads
 
 
