@@ -29,7 +29,8 @@ class Entry:
     estimate is divided into, if it is, in the singular. attention: what attention to it is called,
     where networks give any: as the modality if it is on its tokens, or else as the parts of its one
     token. scaled_by: the section of the configuration that its scaling reads, if any.
-    may_be_withheld: whether `cohort.missing` can take it from training patients.
+    may_be_withheld: whether `cohort.missing` can take it from training patients. is_volume: whether
+    its one token holds the voxels of a prepared volume, of which maps can be made.
     """
 
     noun: str
@@ -46,6 +47,7 @@ class Entry:
     attention: str = ""
     scaled_by: str = ""
     may_be_withheld: bool = False
+    is_volume: bool = False
 
     @property
     def label(self) -> str:
@@ -115,6 +117,7 @@ MODALITIES: dict[str, Entry] = {
         place=3,
         chip=f"{CHIPS}:volume_chip",
         made_from="pet",
+        is_volume=True,
     ),
     "pet": Entry(
         "PET",
@@ -126,6 +129,7 @@ MODALITIES: dict[str, Entry] = {
         chip=f"{CHIPS}:volume_chip",
         made_from="mri",
         costly=True,
+        is_volume=True,
     ),
     "radiomics": Entry(
         "radiomics features",
@@ -141,6 +145,8 @@ MODALITIES: dict[str, Entry] = {
 BY_PLACE = sorted(MODALITIES, key=lambda name: MODALITIES[name].place)
 # Which training patients can be made to lack, by `cohort.missing`.
 WITHHELD = tuple(name for name in BY_PLACE if MODALITIES[name].may_be_withheld)
+# Whose voxels networks read.
+VOLUMES = tuple(name for name in BY_PLACE if MODALITIES[name].is_volume)
 # What attention is called, and the modality that it is to.
 ATTENTION = {entry.attention: name for name in BY_PLACE if (entry := MODALITIES[name]).attention}
 # The modality whose table lists the patients.

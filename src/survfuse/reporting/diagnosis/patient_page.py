@@ -12,10 +12,10 @@ import pandas as pd
 
 from survfuse.artifacts.layout import fold_name
 from survfuse.artifacts.saliency import Saliency
-from survfuse.config.imaging import IMAGES, LEFT_OF_PICTURES
+from survfuse.config.imaging import LEFT_OF_PICTURES
 from survfuse.config.study import Config
 from survfuse.evaluation.synthesis_measures import error_of_patient
-from survfuse.modalities.registry import COSTLY, PATIENT_TABLE
+from survfuse.modalities.registry import COSTLY, PATIENT_TABLE, VOLUMES
 from survfuse.modalities.volumes.store import Prepared
 from survfuse.reporting import findings, wording
 from survfuse.reporting.diagnosis.class_counts import class_rows
@@ -94,7 +94,7 @@ def diagnosis_patient_context(
         volume_of(
             config, data, patient_id, name, prediction.synthesised and name in reads, place, voxels
         )
-        for name in IMAGES
+        for name in VOLUMES
         if name in reads or data.volumes
     ]
     made = [one for one in shown if one.state == SYNTHETIC]

@@ -10,8 +10,8 @@ import pandas as pd
 
 from survfuse.artifacts.explanations import FoldExplanation
 from survfuse.artifacts.layout import fold_name
-from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
+from survfuse.modalities.registry import VOLUMES
 from survfuse.reporting import disclosure, wording
 from survfuse.reporting.inputs import (
     Prediction,
@@ -176,7 +176,7 @@ def input_chips(
         image: volume_of(
             config, data, patient_id, image, made and image in used, fold, lambda _: None
         )
-        for image in (IMAGES if data.volumes else ())
+        for image in (VOLUMES if data.volumes else ())
     }
     chips = patient_chips(PatientInputs(data, patient_id, used, volumes))
     return [with_unread(chip, name in unread) for name, chip in chips.items()]
