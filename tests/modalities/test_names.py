@@ -51,7 +51,6 @@ NAMING = {
     "reporting/findings.py": ROLE,
     "reporting/inputs.py": "the files of the sections on slides, genes and volumes",
     "reporting/survival/cohort_page.py": "the section on slides of the template",
-    "splits/published_missing.py": "the columns of published folds",
     "tasks/diagnosis/rows.py": ROLE,
     "tasks/diagnosis/same_patients.py": "a key of evaluation.json",
     "tasks/required.py": ROLE,

@@ -29,8 +29,9 @@ class Entry:
     estimate is divided into, if it is, in the singular. attention: what attention to it is called,
     where networks give any: as the modality if it is on its tokens, or else as the parts of its one
     token. scaled_by: the section of the configuration that its scaling reads, if any.
-    may_be_withheld: whether `cohort.missing` can take it from training patients. is_volume: whether
-    its one token holds the voxels of a prepared volume, of which maps can be made.
+    withheld_as: the column of published folds in which training patients lack it, see
+    `splits.published_missing`; what has none cannot be withheld by `cohort.missing`. is_volume:
+    whether its one token holds the voxels of a prepared volume, of which maps can be made.
     """
 
     noun: str
@@ -46,7 +47,7 @@ class Entry:
     part: str = ""
     attention: str = ""
     scaled_by: str = ""
-    may_be_withheld: bool = False
+    withheld_as: str = ""
     is_volume: bool = False
 
     @property
@@ -94,7 +95,7 @@ MODALITIES: dict[str, Entry] = {
         part="gene group",
         attention="groups",
         scaled_by="omics",
-        may_be_withheld=True,
+        withheld_as="Omics",
     ),
     "slides": Entry(
         "slides",
@@ -106,7 +107,7 @@ MODALITIES: dict[str, Entry] = {
         chip=f"{CHIPS}:slide_chip",
         pronoun="them",
         attention="slides",
-        may_be_withheld=True,
+        withheld_as="WSI",
     ),
     "mri": Entry(
         "MRI",
@@ -144,7 +145,7 @@ MODALITIES: dict[str, Entry] = {
 }
 BY_PLACE = sorted(MODALITIES, key=lambda name: MODALITIES[name].place)
 # Which training patients can be made to lack, by `cohort.missing`.
-WITHHELD = tuple(name for name in BY_PLACE if MODALITIES[name].may_be_withheld)
+WITHHELD = tuple(name for name in BY_PLACE if MODALITIES[name].withheld_as)
 # Whose voxels networks read.
 VOLUMES = tuple(name for name in BY_PLACE if MODALITIES[name].is_volume)
 # What attention is called, and the modality that it is to.
