@@ -50,7 +50,6 @@ NAMING = {
     "reporting/diagnosis/cohort_page.py": "what a simulation says that sets of inputs could reach",
     "reporting/findings.py": ROLE,
     "reporting/inputs.py": "the files of the sections on slides, genes and volumes",
-    "reporting/survival/cohort_page.py": "the section on slides of the template",
     "tasks/diagnosis/rows.py": ROLE,
     "tasks/diagnosis/same_patients.py": "a key of evaluation.json",
     "tasks/required.py": ROLE,

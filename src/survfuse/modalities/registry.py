@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Stands above this floor, and is imported where a page is written.
-CHIPS = "survfuse.reporting.sections.input_chips"
+# Stand above this floor, and are imported where a page is written.
+SECTIONS = "survfuse.reporting.sections"
+CHIPS = f"{SECTIONS}.input_chips"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class Entry:
     it. source: the key of the file that training reads, see `paths.InputPaths`; empty for the
     clinical table, which is always there. stored: where the results folder holds that file. module:
     where its `MODALITIES` is. place: its rank in tables of who has what. chip: the function, as
-    module:name, that summarises it for one patient on pages, see `input_chips`. pronoun: what
+    module:name, that summarises it for one patient on pages, see `input_chips`. section: the one
+    that says what the cohort report prints of it, if anything particular, see `of_modalities`.
+    pronoun: what
     takes the noun up. made_from: the modality that it may be synthesised from. costly: whether a
     diagnosis is also asked what it is worth in those who have it. part: what its effect on an
     estimate is divided into, if it is, in the singular. attention: what attention to it is called,
@@ -41,6 +44,7 @@ class Entry:
     module: str
     place: int
     chip: str = f"{CHIPS}:table_chip"
+    section: str = ""
     pronoun: str = "it"
     made_from: str = ""
     costly: bool = False
@@ -92,6 +96,7 @@ MODALITIES: dict[str, Entry] = {
         "omics.modality",
         place=1,
         chip=f"{CHIPS}:gene_chip",
+        section=f"{SECTIONS}.genes:genes_section",
         part="gene group",
         attention="groups",
         scaled_by="omics",
@@ -105,6 +110,7 @@ MODALITIES: dict[str, Entry] = {
         "slides.modality",
         place=0,
         chip=f"{CHIPS}:slide_chip",
+        section=f"{SECTIONS}.slides:slides_section",
         pronoun="them",
         attention="slides",
         withheld_as="WSI",
@@ -117,6 +123,7 @@ MODALITIES: dict[str, Entry] = {
         "volumes.modality",
         place=3,
         chip=f"{CHIPS}:volume_chip",
+        section=f"{SECTIONS}.imaging:imaging_section",
         made_from="pet",
         is_volume=True,
     ),
@@ -128,6 +135,7 @@ MODALITIES: dict[str, Entry] = {
         "volumes.modality",
         place=4,
         chip=f"{CHIPS}:volume_chip",
+        section=f"{SECTIONS}.imaging:imaging_section",
         made_from="mri",
         costly=True,
         is_volume=True,

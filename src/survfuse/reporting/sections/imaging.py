@@ -17,6 +17,8 @@ from survfuse.reporting.findings import MODALITIES
 from survfuse.reporting.inputs import RunData
 from survfuse.reporting.parts import attempt
 from survfuse.reporting.pictures import volumes
+from survfuse.reporting.sections.manifest_notes import volume_notes
+from survfuse.reporting.sections.of_modalities import Section
 
 MOST_PICTURES = 2  # of each modality and sort
 PLANES_PX, ALIGNMENT_PX = 560, 640
@@ -27,6 +29,11 @@ MASKS = {
     "visit": "taken from the MRI of the visit",
     HEAD: "not found: the whole head was taken",
 }
+
+
+def imaging_section(config: Config, data: RunData) -> Section:
+    """What the templates print, see `of_modalities`."""
+    return Section({"imaging": imaging_context(config, data)}, volume_notes(data.volumes))
 
 
 def imaging_context(config: Config, data: RunData) -> dict[str, Any] | None:

@@ -121,7 +121,7 @@ def patient_context(
     summary = evaluation["explained"].get(model.name, {})
     return {
         **patient_shell(config, data, model, patient_id, prediction.folds, RANKING),
-        **words_on_survival(config, data),
+        **words_on_survival(data),
         "happened": config.cohort.endpoint.happened,
         "disagreement": prediction.disagreement.get(headline.horizon) if headline else None,
         "chips": chips,
