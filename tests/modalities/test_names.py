@@ -49,7 +49,6 @@ NAMING = {
     "published/hancock.py": "a table of the published cohort",
     "reporting/diagnosis/cohort_page.py": "what a simulation says that sets of inputs could reach",
     "reporting/findings.py": ROLE,
-    "reporting/inputs.py": "the files of the sections on slides, genes and volumes",
     "tasks/diagnosis/rows.py": ROLE,
     "tasks/diagnosis/same_patients.py": "a key of evaluation.json",
     "tasks/required.py": ROLE,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 import pandas as pd
 
+from survfuse.artifacts.cohort_tables import read_features
 from survfuse.config.study import Config
 from survfuse.core.files import sha256_file
 from survfuse.modalities.paths import InputPaths
@@ -227,6 +228,10 @@ class Modality(ABC):
     def parts(self, store: Store | None, scaling: Scaling | None) -> dict[str, int]:
         """Into what the effect of its one token is divided: name -> width, in order; or nothing."""
         return {}
+
+    def for_pages(self, path: Path) -> Any:
+        """What pages tell of the file that models read; by default a table of features."""
+        return read_features(path)
 
     def attended(self, store: Store | None, patient_id: str) -> Attended:
         """What attention to it lies on, in a patient of whom it was read; by default unknown."""

@@ -49,7 +49,11 @@ def cohort_shell(
         **{key: value for section in sections for key, value in section.printed.items()},
         "title": config.report.title or config.name,
         "flow": flow_of(data.cohort, least),
-        "feature_tables": {name: MODALITIES[name].label for name in data.tables},
+        "feature_tables": {
+            name: entry.label
+            for name, entry in MODALITIES.items()
+            if entry.is_table and entry.source in data.brought
+        },
         "notes_on_data": [
             *other_notes(data.cohort.get("notes", []), evaluation),
             *(note for section in sections for note in section.notes),

@@ -152,6 +152,12 @@ class Omics(Modality):
         assert isinstance(store, OmicsMatrix)
         return dict(zip(store.groups.tolist(), store.group_widths, strict=True))
 
+    def for_pages(self, path: Path) -> dict[str, int]:
+        """How many of its genes are measured in each patient who has any."""
+        matrix = read_matrix(path)
+        counts = np.isfinite(matrix.values).sum(axis=1)
+        return dict(zip(matrix.patient_ids.tolist(), counts.tolist(), strict=True))
+
     def attended(self, store: Store | None, patient_id: str) -> Attended:
         """The gene groups."""
         return Attended({}, tuple(store.groups.tolist() if isinstance(store, OmicsMatrix) else ()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from survfuse.modalities.slides.encoder_settings import check_encoder
 from survfuse.modalities.slides.merging import check_one_encoder
 from survfuse.modalities.slides.scaling import TileScaler, fit_tiles
 from survfuse.modalities.slides.sheet import COLUMNS, REQUIRED, check_slides
-from survfuse.modalities.slides.store import read_manifest
+from survfuse.modalities.slides.store import SlideStatus, read_manifest
 from survfuse.sheets.findings import Findings
 from survfuse.sheets.problems import Note
 from survfuse.sheets.text_table import Sheet, parse_sheet
@@ -168,6 +169,10 @@ class Slides(Modality):
         bags = bags_of(store)
         means = np.stack([scaling.mean_tile(bags.get(patient)) for patient in patient_ids])
         return means, [f"slides {dimension}" for dimension in range(scaling.width)]
+
+    def for_pages(self, path: Path) -> tuple[SlideStatus, ...]:
+        """The manifest."""
+        return tuple(read_manifest(path))
 
     def attended(self, store: Store | None, patient_id: str) -> Attended:
         """The tiles: their slides, places and sides in level-0 pixels."""

@@ -35,7 +35,7 @@ from survfuse.modalities.volumes.sheet import (
     check_visit_of_models,
     read_by_models,
 )
-from survfuse.modalities.volumes.store import read_manifest
+from survfuse.modalities.volumes.store import VolumeStatus, read_manifest
 from survfuse.sheets.findings import Findings
 from survfuse.sheets.text_table import Sheet, parse_sheet
 
@@ -190,6 +190,10 @@ class BrainVolume(Modality):
         unknown = np.full(len(names), np.nan)
         rows = [measures(paths[who]) if who in paths else unknown for who in patient_ids]
         return np.stack(rows), names
+
+    def for_pages(self, path: Path) -> tuple[VolumeStatus, ...]:
+        """The manifest."""
+        return tuple(read_manifest(path))
 
 
 def paths_of(store: Store | None) -> Mapping[str, Path]:

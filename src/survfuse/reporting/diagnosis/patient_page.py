@@ -41,6 +41,7 @@ from survfuse.reporting.sections.shown_volumes import (
     source_of,
     tensor_at,
     volume_of,
+    volumes_of,
 )
 from survfuse.reporting.sections.unread import fits_of, unread_modalities, why_average, with_unread
 from survfuse.statistics.proportions import proportion
@@ -95,7 +96,7 @@ def diagnosis_patient_context(
             config, data, patient_id, name, prediction.synthesised and name in reads, place, voxels
         )
         for name in VOLUMES
-        if name in reads or data.volumes
+        if name in reads or volumes_of(data)
     ]
     made = [one for one in shown if one.state == SYNTHETIC]
     fits = fits_of(data, model.row, prediction.folds)

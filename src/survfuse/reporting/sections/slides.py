@@ -12,18 +12,19 @@ from survfuse.reporting import wording
 from survfuse.reporting.inputs import ReportData, RunData
 from survfuse.reporting.sections.manifest_notes import slide_notes
 from survfuse.reporting.sections.of_modalities import Section
+from survfuse.reporting.stored_slides import slides_of
 
 
 def slides_section(_config: Config, data: RunData) -> Section:
     """What the templates print, see `of_modalities`."""
-    slides = data.slides if isinstance(data, ReportData) else ()
+    slides = slides_of(data) if isinstance(data, ReportData) else ()
     printed = {"slide_counts": slide_counts(slides), "quarantine": quarantine_rows(slides)}
     return Section(printed, slide_notes(slides))
 
 
 def describe_encoder(config: Config, data: RunData) -> dict[str, Any]:
     """What made the tile embeddings, in words, and whether it was never trained."""
-    if not isinstance(data, ReportData) or not data.slides:
+    if not isinstance(data, ReportData) or not slides_of(data):
         return {"untrained": False, "text": None}
     supplied = data.slide_sheet is not None and (data.slide_sheet["features"] != "").all()
     if supplied:
