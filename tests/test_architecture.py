@@ -20,7 +20,7 @@ FLOORS = (
     "survfuse.artifacts survfuse.sheets survfuse.tasks.diagnosis.classes",
     "survfuse.statistics",
     "survfuse.tasks.survival.hazards survfuse.tasks.diagnosis.loss survfuse.tasks.survival.bins",
-    "survfuse.modalities.paths",
+    "survfuse.modalities.paths survfuse.modalities.sheets",
     "survfuse.modalities.protocol",
     "survfuse.modalities.by_patient survfuse.modalities.cohort survfuse.modalities.dense",
     "survfuse.modalities.clinical survfuse.modalities.omics survfuse.modalities.slides "

@@ -42,9 +42,10 @@ def load_config(path: str | Path) -> Config:
 def check_cohort(config: Config) -> Cohort:
     """Check the sheets and everything else that would stop a run; nothing is written.
 
-    The cohort holds its tables (`outcomes`, `clinical`, `slides`, ...) and `notes` on what is
-    unusual but not wrong. Raises SheetError, a UserInputError, with file, row, column and remedy of
-    every problem; MissingResourceError where only the encoder's weights are missing.
+    The cohort holds its tables (`outcomes`, `clinical`, and `tables` of the other sheets) and
+    `notes` on what is unusual but not wrong. Raises SheetError, a UserInputError, with file, row,
+    column and remedy of every problem; MissingResourceError where only the encoder's weights are
+    missing.
     """
     from survfuse.cli.check_run import check_run
 

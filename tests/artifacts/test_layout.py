@@ -31,7 +31,7 @@ PLACES = {
     "out/cohort/images.tsv": RESULTS.cohort.images,
     "out/cohort/availability.tsv": RESULTS.cohort.availability,
     "out/cohort/excluded.tsv": RESULTS.cohort.excluded,
-    "out/cohort/radiomics.tsv": RESULTS.cohort.features("radiomics"),
+    "out/cohort/radiomics.tsv": RESULTS.cohort.brought("radiomics"),
     "out/omics/omics.npz": RESULTS.read_of("omics"),
     "out/slides/slides.tsv": RESULTS.read_of("slides"),
     "out/images/images.tsv": RESULTS.read_of("pet"),
@@ -87,7 +87,7 @@ def test_tables_of_folds_are_listed(tmp_path: Path) -> None:
 def test_files_that_models_read_are_those_of_the_cohort_folder() -> None:
     in_cohort = [stored for stored in SOURCES.values() if stored.startswith("cohort/")]
     assert in_cohort == ["cohort/radiomics.tsv"]
-    assert RESULTS.cohort.features("radiomics") == RESULTS.read_of("radiomics")
+    assert RESULTS.cohort.brought("radiomics") == RESULTS.read_of("radiomics")
 
 
 def test_the_layout_alone_spells_the_names_of_folds() -> None:

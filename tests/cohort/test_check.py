@@ -28,11 +28,11 @@ def test_valid_cohort(case: Case) -> None:
     assert cohort.outcomes["event"].tolist() == [1, 0] * (N // 2)
     assert list(cohort.clinical) == ["patient_id", "site", "age", "stage", "sex"]
     assert cohort.clinical.iloc[1].tolist() == ["P01", "A", "57", "II", "m"]
-    assert cohort.slides.iloc[0].tolist() == [
+    assert cohort.tables["slides"].iloc[0].tolist() == [
         "S00", "P00", str(case.folder / "wsi/0.svs"), "0.5", ""
     ]  # fmt: skip
-    assert cohort.omics_ids == {f"P{i:02}" for i in range(N)}
-    assert cohort.genes == {"rna": 2}
+    assert set(cohort.tables["omics"].index) == {f"P{i:02}" for i in range(N)}
+    assert cohort.facts["genes"] == {"rna": 2}
     assert [note.sentence for note in cohort.notes] == [
         "Rows of the gene matrix that belong to no patient and are ignored: 1."
     ]
@@ -42,12 +42,13 @@ def test_valid_cohort(case: Case) -> None:
 
 def test_only_patients(case: Case) -> None:
     cohort = check_cohort(case.config("slides", "omics"))
-    assert cohort.slides.empty and not cohort.omics_ids and cohort.genes == {}
+    assert all(cohort.tables[name].empty for name in ("slides", "omics"))
+    assert cohort.facts == {"genes": {}}
 
 
 def test_row_order_is_irrelevant(case: Case) -> None:
     def frames(cohort: Cohort) -> list[str]:
-        return [f.to_csv() for f in (cohort.outcomes, cohort.clinical, cohort.slides)]
+        return [f.to_csv() for f in (cohort.outcomes, cohort.clinical, cohort.tables["slides"])]
 
     first = frames(check_cohort(case.config()))
     for sheet in (case.patients, case.slides, case.omics):
@@ -346,7 +347,7 @@ def test_roots_allow_other_directories(
     case.slides[1][2] = "wsi/link.svs"
     assert "outside" in problems_of(case.config())[0].problem
     case.change("cohort", roots=[str(elsewhere), str(case.folder)])
-    slides = check_cohort(case.config()).slides
+    slides = check_cohort(case.config()).tables["slides"]
     assert slides["path"][0] == str(case.folder / "wsi/link.svs")  # the name keeps its suffix
 
 

@@ -82,7 +82,7 @@ def test_patients_without_inputs_are_left_out(case: Case) -> None:
     assert cohort.folds is not None
     for table in (cohort.outcomes, cohort.clinical):
         assert len(table) == N - 2 and not {"P00", "P04"} & {*table["patient_id"]}
-    assert len(cohort.slides) == N  # batches are dealt from the rows that were brought
+    assert len(cohort.tables["slides"]) == N  # batches are dealt from the rows that were brought
     assert summarise(cohort, config)["flow"] == {
         "in_sheet": N,
         "excluded": [{"reason": "no input that a model reads", "n": 2}],

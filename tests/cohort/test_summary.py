@@ -60,9 +60,11 @@ def cohort() -> Cohort:
     return Cohort(
         outcomes=outcomes([10, 20, 30, 40, 50], [1, 0, 1, 0, 1]),
         clinical=clinical,
-        slides=slides,
-        omics_ids=frozenset({"P0", "P1", "P3", "P4"}),
-        genes={"rna": 7},
+        tables={
+            "slides": slides,
+            "omics": pd.DataFrame(index=pd.Index(["P0", "P1", "P3", "P4"], name="patient_id")),
+        },
+        facts={"genes": {"rna": 7}},
         folds=None,
         notes=(Note("patients.tsv", "a note"),),
     )
@@ -130,6 +132,6 @@ def test_files_keep_outcomes_apart(cohort: Cohort, config: Config, tmp_path: Pat
     clinical = read_clinical(tmp_path / "clinical.tsv")
     pd.testing.assert_frame_equal(clinical, cohort.clinical)
     assert not {"time_months", "event"} & set(clinical)
-    pd.testing.assert_frame_equal(read_slides(tmp_path / "slides.tsv"), cohort.slides)
+    pd.testing.assert_frame_equal(read_slides(tmp_path / "slides.tsv"), cohort.tables["slides"])
     assert read_outcomes(tmp_path / "outcomes.tsv")["event"].tolist() == [1, 0, 1, 0, 1]
     assert read_json(tmp_path / "cohort.json") == summarise(cohort, config)

@@ -212,7 +212,7 @@ def test_the_sheets_make_a_cohort(tmp_path: Path) -> None:
     available = cohort.available(config)
     assert available.index[~available["omics"]].tolist() == ["002"]
     assert available.index[~available["slides"]].tolist() == ["003"]
-    assert cohort.genes == {"blood": 16, "density": 4}
+    assert cohort.facts["genes"] == {"blood": 16, "density": 4}
 
 
 def test_the_future_changes_nothing(tmp_path: Path) -> None:
@@ -318,7 +318,7 @@ def test_real_cohort(real_data: Path, tmp_path: Path) -> None:
     assert median_follow_up(cohort.outcomes) == pytest.approx(57.6, abs=0.1)
     available = cohort.available(config)
     assert available.sum().to_dict() == {"slides": 455, "omics": 412, "clinical": 456}
-    bags = [h5py.File(path)["features"][:] for path in cohort.slides["features"]]
+    bags = [h5py.File(path)["features"][:] for path in cohort.tables["slides"]["features"]]
     assert {bag.shape[1] for bag in bags} == {512}
     assert sorted({len(bag) for bag in bags}) == [7, 8]
 

@@ -210,7 +210,7 @@ def test_real_cohorts(
     cohort = real_cohort(config)
     assert (len(cohort.outcomes), cohort.outcomes["event"].sum()) == (patients, deaths)
     assert median_follow_up(cohort.outcomes) == pytest.approx(follow_up, abs=0.06)
-    assert cohort.genes == genes and len(cohort.omics_ids) == patients
+    assert cohort.facts["genes"] == genes and len(cohort.tables["omics"].index) == patients
     assert cohort.folds is not None
     splits = make_splits(cohort.outcomes, cohort.sites, config.splits, cohort.folds)
     long = pd.read_csv(real_data / "tcga" / "porpoise" / f"splits_5fold_tcga_{name}.csv.gz")
@@ -224,11 +224,11 @@ def test_real_paired_cohort(real_data: Path, tmp_path: Path) -> None:
     features = "wsi_features_hif/luad.hifs.csv.gz"
     cohort = real_cohort(config_of(real_data, tmp_path, "luad", slide_features=features))
     assert len(cohort.outcomes) == 422
-    assert (
-        set(cohort.slides["patient_id"]) == set(cohort.outcomes["patient_id"]) == cohort.omics_ids
-    )
-    assert len(cohort.slides) == 478
-    tokens = [h5py.File(path)["features"][0] for path in cohort.slides["features"]]
+    everybody = set(cohort.outcomes["patient_id"])
+    assert set(cohort.tables["slides"]["patient_id"]) == everybody
+    assert set(cohort.tables["omics"].index) == everybody
+    assert len(cohort.tables["slides"]) == 478
+    tokens = [h5py.File(path)["features"][0] for path in cohort.tables["slides"]["features"]]
     assert {token.shape for token in tokens} == {(535,)}  # 72 of 607 are missing on two slides
     values = np.array(tokens)
     assert np.isfinite(values).all()
@@ -239,7 +239,7 @@ def test_real_paired_cohort(real_data: Path, tmp_path: Path) -> None:
     time = survival["os_time"].to_numpy()
     known = np.isfinite(time)
     assert np.corrcoef(time[known], outcomes["time_months"][known])[0, 1] > 0.999
-    by_slide = cohort.slides["patient_id"].map(survival["os_time"]).to_numpy()
+    by_slide = cohort.tables["slides"]["patient_id"].map(survival["os_time"]).to_numpy()
     known = np.isfinite(by_slide)
     for column in values.T[:, known]:
         assert abs(np.corrcoef(column, by_slide[known])[0, 1]) < 0.5

@@ -102,8 +102,11 @@ def test_without_the_slide_the_overview_of_the_slide_stage_serves(data, tiles):
 
 def test_slides_without_any_picture_are_left_out(data, tiles):
     for name in ("overview", "patches"):
-        slides = tuple(replace(slide, **{name: ""}) for slide in data.slides)
-        assert attention.overviews(replace(data, slides=slides, slide_sheet=None), tiles) == []
+        slides = tuple(replace(slide, **{name: ""}) for slide in data.brought["slides"])
+        assert (
+            attention.overviews(replace(data, brought={"slides": slides}, slide_sheet=None), tiles)
+            == []
+        )
 
 
 def test_tiles_of_unknown_size_are_not_drawn(data, tiles):

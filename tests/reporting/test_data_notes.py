@@ -17,7 +17,7 @@ from survfuse.reporting.diagnosis.confusion import called, confusions
 from survfuse.reporting.inputs import ReportData, read_report_data
 from survfuse.reporting.leaderboard_file import leaderboard_table
 from survfuse.reporting.render import render
-from survfuse.reporting.sections.manifest_notes import manifest_notes
+from survfuse.reporting.sections.manifest_notes import slide_notes, volume_notes
 from survfuse.reporting.sections.patient_flow import flow_of
 from survfuse.reporting.sections.provenance import facts
 from survfuse.reporting.survival.cohort_page import cohort_context
@@ -95,19 +95,19 @@ def slide(name: str, mpp: float, source: str = "header", reason: str = "") -> Sl
 
 
 def test_mixed_resolutions_of_slides_are_told() -> None:
-    assert manifest_notes([slide("a", 0.25), slide("b", 0.26)], []) == []
-    notes = manifest_notes([slide("a", 0.25), slide("b", 0.5, "sheet")], [])
+    assert slide_notes([slide("a", 0.25), slide("b", 0.26)]) == []
+    notes = slide_notes([slide("a", 0.25), slide("b", 0.5, "sheet")])
     assert notes == [
         "The slides were scanned at 0.25 to 0.50 µm per pixel; all are read at one resolution.",
         "The resolution of the slides comes from header (1 slide) and sheet (1 slide).",
     ]
     aside = SlideStatus("c", "c", QUARANTINED, "no_tissue: none found", mpp=4.0)
-    assert manifest_notes([slide("a", 0.25), aside], []) == []  # what was not used is no mixture
+    assert slide_notes([slide("a", 0.25), aside]) == []  # what was not used is no mixture
 
 
 def test_remarks_on_what_was_used_are_told_once_with_their_number() -> None:
     remark = "implausible_mpp: the header says 0.9 µm; see /data/jane_doe/a.svs"
-    notes = manifest_notes([slide("a", 0.25, reason=remark), slide("b", 0.25, reason=remark)], [])
+    notes = slide_notes([slide("a", 0.25, reason=remark), slide("b", 0.25, reason=remark)])
     assert notes == ["2 slides: the header says 0.9 µm; see (file)."]
 
 
@@ -116,7 +116,7 @@ def test_mixed_units_of_volumes_are_told() -> None:
         VolumeStatus(f"P{i}", "bl", "pet", OK, unit=unit, spacing_mm="2x2x2")
         for i, unit in enumerate(["SUV", "SUV", "Bq/ml"])
     ]
-    assert manifest_notes([], volumes) == [
+    assert volume_notes(volumes) == [
         "The PET volumes differ in their units: SUV (2) and Bq/ml (1)."
     ]
 

@@ -555,8 +555,8 @@ def test_no_picture_where_a_face_could_be(clinic: Clinic, data: DiagnosisData, h
         imaging = config.imaging.model_copy(update={"strip": False})
         config = config.model_copy(update={"imaging": imaging})
     else:
-        heads = tuple(replace(volume, mask_by="head") for volume in data.volumes)
-        changed_data = replace(data, volumes=heads)
+        heads = tuple(replace(volume, mask_by="head") for volume in data.brought["images"])
+        changed_data = replace(data, brought={"images": heads})
     context = imaging_context(config, changed_data)
     assert context is not None
     assert context["planes"] == context["alignments"] == []
@@ -569,7 +569,7 @@ def test_no_picture_where_a_face_could_be(clinic: Clinic, data: DiagnosisData, h
 
 
 def test_a_cohort_without_volumes_has_no_such_section(clinic: Clinic, data: DiagnosisData) -> None:
-    text = text_of(cohort_html(clinic.config, replace(data, volumes=())))
+    text = text_of(cohort_html(clinic.config, replace(data, brought={})))
     assert "Brain volumes" not in text
     assert "Missing volumes" not in text
     assert "metabolism" not in text
@@ -591,8 +591,9 @@ def test_survival_reports_tell_of_preparation_too(
     assert "Brain volumes" not in text_of(
         render("cohort.html.j2", cohort_context(survival.config, run))
     )
-    inputs = replace(run.inputs, images_manifest=clinic.out / "images" / "images.tsv")
-    run = replace(run, volumes=data.volumes, inputs=inputs)
+    files = {**run.inputs.files, "images": clinic.out / "images" / "images.tsv"}
+    brought = {**run.brought, "images": data.brought["images"]}
+    run = replace(run, brought=brought, inputs=replace(run.inputs, files=files))
     html = render("cohort.html.j2", cohort_context(survival.config, run))
     assert "204 volumes in the sheet; 1 could not be used" in text_of(html)
     assert len([image for image in Page(html).all("img") if "outline" in image["alt"]]) == 3
@@ -717,7 +718,7 @@ def test_few_patients_shown_less_are_withheld(clinic: Clinic, data: DiagnosisDat
 
 
 def test_few_volumes_of_a_kind_are_withheld(data: DiagnosisData) -> None:
-    usable = [volume for volume in data.volumes if volume.status == OK][:20]
+    usable = [volume for volume in data.brought["images"] if volume.status == OK][:20]
     mixed = [replace(v, modality="mri", mask_by="given" if i < 3 else "search")
              for i, v in enumerate(usable)]  # fmt: skip
     (row,) = modality_rows(mixed, 5)

@@ -56,7 +56,7 @@ def test_the_strip_has_one_order(fixture: Fixture, data: ReportData) -> None:
 
 
 def test_what_nobody_has_is_told_where_it_is_read(fixture: Fixture, data: ReportData) -> None:
-    without = replace(data, genes_measured={}, slides=())
+    without = replace(data, brought={})
     assert list(strip(without, fixture.complete, ["clinical"])) == ["clinical"]
     reads = ["omics", "radiomics"]
     chips = strip(without, fixture.complete, reads)
@@ -66,7 +66,7 @@ def test_what_nobody_has_is_told_where_it_is_read(fixture: Fixture, data: Report
 
 def test_a_table_counts_what_is_known(fixture: Fixture, data: ReportData) -> None:
     table = pd.DataFrame({"a": [1.0], "b": [float("nan")]}, index=[fixture.complete])
-    brought = replace(data, tables={"radiomics": table})
+    brought = replace(data, brought={**data.brought, "radiomics": table})
     assert strip(brought, fixture.complete)["radiomics"].lines == ["1 of 2 known"]
     assert strip(brought, fixture.without_omics)["radiomics"].lines == ["no row in the table"]
 

@@ -81,18 +81,18 @@ def test_broken_json_is_named(fixture, tmp_path):
 
 
 def test_a_cohort_without_slides_or_genes_has_none(fixture, tmp_path):
-    bare = replace(fixture.inputs, slide_sheet=None, slides_manifest=None, omics=None)
+    bare = replace(fixture.inputs, slide_sheet=None, files={})
     found = inputs.read_report_data(bare)
-    assert found.slides == ()
+    assert found.brought == {}
     assert found.slide_sheet is None
-    assert found.genes_measured == {}
-    assert inputs.ReportInputs.under(tmp_path).slides_manifest is None
+    assert inputs.ReportInputs.under(tmp_path).files == {}
 
 
 def test_measured_genes_are_counted(data):
-    assert data.genes_measured["P001"] == 194
-    assert data.genes_measured["P002"] == 200
-    assert "P004" not in data.genes_measured
+    genes = data.brought["omics"]
+    assert genes["P001"] == 194
+    assert genes["P002"] == 200
+    assert "P004" not in genes
 
 
 def test_predictions_name_their_folds_and_how_far_models_disagree(data):

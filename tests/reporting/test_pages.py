@@ -208,8 +208,8 @@ def test_a_headline_that_rests_on_few_events_is_grey(fixture, data):
 def test_pages_stay_small(pages, fixture, data):
     assert len(pages["index"].encode()) <= 8 * 2**20
     noise = np.random.default_rng(0).integers(0, 256, (900, 1200, 3), dtype=np.uint8)
-    folder = fixture.inputs.slides_manifest.parent
-    overviews = [folder / s.overview for s in data.slides if s.patient_id == "P001"]
+    folder = fixture.inputs.files["slides"].parent
+    overviews = [folder / s.overview for s in data.brought["slides"] if s.patient_id == "P001"]
     before = [path.read_bytes() for path in overviews]
     for path in overviews:
         Image.fromarray(noise).save(path, quality=95)
@@ -593,9 +593,8 @@ def test_missing_modalities_are_told(pages):
 
 
 def test_a_patient_with_nothing_the_model_reads(fixture, data):
-    bare = replace(
-        data, genes_measured={}, risks=data.risks.iloc[:0], inputs=replace(data.inputs, omics=None)
-    )
+    brought = {source: found for source, found in data.brought.items() if source != "omics"}
+    bare = replace(data, brought=brought, risks=data.risks.iloc[:0])
     html = patient_html(fixture.config, bare, "P005")
     text = text_of(html)
     assert "No risk can be estimated for this patient." in text
@@ -644,7 +643,7 @@ def test_a_cohort_without_slides_genes_sites_or_covariates(fixture, data):
         "modalities": {"slides": 0, "omics": 0, "clinical": 80},
         "overlap": [{"modalities": ["clinical"], "n": 80}],
     }
-    bare = replace(data, cohort=cohort, slides=(), slide_sheet=None, genes_measured={})
+    bare = replace(data, cohort=cohort, brought={}, slide_sheet=None)
     for html in (cohort_html(fixture.config, bare), patient_html(fixture.config, bare)):
         assert Page(html).faults == []
         assert lint(html) == []
@@ -664,7 +663,7 @@ def test_a_row_that_is_left_out_is_told_of_once(fixture, data):
 def test_a_page_tells_nothing_of_what_its_model_and_cohort_lack(fixture, data, pages):
     report = fixture.config.report.model_copy(update={"model": "clinical_cox"})
     config = fixture.config.model_copy(update={"report": report})
-    bare = replace(data, slides=(), slide_sheet=None, genes_measured={})
+    bare = replace(data, brought={}, slide_sheet=None)
     text = text_of(patient_html(config, bare))
     for absent in ("Slides", "Gene expression", "For the same patient", "Difference from"):
         assert absent not in text
@@ -802,7 +801,12 @@ def test_everything_from_files_is_escaped(fixture, data):
             "endpoint": {"name": ATTACK, "definition": ATTACK},
         },
         clinical=data.clinical.assign(age=ATTACK),
-        slides=tuple(replace(slide, reason=ATTACK, patient_id=ATTACK) for slide in data.slides),
+        brought={
+            **data.brought,
+            "slides": tuple(
+                replace(slide, reason=ATTACK, patient_id=ATTACK) for slide in data.brought["slides"]
+            ),
+        },
     )
     config = fixture.config.model_copy(
         update={"report": fixture.config.report.model_copy(update={"title": ATTACK})}

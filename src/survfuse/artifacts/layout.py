@@ -67,9 +67,9 @@ class CohortFolder(Folder):
     def excluded(self) -> Path:
         return self.root / "excluded.tsv"
 
-    def features(self, modality: str) -> Path:
-        """The table of a modality that is brought as a table of features."""
-        return self.root / f"{modality}.tsv"
+    def brought(self, source: str) -> Path:
+        """What a cohort keeps of a sheet, by the key of `modalities.registry.SOURCES`."""
+        return self.root / f"{source}.tsv"
 
 
 class FoldFolder(Folder):

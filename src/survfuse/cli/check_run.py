@@ -7,8 +7,8 @@ from dataclasses import replace
 from survfuse.cohort import check
 from survfuse.cohort.checked import Cohort
 from survfuse.config.study import Config
-from survfuse.modalities.omics.matrix import gene_set_notes, measured_sets
-from survfuse.modalities.slides.encoder_settings import check_encoder
+from survfuse.modalities.loading import modality
+from survfuse.modalities.registry import SHEET_OF
 from survfuse.models.runnable import NOUNS, listed, require_a_row, runnable
 from survfuse.models.specs import reads_of
 from survfuse.sheets.problems import Note
@@ -34,14 +34,9 @@ def check_run(config: Config) -> Cohort:
         found.attempt(check_model, config, model)
     found.attempt(check_compatibility, config)
     found.attempt(check_leaderboard, config)
-    if sheets.omics and config.cohort.omics:
-        genes = (config.cohort.omics, sheets.omics.columns, config.omics)
-        if found.attempt(measured_sets, *genes):
-            found.notes += found.attempt(gene_set_notes, *genes) or []
-    if sheets.slides and not sheets.slides.rows.reindex(columns=["features"], fill_value="").all(
-        axis=None
-    ):
-        found.attempt(check_encoder, config.slides)
+    for source, sheet in sheets.brought.items():
+        check_preparation = modality(SHEET_OF[source]).check_preparation
+        found.notes += found.attempt(check_preparation, sheet, config) or []
     found.stop_if_any()
     assert cohort is not None, "a cohort that cannot be put together has problems"
     told = [Note("configuration", one.sentence, None, one.remedy) for one in config.left_out]
@@ -54,9 +49,9 @@ def scarce(config: Config, cohort: Cohort) -> list[Note]:
     if cohort.sites is not None:
         available["site"] = cohort.sites.reindex(available.index) != ""
     notes = []
-    for modality, noun in NOUNS.items():
-        readers = [row.name for row in config.models if modality in reads_of(row, config.models)]
-        number = int(available[modality].sum()) if modality in available else 0
+    for name, noun in NOUNS.items():
+        readers = [row.name for row in config.models if name in reads_of(row, config.models)]
+        number = int(available[name].sum()) if name in available else 0
         if not readers or number >= LEAST_PER_FOLD * config.splits.folds:
             continue
         sentence = f"{listed(readers)} read {noun}, which no patient has."

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
 from survfuse.cohort.exclusions import excluded_table
 from survfuse.config.study import Config
 from survfuse.modalities.loading import modality
-from survfuse.modalities.omics.sheet import OmicsSheet
 from survfuse.modalities.registry import BY_PLACE
-from survfuse.modalities.volumes.sheet import COLUMNS as IMAGE_COLUMNS
 from survfuse.sheets.problems import Note
 from survfuse.sheets.text_table import Sheet
-
-
-def no_images() -> pd.DataFrame:
-    """The volumes of a cohort without an image sheet."""
-    return pd.DataFrame(columns=list(IMAGE_COLUMNS), dtype=object)
 
 
 def nobody() -> pd.DataFrame:
@@ -33,11 +28,12 @@ class Cohort:
     outcomes: `patient_id, time_months, event` (1 = observed), for a diagnosis also `label` or, by a
     column, `label` alone (-1 = unknown).
     clinical: `patient_id`, `site` if configured, covariates; raw text, "" = missing. No outcome.
-    slides: `slide_id, patient_id, path, mpp, features`; text, absolute paths, "" = missing.
-    images: `patient_id, visit, modality, path, mask, reference, registration`; likewise.
-    omics_ids: patients of the cohort that have a row in the gene matrix.
-    tables: features (float, NaN = missing) by modality, indexed by patient id, without empty rows.
-    genes: number of measured columns per data type; gene_columns: all their names.
+    tables: what was brought of other modalities, by the key of `modalities.registry.SOURCES`.
+    `slides`: `slide_id, patient_id, path, mpp, features`; text, absolute paths, "" = missing.
+    `images`: `patient_id, visit, modality, path, mask, reference, registration`; likewise.
+    `omics`: no column, a row for each patient of the cohort who has one in the gene matrix.
+    Else features (float, NaN = missing). The latter two are indexed by patient id.
+    facts: what cohort.json says of the sheets besides.
     folds: published folds `patient_id, fold`, or None.
     notes: what is unusual but not wrong.
     excluded: patients of the sheet who are left out, `patient_id, reason`; nothing else has them.
@@ -45,14 +41,10 @@ class Cohort:
 
     outcomes: pd.DataFrame
     clinical: pd.DataFrame
-    slides: pd.DataFrame
-    omics_ids: frozenset[str]
-    genes: dict[str, int]
+    tables: Mapping[str, pd.DataFrame]
+    facts: Mapping[str, Any]
     folds: pd.DataFrame | None
     notes: tuple[Note, ...]
-    images: pd.DataFrame = field(default_factory=lambda: no_images())
-    gene_columns: tuple[str, ...] = ()
-    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     excluded: pd.DataFrame = field(default_factory=lambda: nobody())
 
     @property
@@ -76,11 +68,8 @@ class Sheets:
     """The sheets as far as they could be read; None where not configured or not readable."""
 
     patients: Sheet | None
-    slides: Sheet | None
-    images: Sheet | None
-    omics: OmicsSheet | None
     folds: Sheet | None
-    tables: dict[str, Sheet] = field(default_factory=dict)  # by modality
+    brought: Mapping[str, Any]  # what is readable of others, by the key of SOURCES
 
     @property
     def known(self) -> frozenset[str] | None:

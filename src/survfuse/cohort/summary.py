@@ -21,17 +21,16 @@ from survfuse.tasks.registry import task_of
 def write_cohort(cohort: Cohort, config: Config, out: Path) -> None:
     """Write the tables of a cohort and cohort.json to the directory `out`.
 
-    They are clinical, outcomes, slides, availability and excluded.tsv; with an image sheet also
-    images.tsv, and one table of features for each modality that is brought as one.
+    They are clinical, outcomes, availability and excluded.tsv, and one for each sheet that is
+    brought, of which there is something to keep.
     """
     files = CohortFolder(out)
     write_table(files.clinical, cohort.clinical)
     write_table(files.outcomes, cohort.outcomes)
-    write_table(files.slides, cohort.slides)
-    if config.cohort.images:
-        write_table(files.images, cohort.images)
-    for name, table in cohort.tables.items():
-        write_features(files.features(name), table)
+    for source, table in cohort.tables.items():
+        if len(table.columns):
+            path = files.brought(source)
+            (write_table if "patient_id" in table else write_features)(path, table)
     write_table(files.availability, cohort.available(config).astype(int).reset_index())
     write_table(files.excluded, cohort.excluded)
     write_json(files.summary, summarise(cohort, config))
@@ -63,7 +62,7 @@ def summarise(cohort: Cohort, config: Config) -> dict[str, Any]:
             }
             for name, covariate in config.cohort.covariates.items()
         ],
-        "genes": cohort.genes,
+        **cohort.facts,
         "notes": list(dict.fromkeys(note.sentence for note in cohort.notes)),
     }
 

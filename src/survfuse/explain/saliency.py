@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from survfuse.artifacts.saliency import BLOCK, write_saliency
-from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
 from survfuse.core.device import choose_device
 from survfuse.core.errors import UserInputError
 from survfuse.explain.attribution import frozen
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.paths import InputPaths
+from survfuse.modalities.registry import VOLUMES
 from survfuse.modalities.volumes.measures import read_voxels
 from survfuse.modalities.volumes.modality import paths_of
 from survfuse.models.classical.average import is_average
@@ -59,7 +59,7 @@ def map_volumes(
     Of the first repeat. Raises UserInputError for a row that is no network or reads no volumes.
     """
     model = find_model(config, name)
-    images = [image for image in spec_of(model).reads if image in IMAGES]
+    images = [image for image in spec_of(model).reads if image in VOLUMES]
     if not spec_of(model).network or not images:
         raise UserInputError(f"models.{name}: {model.kind} is no network that reads volumes")
     chosen = choose_device(device)

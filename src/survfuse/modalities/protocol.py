@@ -16,9 +16,15 @@ from typing import Any, NamedTuple, Protocol, Self
 import numpy as np
 import pandas as pd
 
+from survfuse.artifacts.cohort_tables import read_features
 from survfuse.config.study import Config
 from survfuse.core.files import sha256_file
 from survfuse.modalities.paths import InputPaths
+from survfuse.modalities.registry import MODALITIES
+from survfuse.modalities.sheets import Brought, CheckedPatients
+from survfuse.sheets.feature_table import check_feature_leaks, features_of, read_feature_table
+from survfuse.sheets.findings import Findings
+from survfuse.sheets.problems import Note
 
 CLIP = 10.0  # standard deviations; hand-crafted features have extreme outliers
 
@@ -28,15 +34,6 @@ class CheckedSheets(Protocol):
 
     @property
     def clinical(self) -> pd.DataFrame: ...
-
-    @property
-    def slides(self) -> pd.DataFrame: ...
-
-    @property
-    def images(self) -> pd.DataFrame: ...
-
-    @property
-    def omics_ids(self) -> frozenset[str]: ...
 
     @property
     def tables(self) -> Mapping[str, pd.DataFrame]: ...
@@ -126,13 +123,47 @@ class Modality(ABC):
     source: str = ""  # key of `InputPaths.files`
     smallest: TokenShape = TokenShape(1)  # the least that a network can be built for
     beside_attention: tuple[str, ...] = ()  # columns of `Attended`
+    without_sheet: Brought | None = None  # what a cohort has that brings none, if anything
+
+    def read_sheet(
+        self, config: Config, patient_ids: Collection[str] | None, found: Findings
+    ) -> Any | None:
+        """Its sheet as it is, None where it cannot be read; what is wrong goes to `found`.
+
+        patient_ids: of the patient sheet, if known. Modalities of one source share a sheet, which
+        the first of them reads and checks. By default a table of features.
+        """
+        path = MODALITIES[self.name].sheet(config.cohort)
+        return found.attempt(read_feature_table, path, patient_ids)
+
+    def check_sheet(
+        self, sheet: Any, patients: CheckedPatients, config: Config, found: Findings
+    ) -> Brought | None:
+        """What the cohort keeps of its sheet, if it can be read; what is wrong goes to `found`.
+
+        By default the features, none of which may give the outcome away.
+        """
+        features, outcomes = found.attempt(features_of, sheet), patients.outcomes_by_id()
+        if features is None:
+            return None
+        if outcomes is not None:
+            found.problems += check_feature_leaks(sheet, features, outcomes)
+        return Brought(features)
+
+    def check_preparation(self, sheet: Any, config: Config) -> list[Note]:
+        """Check what its preparation reads besides its sheet; by default there is nothing.
+
+        Returns what is unusual. Raises UserInputError for what is wrong, MissingResourceError for
+        what is not there.
+        """
+        return []
 
     def in_sheets(self, sheets: CheckedSheets, config: Config) -> Collection[str] | None:
         """Who has it by the sheets; None where the table of who has what leaves it out.
 
-        By default who has a row in its table of features.
+        By default who has a row in its table of one row for each patient.
         """
-        table = sheets.tables.get(self.name)
+        table = sheets.tables.get(self.source)
         return None if table is None else table.index.tolist()
 
     def pack(self, config: Config, patient_ids: Sequence[str], path: Path) -> bool:
@@ -225,6 +256,10 @@ class Modality(ABC):
         """
         widths = list(self.parts(store, scaling).values())
         return np.repeat(np.eye(len(widths)), widths, axis=0)
+
+    def for_pages(self, path: Path) -> Any:
+        """What pages tell of the file that models read; by default a table of features."""
+        return read_features(path)
 
     def attended(self, store: Store | None, patient_id: str) -> Attended:
         """What attention to it lies on, in a patient of whom it was read; by default unknown."""

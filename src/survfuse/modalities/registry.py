@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Stands above this floor, and is imported where a page is written.
-CHIPS = "survfuse.reporting.sections.input_chips"
+# Stand above this floor, and are imported where a page is written.
+SECTIONS = "survfuse.reporting.sections"
+CHIPS = f"{SECTIONS}.input_chips"
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,17 @@ class Entry:
     it. source: the key of the file that training reads, see `paths.InputPaths`; empty for the
     clinical table, which is always there. stored: where the results folder holds that file. module:
     where its `MODALITIES` is. place: its rank in tables of who has what. chip: the function, as
-    module:name, that summarises it for one patient on pages, see `input_chips`. pronoun: what
+    module:name, that summarises it for one patient on pages, see `input_chips`. section: the one
+    that says what the cohort report prints of it, if anything particular, see `of_modalities`.
+    pronoun: what
     takes the noun up. made_from: the modality that it may be synthesised from. costly: whether a
     diagnosis is also asked what it is worth in those who have it. part: what its effect on an
     estimate is divided into, if it is, in the singular. attention: what attention to it is called,
     where networks give any: as the modality if it is on its tokens, or else as the parts of its one
     token. scaled_by: the section of the configuration that its scaling reads, if any.
-    may_be_withheld: whether `cohort.missing` can take it from training patients.
+    withheld_as: the column of published folds in which training patients lack it, see
+    `splits.published_missing`; what has none cannot be withheld by `cohort.missing`. is_volume:
+    whether its one token holds the voxels of a prepared volume, of which maps can be made.
     """
 
     noun: str
@@ -39,13 +44,15 @@ class Entry:
     module: str
     place: int
     chip: str = f"{CHIPS}:table_chip"
+    section: str = ""
     pronoun: str = "it"
     made_from: str = ""
     costly: bool = False
     part: str = ""
     attention: str = ""
     scaled_by: str = ""
-    may_be_withheld: bool = False
+    withheld_as: str = ""
+    is_volume: bool = False
 
     @property
     def label(self) -> str:
@@ -89,10 +96,11 @@ MODALITIES: dict[str, Entry] = {
         "omics.modality",
         place=1,
         chip=f"{CHIPS}:gene_chip",
+        section=f"{SECTIONS}.genes:genes_section",
         part="gene group",
         attention="groups",
         scaled_by="omics",
-        may_be_withheld=True,
+        withheld_as="Omics",
     ),
     "slides": Entry(
         "slides",
@@ -102,9 +110,10 @@ MODALITIES: dict[str, Entry] = {
         "slides.modality",
         place=0,
         chip=f"{CHIPS}:slide_chip",
+        section=f"{SECTIONS}.slides:slides_section",
         pronoun="them",
         attention="slides",
-        may_be_withheld=True,
+        withheld_as="WSI",
     ),
     "mri": Entry(
         "MRI",
@@ -114,7 +123,9 @@ MODALITIES: dict[str, Entry] = {
         "volumes.modality",
         place=3,
         chip=f"{CHIPS}:volume_chip",
+        section=f"{SECTIONS}.imaging:imaging_section",
         made_from="pet",
+        is_volume=True,
     ),
     "pet": Entry(
         "PET",
@@ -124,8 +135,10 @@ MODALITIES: dict[str, Entry] = {
         "volumes.modality",
         place=4,
         chip=f"{CHIPS}:volume_chip",
+        section=f"{SECTIONS}.imaging:imaging_section",
         made_from="mri",
         costly=True,
+        is_volume=True,
     ),
     "radiomics": Entry(
         "radiomics features",
@@ -140,7 +153,9 @@ MODALITIES: dict[str, Entry] = {
 }
 BY_PLACE = sorted(MODALITIES, key=lambda name: MODALITIES[name].place)
 # Which training patients can be made to lack, by `cohort.missing`.
-WITHHELD = tuple(name for name in BY_PLACE if MODALITIES[name].may_be_withheld)
+WITHHELD = tuple(name for name in BY_PLACE if MODALITIES[name].withheld_as)
+# Whose voxels networks read.
+VOLUMES = tuple(name for name in BY_PLACE if MODALITIES[name].is_volume)
 # What attention is called, and the modality that it is to.
 ATTENTION = {entry.attention: name for name in BY_PLACE if (entry := MODALITIES[name]).attention}
 # The modality whose table lists the patients.
@@ -149,6 +164,11 @@ ATTENTION = {entry.attention: name for name in BY_PLACE if (entry := MODALITIES[
 (COSTLY,) = (name for name, entry in MODALITIES.items() if entry.costly)
 # Where the results folder holds the files that training reads, by the key of `InputPaths.files`.
 SOURCES = {entry.source: entry.stored for entry in MODALITIES.values() if entry.source}
+# The modality that reads and checks the sheet of each of these files; MRI and PET share one.
+SHEET_OF = {
+    source: next(name for name, entry in MODALITIES.items() if entry.source == source)
+    for source in SOURCES
+}
 SITE = "site"  # no modality: what the reference row of the centre alone reads
 
 

@@ -20,9 +20,10 @@ from survfuse.reporting.pictures.forest import ForestRow, forest
 from survfuse.reporting.ranked import Ranked
 from survfuse.reporting.saved_files import Saved
 from survfuse.reporting.sections import provenance
-from survfuse.reporting.sections.imaging import imaging_context
+from survfuse.reporting.sections.of_modalities import modality_sections
 from survfuse.reporting.sections.patient_flow import flow_of
 from survfuse.reporting.sections.read_counts import other_notes, reads
+from survfuse.reporting.sections.slides import describe_encoder
 from survfuse.reporting.sections.unread import unread_sentences
 
 
@@ -30,13 +31,13 @@ def cohort_shell(
     config: Config,
     data: RunData,
     ranked: Ranked,
-    notes: Sequence[str],
     failed: Sequence[FailedPage],
 ) -> dict[str, Any]:
-    """What the templates of all cohort reports print. `notes` on the manifests.
+    """What the templates of all cohort reports print.
 
     `failed`: pages of patients that could not be written.
     """
+    sections = modality_sections(config, data)
     evaluation, least = data.evaluation, config.report.min_cell
     rows, compared_as = evaluation["rows"], ranked.metric.compared_as
     verdict = findings.verdict(evaluation, compared_as, ranked.compared)
@@ -45,10 +46,18 @@ def cohort_shell(
     sites = [{"events": 0, **site} for site in data.cohort["sites"]]
     return {
         **page_shell(config, data, ranked.metric),
+        **{key: value for section in sections for key, value in section.printed.items()},
         "title": config.report.title or config.name,
         "flow": flow_of(data.cohort, least),
-        "feature_tables": {name: MODALITIES[name].label for name in data.tables},
-        "notes_on_data": [*other_notes(data.cohort.get("notes", []), evaluation), *notes],
+        "feature_tables": {
+            name: entry.label
+            for name, entry in MODALITIES.items()
+            if entry.is_table and entry.source in data.brought
+        },
+        "notes_on_data": [
+            *other_notes(data.cohort.get("notes", []), evaluation),
+            *(note for section in sections for note in section.notes),
+        ],
         "left_out": evaluation["left_out"],
         "evaluation_notes": [
             *unread_sentences(evaluation),
@@ -74,7 +83,6 @@ def cohort_shell(
         "modality_names": findings.MODALITIES,
         "overlap": disclosure.overlap_rows(data.cohort, findings.MODALITIES, least),
         "missingness": config.training.missingness,
-        "imaging": imaging_context(config, data),
         "covariates": disclosure.covariate_rows(data.cohort, least),
         "sites": disclosure.site_rows(sites, least),
         "fold_sizes": fold_sizes(data),
@@ -98,6 +106,7 @@ def page_shell(config: Config, data: RunData, ranking: Metric[Any, Any, Any]) ->
         "evaluation": evaluation,
         "reference": findings.row_of(evaluation, evaluation["reference"]),
         "ranking": ranking,
+        "encoder": describe_encoder(config, data),
         "metric": findings.metric,
         "level": f"{100 * evaluation['confidence']:g} %",
         "min_cell": config.report.min_cell,

@@ -6,14 +6,14 @@ files belong together (same splits, same patients) and refuses a mixture.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from survfuse.artifacts.cohort_tables import read_clinical, read_features, read_slides
+from survfuse.artifacts.cohort_tables import read_clinical, read_slides
 from survfuse.artifacts.evaluation import Evaluation, SurvivalEvaluation, read_evaluation
 from survfuse.artifacts.explanations import FoldExplanation, read_explanations
 from survfuse.artifacts.layout import (
@@ -26,13 +26,9 @@ from survfuse.artifacts.predictions import months_of, read_predictions
 from survfuse.artifacts.study import CrossValidation, Study, read_study
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_object
-from survfuse.core.hdf5_files import open_hdf5
 from survfuse.evaluation.risks import read_risks
-from survfuse.modalities.omics.matrix import read_matrix
-from survfuse.modalities.registry import MODALITIES, SOURCES
-from survfuse.modalities.slides.store import SlideStatus, read_manifest
-from survfuse.modalities.volumes.store import VolumeStatus
-from survfuse.modalities.volumes.store import read_manifest as read_volumes
+from survfuse.modalities.loading import modality
+from survfuse.modalities.registry import SHEET_OF, SOURCES
 from survfuse.reporting.stored import read_fits
 from survfuse.splits.outer_folds import splits_hash
 
@@ -47,10 +43,8 @@ class ReportInputs:
     splits: Path
     evaluation_json: Path
     predictions: PredictionsFolder
+    files: Mapping[str, Path] = field(default_factory=dict)  # of modalities, by the key of SOURCES
     slide_sheet: Path | None = None  # where the slide files are, for pictures of single tiles
-    slides_manifest: Path | None = None
-    omics: Path | None = None
-    images_manifest: Path | None = None
     synthesis: Path | None = None  # directory of the fold folders of the synthesis stage
     models: ModelsFolder | None = None  # for the provenance
 
@@ -67,11 +61,8 @@ class ReportInputs:
     @classmethod
     def under(cls, output: Path) -> ReportInputs:
         """The files at their usual places in the results directory `output`."""
-
-        def if_there(path: Path) -> Path | None:
-            return path if path.is_file() else None
-
         results = ResultsFolder(output)
+        sheet = results.cohort.slides
         return cls(
             cohort_json=results.cohort.summary,
             clinical=results.cohort.clinical,
@@ -79,10 +70,12 @@ class ReportInputs:
             splits=results.splits.table,
             evaluation_json=results.evaluation.scores,
             predictions=results.predictions,
-            slide_sheet=if_there(results.cohort.slides),
-            slides_manifest=if_there(results.root / SOURCES["slides"]),
-            omics=if_there(results.root / SOURCES["omics"]),
-            images_manifest=if_there(results.root / SOURCES["images"]),
+            files={
+                source: path
+                for source, stored in SOURCES.items()
+                if (path := results.root / stored).is_file()
+            },
+            slide_sheet=sheet if sheet.is_file() else None,
             synthesis=results.synthesis if results.synthesis.is_dir() else None,
             models=results.models,
         )
@@ -96,8 +89,7 @@ class RunData:
     evaluation: Evaluation
     clinical: pd.DataFrame  # index patient_id
     study: CrossValidation  # outcomes, and who was tested in which fold
-    volumes: tuple[VolumeStatus, ...]  # the manifest of brain volumes; empty without
-    tables: dict[str, pd.DataFrame]  # features by modality, index patient_id
+    brought: Mapping[str, Any]  # what `Modality.for_pages` read of each file of `inputs.files`
     fits: tuple[dict[str, Any], ...]
     inputs: ReportInputs
 
@@ -109,8 +101,6 @@ class ReportData(RunData):
     evaluation: SurvivalEvaluation
     study: Study
     slide_sheet: pd.DataFrame | None  # slide_id, patient_id, path, mpp, features
-    slides: tuple[SlideStatus, ...]  # the manifest; empty without slides
-    genes_measured: dict[str, int]  # only patients with expression data
     risks: pd.DataFrame  # of all models, see `evaluation.risks`
 
 
@@ -157,8 +147,6 @@ def read_report_data(inputs: ReportInputs) -> ReportData:
     return ReportData(
         **vars(run),
         slide_sheet=read_slides(inputs.slide_sheet) if inputs.slide_sheet else None,
-        slides=tuple(read_manifest(inputs.slides_manifest)) if inputs.slides_manifest else (),
-        genes_measured=count_measured(inputs.omics) if inputs.omics else {},
         risks=read_risks(inputs.risks, run.evaluation["risks_sha256"]),
     )
 
@@ -176,22 +164,13 @@ def read_run(inputs: ReportInputs, study: CrossValidation) -> RunData:
         evaluation=evaluation,
         clinical=read_clinical(inputs.clinical).set_index("patient_id"),
         study=study,
-        volumes=tuple(read_volumes(inputs.images_manifest)) if inputs.images_manifest else (),
-        tables={
-            name: read_features(path)
-            for name, entry in MODALITIES.items()
-            if entry.is_table and (path := inputs.results / entry.stored).is_file()
+        brought={
+            source: modality(SHEET_OF[source]).for_pages(path)
+            for source, path in inputs.files.items()
         },
         fits=read_fits(inputs.models, evaluation, study) if inputs.models else (),
         inputs=inputs,
     )
-
-
-def count_measured(path: Path) -> dict[str, int]:
-    """Number of measured features per patient of the gene matrix."""
-    matrix = read_matrix(path)
-    measured = np.isfinite(matrix.values).sum(axis=1)
-    return dict(zip(matrix.patient_ids.tolist(), measured.tolist(), strict=True))
 
 
 def read_model(data: ReportData, model: str) -> pd.DataFrame:
@@ -257,20 +236,3 @@ def read_explained(data: ReportData, model: str) -> tuple[FoldExplanation, ...]:
                 "patients than the splits test there; explain the model again"
             )
     return explanations
-
-
-def slide_file(data: ReportData, relative: str) -> Path | None:
-    """A file that the manifest names relative to itself, if it is there."""
-    if not relative or data.inputs.slides_manifest is None:
-        return None
-    path = data.inputs.slides_manifest.parent / relative
-    return path if path.is_file() else None
-
-
-def level0_size_px0(patches: Path) -> tuple[int, int] | None:
-    """Width and height of a slide in level-0 pixels, from its coordinate file, or None."""
-    with open_hdf5(patches) as store:
-        attributes = store["coords"].attrs
-        if "level0_width" not in attributes:
-            return None
-        return int(attributes["level0_width"]), int(attributes["level0_height"])

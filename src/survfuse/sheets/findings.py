@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from survfuse.core.errors import MissingResourceError, UserInputError
 from survfuse.sheets.problems import Note, Problem, SheetError
+from survfuse.sheets.text_table import Sheet
 
 Content = TypeVar("Content")
 
@@ -33,6 +34,16 @@ class Findings:
         except MissingResourceError as error:
             self.resources.append(error)
         return None
+
+    def take(self, sheet: Sheet | None, problems: Iterable[Problem]) -> Sheet | None:
+        """The sheet, if it could be read, with what was found in reading it."""
+        self.problems += problems
+        self.notes += sheet.notes if sheet else ()
+        return sheet
+
+    def setting(self, key: str, problem: str, remedy: str) -> None:
+        """A setting that the sheets show to be wrong."""
+        self.problems.append(Problem("configuration", None, key, None, problem, remedy))
 
     def stop_if_any(self) -> None:
         """Raise SheetError with all problems, or the first missing resource where that is all."""

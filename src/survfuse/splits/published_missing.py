@@ -18,7 +18,7 @@ import pandas as pd
 from survfuse.config.missing import MissingConfig
 from survfuse.config.splits import SplitConfig
 from survfuse.core.errors import UserInputError
-from survfuse.modalities.registry import WITHHELD
+from survfuse.modalities.registry import MODALITIES, WITHHELD
 from survfuse.sheets.problems import Problem, SheetError, stop_if_any
 from survfuse.sheets.text_table import Sheet, cells_of, fault_of_identifier, read_sheet
 from survfuse.splits.published_folds import is_count
@@ -26,8 +26,8 @@ from survfuse.splits.published_folds import is_count
 log = logging.getLogger(__name__)
 
 KEYS = ("fold", "W", "O")
-CELLS = ("ID", "WSI", "Omics", "Split")
-COLUMN_OF = {"slides": "WSI", "omics": "Omics"}
+COLUMN_OF = {modality: MODALITIES[modality].withheld_as for modality in WITHHELD}
+CELLS = ("ID", *COLUMN_OF.values(), "Split")
 FILE_NAME = re.compile(r".*fold_(\d{1,3})_W(\d{1,3})_O(\d{1,3})\.(csv|tsv)(\.gz)?", re.ASCII)
 
 
@@ -92,12 +92,13 @@ def read_missing_splits(
     loses the only modality that the cohort has, or is not of the cohort.
     """
     read = folds_of_directory if path.is_dir() else folds_of_table
-    folds = read(path, (slides_missing, omics_missing))
+    pattern = (slides_missing, omics_missing)
+    folds = read(path, pattern)
     stop_if_any(problem for fold in folds for problem in check_rows(fold))
     stop_if_any([*check_held_out(path, folds), *check_patients(folds, available.index)])
     stop_if_any(problem for fold in folds for problem in check_last(fold, available))
     for fold in folds:
-        log_rates(fold, {"slides": slides_missing, "omics": omics_missing})
+        log_rates(fold, dict(zip(WITHHELD, pattern, strict=True)))
     return held_out(folds), losses(folds)
 
 

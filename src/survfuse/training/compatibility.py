@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
+from survfuse.modalities.registry import VOLUMES
 from survfuse.models.specs import spec_of
 
 
@@ -37,6 +37,6 @@ def reader_of_volumes(config: Config) -> str | None:
     """What reads volumes, as the configuration names it: synthesis, or the first such row."""
     if config.synthesis is not None:
         return "synthesis"
-    reads = (m for m in config.models if any(image in spec_of(m).reads for image in IMAGES))
+    reads = (m for m in config.models if any(image in spec_of(m).reads for image in VOLUMES))
     model = next(reads, None)
     return None if model is None else f"models.{model.name}"

@@ -129,7 +129,7 @@ def test_the_check_names_the_key_and_the_key_works(tmp_path: Path) -> None:
     assert "24 of 24 columns are named after patients" in problem.problem
     case.change("omics", orientation="genes_in_rows")
     config = case.config("slides")
-    assert len(check_cohort(config).omics_ids) == 24
+    assert len(check_cohort(config).tables["omics"]) == 24
     assert config.cohort.omics is not None
     matrix = build_matrix(config.cohort.omics, config.omics, ["P03", "P01"])
     assert matrix.patient_ids.tolist() == ["P01", "P03"]

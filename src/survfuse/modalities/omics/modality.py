@@ -8,24 +8,47 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import sha256_json
 from survfuse.modalities.dense import OneToken
-from survfuse.modalities.omics.matrix import OmicsMatrix, build_matrix, read_matrix, write_matrix
+from survfuse.modalities.omics.checks import check_genes, check_rows
+from survfuse.modalities.omics.matrix import (
+    OmicsMatrix,
+    build_matrix,
+    gene_set_notes,
+    measured_sets,
+    read_matrix,
+    write_matrix,
+)
 from survfuse.modalities.omics.scaling import OmicsScaler, fit_scaler
-from survfuse.modalities.omics.sheet import type_of_columns
+from survfuse.modalities.omics.sheet import (
+    OmicsSheet,
+    genes_per_type,
+    read_omics_sheet,
+    type_of_columns,
+)
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.protocol import (
     Attended,
-    CheckedSheets,
     Modality,
     Scaling,
     Store,
     TokenReader,
     TokenShape,
 )
+from survfuse.modalities.sheets import Brought, CheckedPatients
+from survfuse.sheets.findings import Findings
+from survfuse.sheets.problems import Note
+
+
+def measured(patient_ids: Collection[str], genes: Mapping[str, int]) -> Brought:
+    """Who has a row in the gene matrix, and how many genes of each data type it has."""
+    ids = pd.Index(sorted(patient_ids), name="patient_id", dtype=object)
+    return Brought(pd.DataFrame(index=ids), {"genes": dict(genes)})
+
 
 SET_MEANS = "gene-set means"  # a block beside those of the data types
 
@@ -36,9 +59,39 @@ class Omics(Modality):
     name = source = "omics"
     smallest = TokenShape(1, groups=(1,))
 
-    def in_sheets(self, sheets: CheckedSheets, config: Config) -> frozenset[str]:
-        """Who has a row in the gene matrix."""
-        return sheets.omics_ids
+    without_sheet = measured((), {})
+
+    def read_sheet(
+        self, config: Config, patient_ids: Collection[str] | None, found: Findings
+    ) -> OmicsSheet | None:
+        """The gene matrix."""
+        path, orientation = config.cohort.omics, config.omics.orientation
+        return found.attempt(read_omics_sheet, path, orientation, patient_ids)
+
+    def check_sheet(
+        self, sheet: OmicsSheet, patients: CheckedPatients, config: Config, found: Findings
+    ) -> Brought:
+        """Whose genes are measured, and how many of each data type."""
+        genes = genes_per_type(sheet.columns, config.omics.suffixes)
+        for kind in (kind for kind, count in genes.items() if count == 0):
+            fault = f"no gene column ends with {config.omics.suffixes[kind]!r} ({kind})"
+            found.setting("omics.suffixes", fault, "use the suffixes of your table")
+        if config.omics.gene_sets and not config.omics.gene_sets.is_file():
+            found.setting("omics.gene_sets", "no such file", "correct the path")
+        problems, notes = check_rows(sheet, patients.ids)
+        if patients.sheet and patients.outcomes is not None:
+            wrong, told = check_genes(sheet, patients.sheet, patients.outcomes, config.omics)
+            problems, notes = problems + wrong, notes + told
+        found.problems += problems
+        found.notes += notes
+        return measured({*sheet.ids.rows["patient_id"]} & (patients.ids or set()), genes)
+
+    def check_preparation(self, sheet: OmicsSheet, config: Config) -> list[Note]:
+        """The gene sets."""
+        assert config.cohort.omics is not None
+        genes = (config.cohort.omics, sheet.columns, config.omics)
+        measured_sets(*genes)
+        return gene_set_notes(*genes)
 
     def pack(self, config: Config, patient_ids: Sequence[str], path: Path) -> bool:
         """The matrix, packed by gene groups."""
@@ -138,6 +191,12 @@ class Omics(Modality):
             else:
                 shares[row, groups[name.rpartition(" (")[0]]] = 1.0
         return shares / shares.sum(axis=1, keepdims=True)
+
+    def for_pages(self, path: Path) -> dict[str, int]:
+        """How many of its genes are measured in each patient who has any."""
+        matrix = read_matrix(path)
+        counts = np.isfinite(matrix.values).sum(axis=1)
+        return dict(zip(matrix.patient_ids.tolist(), counts.tolist(), strict=True))
 
     def attended(self, store: Store | None, patient_id: str) -> Attended:
         """The gene groups."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from survfuse.artifacts.manifest import OK
 from survfuse.config.study import Config
@@ -22,10 +24,16 @@ from survfuse.modalities.protocol import (
     Tokens,
     TokenShape,
 )
+from survfuse.modalities.sheets import Brought, CheckedPatients
 from survfuse.modalities.slides.bags import Bag, load_bags
+from survfuse.modalities.slides.encoder_settings import check_encoder
 from survfuse.modalities.slides.merging import check_one_encoder
 from survfuse.modalities.slides.scaling import TileScaler, fit_tiles
-from survfuse.modalities.slides.store import read_manifest
+from survfuse.modalities.slides.sheet import COLUMNS, REQUIRED, check_slides
+from survfuse.modalities.slides.store import SlideStatus, read_manifest
+from survfuse.sheets.findings import Findings
+from survfuse.sheets.problems import Note
+from survfuse.sheets.text_table import Sheet, parse_sheet
 
 
 class SlideBags(ByPatient[Bag]):
@@ -85,9 +93,33 @@ class Slides(Modality):
     name = source = "slides"
     beside_attention = ("slide_id", "coords", "tile_px0")
 
+    without_sheet = Brought(pd.DataFrame(columns=list(COLUMNS), dtype=object))
+
+    def read_sheet(
+        self, config: Config, patient_ids: Collection[str] | None, found: Findings
+    ) -> Sheet | None:
+        """The slide sheet."""
+        assert config.cohort.slides is not None
+        return found.take(*parse_sheet(config.cohort.slides, REQUIRED))
+
+    def check_sheet(
+        self, sheet: Sheet, patients: CheckedPatients, config: Config, found: Findings
+    ) -> Brought:
+        """The slides with their files."""
+        slides, problems = check_slides(sheet, patients.ids, config.cohort)
+        found.problems += problems
+        return Brought(slides)
+
+    def check_preparation(self, sheet: Sheet, config: Config) -> list[Note]:
+        """The encoder, which slides without embeddings need."""
+        embedded = sheet.rows.reindex(columns=["features"], fill_value="")
+        if not embedded.all(axis=None):
+            check_encoder(config.slides)
+        return []
+
     def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str]:
         """Who has a slide."""
-        return sheets.slides["patient_id"].tolist()
+        return sheets.tables[self.source]["patient_id"].tolist()
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> SlideBags | None:
         """The bags, of which the embeddings stay on disk."""
@@ -162,6 +194,10 @@ class Slides(Modality):
         if bag is None:
             return None
         return MEAN_TILE, np.concatenate([scaling.transform(slide[:]) for slide in bag.slides])
+
+    def for_pages(self, path: Path) -> tuple[SlideStatus, ...]:
+        """The manifest."""
+        return tuple(read_manifest(path))
 
     def attended(self, store: Store | None, patient_id: str) -> Attended:
         """The tiles: their slides, places and sides in level-0 pixels."""

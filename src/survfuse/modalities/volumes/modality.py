@@ -25,12 +25,22 @@ from survfuse.modalities.protocol import (
     TokenShape,
 )
 from survfuse.modalities.registry import MODALITIES as REGISTRY
+from survfuse.modalities.sheets import Brought, CheckedPatients
 from survfuse.modalities.volumes.choice import chosen_tensors, require_written
 from survfuse.modalities.volumes.measures import measure_names, measures, read_voxels, shape_of
-from survfuse.modalities.volumes.sheet import read_by_models
-from survfuse.modalities.volumes.store import read_manifest
+from survfuse.modalities.volumes.sheet import (
+    REQUIRED,
+    check_images,
+    check_read_visits,
+    check_visit_of_models,
+    read_by_models,
+)
+from survfuse.modalities.volumes.store import VolumeStatus, read_manifest
+from survfuse.sheets.findings import Findings
+from survfuse.sheets.text_table import Sheet, parse_sheet
 
 NOBODY = (16, 16, 16)  # voxels that a network reads where nobody has a volume
+FILES = ("template", "template_mask", "reference_region")  # settings that name one
 
 
 class VolumeFiles(ByPatient[Path]):
@@ -89,11 +99,35 @@ class BrainVolume(Modality):
     def __init__(self, name: str) -> None:
         self.name = name
 
+    def read_sheet(
+        self, config: Config, patient_ids: Collection[str] | None, found: Findings
+    ) -> Sheet | None:
+        """The image sheet."""
+        assert config.cohort.images is not None
+        return found.take(*parse_sheet(config.cohort.images, REQUIRED))
+
+    def check_sheet(
+        self, sheet: Sheet, patients: CheckedPatients, config: Config, found: Findings
+    ) -> Brought:
+        """The volumes with their files."""
+        for key in FILES:
+            path = getattr(config.imaging, key)
+            if path is not None and not path.is_file():
+                found.setting(f"imaging.{key}", "no such file", "correct the path")
+        visit = config.imaging.visit
+        images, problems = check_images(sheet, patients.ids, config.cohort)
+        found.problems += problems + check_visit_of_models(sheet, visit)
+        if not problems:
+            problems, notes = check_read_visits(sheet, images, visit, patients.read)
+            found.problems += problems
+            found.notes += notes
+        return Brought(images)
+
     def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str] | None:
         """Who has a volume at the visit that models read."""
-        if not config.cohort.images:
+        if self.source not in sheets.tables:
             return None
-        read = read_by_models(sheets.images, config.imaging.visit)
+        read = read_by_models(sheets.tables[self.source], config.imaging.visit)
         return read.loc[read["modality"].isin(IMAGES[self.name]), "patient_id"].tolist()
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> VolumeFiles | None:
@@ -156,6 +190,10 @@ class BrainVolume(Modality):
         unknown = np.full(len(names), np.nan)
         rows = [measures(paths[who]) if who in paths else unknown for who in patient_ids]
         return np.stack(rows), names
+
+    def for_pages(self, path: Path) -> tuple[VolumeStatus, ...]:
+        """The manifest."""
+        return tuple(read_manifest(path))
 
 
 def paths_of(store: Store | None) -> Mapping[str, Path]:

@@ -22,7 +22,6 @@ from survfuse.reporting.metric_tables import sentence_of
 from survfuse.reporting.pages import FailedPage
 from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.ranked import Ranked
-from survfuse.reporting.sections.manifest_notes import manifest_notes
 from survfuse.reporting.sections.patient_flow import flow_of
 from survfuse.tasks.diagnosis.asked import asked_of
 from survfuse.tasks.diagnosis.evaluation import LEAST_OF_A_CLASS
@@ -79,7 +78,7 @@ def diagnosis_context(
     curves = [row for row in drawn if row.get("roc")]
     figures = drawn_figures(curves, least) if two and curves else {}
     return {
-        **cohort_shell(config, data, ranked, manifest_notes((), data.volumes), failed),
+        **cohort_shell(config, data, ranked, failed),
         **words_on_classes(config, data),
         "class_rows": class_rows(evaluation, least),
         "least_of_a_class": LEAST_OF_A_CLASS,
@@ -133,7 +132,6 @@ def words_on_classes(config: Config, data: DiagnosisData) -> dict[str, Any]:
     asked = asked_of(config.cohort)
     by = f"by {wording.months(asked.horizon_months)}" if asked.horizon_months else ""
     return {
-        "encoder": {"untrained": False, "text": None},
         "few_events": False,  # what rests on few patients of a class is said in sentences
         "known": known_patients(evaluation, config.report.min_cell),
         "classes": evaluation["classes"],

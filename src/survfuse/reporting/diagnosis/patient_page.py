@@ -12,10 +12,10 @@ import pandas as pd
 
 from survfuse.artifacts.layout import fold_name
 from survfuse.artifacts.saliency import Saliency
-from survfuse.config.imaging import IMAGES, LEFT_OF_PICTURES
+from survfuse.config.imaging import LEFT_OF_PICTURES
 from survfuse.config.study import Config
 from survfuse.evaluation.synthesis_measures import error_of_patient
-from survfuse.modalities.registry import COSTLY, PATIENT_TABLE
+from survfuse.modalities.registry import COSTLY, PATIENT_TABLE, VOLUMES
 from survfuse.modalities.volumes.store import Prepared
 from survfuse.reporting import findings, wording
 from survfuse.reporting.diagnosis.class_counts import class_rows
@@ -41,6 +41,7 @@ from survfuse.reporting.sections.shown_volumes import (
     source_of,
     tensor_at,
     volume_of,
+    volumes_of,
 )
 from survfuse.reporting.sections.unread import fits_of, unread_modalities, why_average, with_unread
 from survfuse.statistics.proportions import proportion
@@ -94,8 +95,8 @@ def diagnosis_patient_context(
         volume_of(
             config, data, patient_id, name, prediction.synthesised and name in reads, place, voxels
         )
-        for name in IMAGES
-        if name in reads or data.volumes
+        for name in VOLUMES
+        if name in reads or volumes_of(data)
     ]
     made = [one for one in shown if one.state == SYNTHETIC]
     fits = fits_of(data, model.row, prediction.folds)

@@ -16,9 +16,10 @@ import pandas as pd
 from survfuse.modalities.slides.faults import SlideFault
 from survfuse.modalities.slides.reading.overview import BAR_LENGTHS_UM, bar_label
 from survfuse.modalities.slides.store import SlideStatus
-from survfuse.reporting.inputs import ReportData, level0_size_px0, slide_file
+from survfuse.reporting.inputs import ReportData
 from survfuse.reporting.pictures import slides as images
 from survfuse.reporting.pictures.ink import inked_tiles
+from survfuse.reporting.stored_slides import level0_size_px0, slide_file, slides_of
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def with_ink(data: ReportData, tiles: pd.DataFrame) -> pd.DataFrame:
     there are no pictures of them either.
     """
     tiles = tiles.assign(inked=False)
-    mpp = {slide.slide_id: slide.mpp for slide in data.slides}
+    mpp = {slide.slide_id: slide.mpp for slide in slides_of(data)}
     looked_at: set[str] = set()
     while unseen := set(most_attended(tiles)["slide_id"].astype(str)) - looked_at:
         for slide_id in sorted(unseen):
@@ -117,7 +118,7 @@ def overviews(data: ReportData, tiles: pd.DataFrame) -> list[Overview]:
     relative = tiles.assign(relative=tiles["share"] * len(tiles))
     shown = most_attended(tiles)
     shares = tiles.groupby("slide_id")["share"].sum().sort_values(ascending=False, kind="stable")
-    status = {slide.slide_id: slide for slide in data.slides}
+    status = {slide.slide_id: slide for slide in slides_of(data)}
     found: list[Overview] = []
     for slide_id in shares.index.astype(str):
         if slide_id in status and len(found) < MOST_SLIDES:
@@ -194,7 +195,7 @@ def scale_bar(width_px0: int, mpp: float | None) -> tuple[str | None, float]:
 def tiles_shown(data: ReportData, tiles: pd.DataFrame) -> list[Tile]:
     """The most attended tiles with their pictures, where the slide files can still be read."""
     ranked = most_attended(tiles)
-    mpp = {slide.slide_id: slide.mpp for slide in data.slides}
+    mpp = {slide.slide_id: slide.mpp for slide in slides_of(data)}
     pictures: dict[int, str] = {}
     for slide_id, own in ranked.groupby("slide_id"):
         path, resolution = slide_path(data, str(slide_id)), mpp.get(str(slide_id))

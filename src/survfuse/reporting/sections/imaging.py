@@ -10,6 +10,7 @@ from typing import Any
 from survfuse.artifacts.manifest import OK, QUARANTINED
 from survfuse.config.imaging import LEFT_OF_PICTURES
 from survfuse.config.study import Config
+from survfuse.modalities.volumes.modality import BrainVolume
 from survfuse.modalities.volumes.store import HEAD, VolumeStatus
 from survfuse.reporting import wording
 from survfuse.reporting.disclosure import withhold
@@ -17,6 +18,9 @@ from survfuse.reporting.findings import MODALITIES
 from survfuse.reporting.inputs import RunData
 from survfuse.reporting.parts import attempt
 from survfuse.reporting.pictures import volumes
+from survfuse.reporting.sections.manifest_notes import volume_notes
+from survfuse.reporting.sections.of_modalities import Section
+from survfuse.reporting.sections.shown_volumes import volumes_of
 
 MOST_PICTURES = 2  # of each modality and sort
 PLANES_PX, ALIGNMENT_PX = 560, 640
@@ -29,16 +33,21 @@ MASKS = {
 }
 
 
+def imaging_section(config: Config, data: RunData) -> Section:
+    """What the templates print, see `of_modalities`."""
+    return Section({"imaging": imaging_context(config, data)}, volume_notes(volumes_of(data)))
+
+
 def imaging_context(config: Config, data: RunData) -> dict[str, Any] | None:
     """What the section prints; None for a cohort without brain volumes."""
-    if not data.volumes:
+    if not volumes_of(data):
         return None
     remarks: list[str] = []  # which pictures are missing, and why
     return {
-        "modalities": modality_rows(data.volumes, config.report.min_cell),
-        "quarantine": quarantined_rows(data.volumes),
-        "total": len(data.volumes),
-        "aside": sum(volume.status == QUARANTINED for volume in data.volumes),
+        "modalities": modality_rows(volumes_of(data), config.report.min_cell),
+        "quarantine": quarantined_rows(volumes_of(data)),
+        "total": len(volumes_of(data)),
+        "aside": sum(volume.status == QUARANTINED for volume in volumes_of(data)),
         "planes": pictures(config, data, "picture", remarks),
         "alignments": pictures(config, data, "alignment", remarks),
         "remarks": remarks,
@@ -120,12 +129,13 @@ def pictures(config: Config, data: RunData, kind: str, remarks: list[str]) -> li
 
     One that cannot be read is left out, and named in `remarks`.
     """
-    if data.inputs.images_manifest is None:
+    manifest = data.inputs.files.get(BrainVolume.source)
+    if manifest is None:
         return []
-    folder = data.inputs.images_manifest.parent
+    folder = manifest.parent
     shown = [
         volume
-        for volume in data.volumes
+        for volume in volumes_of(data)
         if getattr(volume, kind) and volumes.may_be_shown(config, volume)
     ]
     found: list[dict[str, str]] = []

@@ -10,8 +10,10 @@ from survfuse.artifacts.manifest import OK, QUARANTINED
 from survfuse.modalities.registry import BY_PLACE, MODALITIES
 from survfuse.reporting import wording
 from survfuse.reporting.inputs import ReportData, RunData
+from survfuse.reporting.sections.genes import genes_measured
 from survfuse.reporting.sections.imaging import modality_name
 from survfuse.reporting.sections.shown_volumes import SYNTHETIC, ShownVolume, source_of
+from survfuse.reporting.stored_slides import slides_of
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,10 @@ def patient_chips(inputs: PatientInputs) -> dict[str, Chip]:
 def slide_chip(inputs: PatientInputs, name: str) -> Chip | None:
     """Slides: how much tissue, and what was set aside."""
     data, used = inputs.data, name in inputs.reads
-    if not isinstance(data, ReportData) or not inputs.tells_of(name, data.slides):
+    slides = slides_of(data)
+    if not isinstance(data, ReportData) or not inputs.tells_of(name, slides):
         return None
-    own = [slide for slide in data.slides if slide.patient_id == inputs.patient_id]
+    own = [slide for slide in slides if slide.patient_id == inputs.patient_id]
     usable = [slide for slide in own if slide.status == OK]
     aside = [
         f"{slide.slide_id} quarantined: {wording.reason_in_words(slide.reason)}"
@@ -75,7 +78,7 @@ def slide_chip(inputs: PatientInputs, name: str) -> Chip | None:
         if slide.status == QUARANTINED
     ]
     if not own:
-        reason = "no slide in the sheet" if data.slides else "none in this cohort"
+        reason = "no slide in the sheet" if slides else "none in this cohort"
         return Chip("Slides", "missing", [reason], used)
     if not usable:
         return Chip("Slides", "quarantined", aside, used)
@@ -90,13 +93,14 @@ def slide_chip(inputs: PatientInputs, name: str) -> Chip | None:
 def gene_chip(inputs: PatientInputs, name: str) -> Chip | None:
     """Gene expression: how many genes were measured."""
     data, used = inputs.data, name in inputs.reads
-    if not isinstance(data, ReportData) or not inputs.tells_of(name, data.genes_measured):
+    genes = genes_measured(data)
+    if not isinstance(data, ReportData) or not inputs.tells_of(name, genes):
         return None
-    measured = data.genes_measured.get(inputs.patient_id)
+    measured = genes.get(inputs.patient_id)
     if not measured:
-        reason = "not measured" if data.genes_measured else "none in this cohort"
+        reason = "not measured" if genes else "none in this cohort"
         return Chip("Gene expression", "missing", [reason], used)
-    most = max(data.genes_measured.values())
+    most = max(genes.values())
     return Chip("Gene expression", "present", [f"{measured:,} of {most:,} measurements"], used)
 
 
@@ -133,7 +137,8 @@ def volume_chip(inputs: PatientInputs, name: str) -> Chip | None:
 
 def table_chip(inputs: PatientInputs, name: str) -> Chip | None:
     """A table of features: how many of them are known."""
-    table, label, used = inputs.data.tables.get(name), MODALITIES[name].label, name in inputs.reads
+    entry, used = MODALITIES[name], name in inputs.reads
+    table, label = inputs.data.brought.get(entry.source), entry.label
     if not inputs.tells_of(name, table is not None):
         return None
     if table is None or inputs.patient_id not in table.index:

@@ -15,10 +15,15 @@ APART = 1.1  # resolutions that differ by more than this factor are noted
 MOST_REASONS = 5
 
 
-def manifest_notes(slides: Sequence[SlideStatus], volumes: Sequence[VolumeStatus]) -> list[str]:
-    """Sentences about what was used: mixed resolutions, mixed units, remarks of the stages."""
+def slide_notes(slides: Sequence[SlideStatus]) -> list[str]:
+    """Sentences about the slides that were used: mixed resolutions, remarks of the stage."""
     used = [slide for slide in slides if slide.status == OK]
-    notes = resolution_notes(used) + remark_notes("slide", (slide.reason for slide in used))
+    return resolution_notes(used) + remark_notes("slide", (slide.reason for slide in used))
+
+
+def volume_notes(volumes: Sequence[VolumeStatus]) -> list[str]:
+    """Sentences about the volumes that were used: mixed units, remarks of the stage."""
+    notes = []
     for modality in dict.fromkeys(volume.modality for volume in volumes):
         mine = [v for v in volumes if v.status == OK and v.modality == modality]
         name = MODALITIES.get(modality, modality)

@@ -11,6 +11,7 @@ from survfuse.artifacts.manifest import OK, QUARANTINED
 from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
 from survfuse.modalities.registry import MODALITIES
+from survfuse.modalities.volumes.modality import BrainVolume
 from survfuse.modalities.volumes.store import Prepared, VolumeStatus, read_tensor
 from survfuse.modalities.volumes.synthetic import synthetic_paths
 from survfuse.modalities.volumes.visits import first_visit
@@ -30,6 +31,12 @@ class ShownVolume:
     source: VolumeStatus | None = None  # of a synthetic volume: what it was made from
 
 
+def volumes_of(data: RunData) -> tuple[VolumeStatus, ...]:
+    """The manifest of brain volumes; empty without."""
+    found: tuple[VolumeStatus, ...] = data.brought.get(BrainVolume.source, ())
+    return found
+
+
 def volume_of(
     config: Config,
     data: RunData,
@@ -43,12 +50,12 @@ def volume_of(
 
     `read` gives the voxels of a file, as `tensor_at` does, or None where no picture is wanted.
     """
-    own = [v for v in data.volumes if v.patient_id == patient_id]
+    own = [v for v in volumes_of(data) if v.patient_id == patient_id]
     visit = config.imaging.visit or (first_visit(v.visit for v in own) if own else "")
     at_visit = [v for v in own if v.visit == visit]
     ranked = ranked_of(at_visit, modality)
     usable = [volume for volume in ranked if volume.status == OK]
-    manifest = data.inputs.images_manifest
+    manifest = data.inputs.files.get(BrainVolume.source)
     if usable and manifest is not None:
         path = manifest.parent / usable[0].tensor
         return ShownVolume(modality, "present", usable[0], read(path))

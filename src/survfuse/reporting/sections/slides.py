@@ -1,12 +1,46 @@
-"""The slides in a cohort report: how many are usable, and which are not and why."""
+"""The slides in a cohort report: how many are usable, which are not and why, what embedded them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from survfuse.artifacts.manifest import OK, QUARANTINED
+from survfuse.config.study import Config
 from survfuse.modalities.slides.store import SlideStatus
 from survfuse.reporting import wording
+from survfuse.reporting.inputs import ReportData, RunData
+from survfuse.reporting.sections.manifest_notes import slide_notes
+from survfuse.reporting.sections.of_modalities import Section
+from survfuse.reporting.stored_slides import slides_of
+
+
+def slides_section(_config: Config, data: RunData) -> Section:
+    """What the templates print, see `of_modalities`."""
+    slides = slides_of(data) if isinstance(data, ReportData) else ()
+    printed = {"slide_counts": slide_counts(slides), "quarantine": quarantine_rows(slides)}
+    return Section(printed, slide_notes(slides))
+
+
+def describe_encoder(config: Config, data: RunData) -> dict[str, Any]:
+    """What made the tile embeddings, in words, and whether it was never trained."""
+    if not isinstance(data, ReportData) or not slides_of(data):
+        return {"untrained": False, "text": None}
+    supplied = data.slide_sheet is not None and (data.slide_sheet["features"] != "").all()
+    if supplied:
+        return {"untrained": False, "text": "Supplied with the slide sheet, not computed here."}
+    name = config.slides.encoder
+    if config.slides.untrained:
+        text = f"{name} with untrained demonstration weights: random numbers, never trained."
+        return {"untrained": True, "text": text}
+    weights = config.slides.weights.name if config.slides.weights else "no weight file"
+    pixels = (("mean", config.slides.mean), ("std", config.slides.std))
+    settings = [f"{key} {', '.join(f'{v:g}' for v in values)}" for key, values in pixels if values]
+    if config.slides.input_px:
+        settings.append(f"{config.slides.input_px} pixels")
+    if config.slides.pooling:
+        settings.append(f"pooling {config.slides.pooling}")
+    return {"untrained": False, "text": f"{name} ({'; '.join([weights, *settings])})."}
 
 
 def slide_counts(slides: Sequence[SlideStatus]) -> dict[str, int] | None:

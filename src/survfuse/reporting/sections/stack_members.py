@@ -34,9 +34,7 @@ class StackTable:
     rows: list[MemberRow]
 
 
-def stack_tables(
-    fits: Iterable[Mapping[str, Any]], labels: Mapping[str, str]
-) -> list[StackTable]:
+def stack_tables(fits: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -> list[StackTable]:
     """The stacks among the fitted rows, by the names of `labels`; members in their order."""
     effects: dict[str, dict[str, list[float]]] = {}
     for fit in fits:

@@ -10,7 +10,6 @@ import numpy as np
 
 from survfuse.config.study import Config
 from survfuse.evaluation.roles import COMBINING
-from survfuse.modalities.omics.transform import transforms_in_words
 from survfuse.modalities.registry import WITHHELD
 from survfuse.reporting import disclosure, findings
 from survfuse.reporting.cohort_shell import cohort_shell, leaderboard_figure, page_ids
@@ -20,9 +19,7 @@ from survfuse.reporting.pages import FailedPage
 from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.ranked import Ranked
 from survfuse.reporting.sections import explanations
-from survfuse.reporting.sections.manifest_notes import manifest_notes
 from survfuse.reporting.sections.patient_flow import flow_of
-from survfuse.reporting.sections.slides import quarantine_rows, slide_counts
 from survfuse.reporting.survival import figures
 from survfuse.reporting.survival.metric_tables import metric_tables, scarce_horizons
 from survfuse.statistics.comparison import LEAST_EVENTS
@@ -51,10 +48,9 @@ def cohort_context(
     explained = explanations.model_explanations(evaluation)
     counts = {"n": evaluation["n_patients"], "events": evaluation["n_events"]}
     months = {f"{h:g}": f"{h:g}_months" for h in evaluation["horizons_months"]}
-    notes = manifest_notes(data.slides, data.volumes)
     return {
-        **cohort_shell(config, data, ranked, notes, failed),
-        **words_on_survival(config, data),
+        **cohort_shell(config, data, ranked, failed),
+        **words_on_survival(data),
         "alone": alone,
         "alone_patients": alone_patients,
         "some_lack": any(n != evaluation["n_patients"] for n in alone_patients.values()),
@@ -70,9 +66,6 @@ def cohort_context(
         "calibrations": calibrations,
         "explained": explained,
         "observed": {h: observed_risk(data, h) for h in evaluation["horizons_months"]},
-        "slides": slide_counts(data.slides),
-        "quarantine": quarantine_rows(data.slides),
-        "gene_transforms": transforms_in_words(config.omics),
         "without": done_without(data.cohort["modalities"]),
         "drawings": [
             leaderboard_figure(evaluation, ranked),
@@ -89,34 +82,12 @@ def cohort_context(
     }
 
 
-def words_on_survival(config: Config, data: ReportData) -> dict[str, Any]:
+def words_on_survival(data: ReportData) -> dict[str, Any]:
     """What the cohort report and the patient pages say beside what those of all tasks say."""
     return {
         "few_events": data.evaluation["n_events"] < LEAST_EVENTS,
         "least_events": LEAST_EVENTS,
-        "encoder": describe_encoder(config, data),
     }
-
-
-def describe_encoder(config: Config, data: ReportData) -> dict[str, Any]:
-    """What made the tile embeddings, in words, and whether it was never trained."""
-    if not data.slides:
-        return {"untrained": False, "text": None}
-    supplied = data.slide_sheet is not None and (data.slide_sheet["features"] != "").all()
-    if supplied:
-        return {"untrained": False, "text": "Supplied with the slide sheet, not computed here."}
-    name = config.slides.encoder
-    if config.slides.untrained:
-        text = f"{name} with untrained demonstration weights: random numbers, never trained."
-        return {"untrained": True, "text": text}
-    weights = config.slides.weights.name if config.slides.weights else "no weight file"
-    pixels = (("mean", config.slides.mean), ("std", config.slides.std))
-    settings = [f"{key} {', '.join(f'{v:g}' for v in values)}" for key, values in pixels if values]
-    if config.slides.input_px:
-        settings.append(f"{config.slides.input_px} pixels")
-    if config.slides.pooling:
-        settings.append(f"pooling {config.slides.pooling}")
-    return {"untrained": False, "text": f"{name} ({'; '.join([weights, *settings])})."}
 
 
 def describe_row(patients: Mapping[str, int], row: Mapping[str, Any]) -> str:

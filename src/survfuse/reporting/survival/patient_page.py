@@ -10,8 +10,8 @@ import pandas as pd
 
 from survfuse.artifacts.explanations import FoldExplanation
 from survfuse.artifacts.layout import fold_name
-from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
+from survfuse.modalities.registry import VOLUMES
 from survfuse.reporting import disclosure, wording
 from survfuse.reporting.inputs import (
     Prediction,
@@ -29,7 +29,7 @@ from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.sections import patient_explanation
 from survfuse.reporting.sections.horizon_risk import HorizonRow, why_none, widened
 from survfuse.reporting.sections.input_chips import Chip, PatientInputs, patient_chips
-from survfuse.reporting.sections.shown_volumes import volume_of
+from survfuse.reporting.sections.shown_volumes import volume_of, volumes_of
 from survfuse.reporting.sections.unread import fits_of, unread_modalities, why_average, with_unread
 from survfuse.reporting.stored_attention import Attention, read_attention
 from survfuse.reporting.survival.cohort_page import observed_risk, words_on_survival
@@ -121,7 +121,7 @@ def patient_context(
     summary = evaluation["explained"].get(model.name, {})
     return {
         **patient_shell(config, data, model, patient_id, prediction.folds, RANKING),
-        **words_on_survival(config, data),
+        **words_on_survival(data),
         "happened": config.cohort.endpoint.happened,
         "disagreement": prediction.disagreement.get(headline.horizon) if headline else None,
         "chips": chips,
@@ -176,7 +176,7 @@ def input_chips(
         image: volume_of(
             config, data, patient_id, image, made and image in used, fold, lambda _: None
         )
-        for image in (IMAGES if data.volumes else ())
+        for image in (VOLUMES if volumes_of(data) else ())
     }
     chips = patient_chips(PatientInputs(data, patient_id, used, volumes))
     return [with_unread(chip, name in unread) for name, chip in chips.items()]

@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from survfuse.artifacts.prediction import ClassPrediction
-from survfuse.config.imaging import IMAGES
 from survfuse.config.study import Config
 from survfuse.modalities.cohort import SYNTHETIC, CohortInputs
-from survfuse.modalities.registry import MODALITIES
+from survfuse.modalities.registry import MODALITIES, VOLUMES
 from survfuse.tasks.diagnosis.predictions import (
     WITHOUT,
     write_class_ablations,
@@ -59,7 +58,7 @@ def ablation_frames(
         others = [other for other in reads if other != modality]
         synthetic = [SYNTHETIC + other for other in inputs.synthetic]
         hidden = {modality: [*others, *synthetic]}
-        if modality in IMAGES:
+        if modality in VOLUMES:
             hidden[f"{WITHOUT}{modality}"] = [modality]
         for ablation, withheld in hidden.items() if chosen else ():
             left = inputs.without(dict.fromkeys(withheld, chosen))
