@@ -250,8 +250,8 @@ def test_a_class_that_a_part_lacks_is_named() -> None:
     fold = np.where(outcomes["label"] == 1, 0, np.arange(16) % 2)
     splits = pd.DataFrame({"patient_id": outcomes["patient_id"], "repeat": 0, "fold": fold})
     sentences = too_few_of_a_class(splits, outcomes, SplitConfig(folds=2, repeats=1))
-    assert "fold 1 has no patient of class 1 in its test part" in sentences
-    assert "fold 0 has no patient of class 1 in its train part" in sentences
+    assert "fold 2 has no patient of class 1 in its test part" in sentences
+    assert "fold 1 has no patient of class 1 in its train part" in sentences
 
 
 def test_labels_survive_the_files(tmp_path: Path) -> None:

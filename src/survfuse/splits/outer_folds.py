@@ -19,7 +19,7 @@ from survfuse.artifacts.cohort_tables import (
     typed_outcomes,
     write_table,
 )
-from survfuse.artifacts.layout import CohortFolder, SplitsFolder
+from survfuse.artifacts.layout import CohortFolder, SplitsFolder, folds_in_words
 from survfuse.artifacts.split_record import write_split_record
 from survfuse.config.splits import SplitConfig
 from survfuse.config.study import Config
@@ -187,7 +187,7 @@ def too_few_events(splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitCo
     sentences = []
     for repeat, fold in parts(splits):
         tested = tested_in(splits, repeat, fold)
-        where = f"fold {fold}" + (f" of repeat {repeat}" if config.repeats > 1 else "")
+        where = folds_in_words([fold], repeat if config.repeats > 1 else None)
         if (n := int(events.loc[tested].sum())) < LEAST_TEST_EVENTS:
             sentences.append(f"{where} has {n} events to test on, {LEAST_TEST_EVENTS} are needed")
         part = training_part(splits, outcomes, config, repeat, fold)
@@ -210,7 +210,7 @@ def too_few_of_a_class(
             "test": labels.loc[tested_in(splits, repeat, fold)],
             **{role: part.loc[part["role"] == role, "label"] for role in ROLES},
         }
-        where = f"fold {fold}" + (f" of repeat {repeat}" if config.repeats > 1 else "")
+        where = folds_in_words([fold], repeat if config.repeats > 1 else None)
         sentences += [
             f"{where} has no patient of class {number} in its {role} part"
             for role, members in groups.items()
