@@ -29,7 +29,7 @@ OWN = ("tasks", "config", "init", "reporting/survival", "reporting/diagnosis")
 EXCEPTIONS = {
     "models/classical/logistic.py": "it reads how many classes there are",
     "training": "networks choose their targets and loss",
-    "models/specs.py": "kinds of models name the tasks that they can be fitted for",
+    "models/specs.py": "volumes are mapped for diagnoses alone",
 }
 
 
