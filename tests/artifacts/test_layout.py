@@ -14,6 +14,7 @@ from survfuse.artifacts.layout import (
     SynthesisFolder,
     fold_name,
     fold_numbers,
+    folds_in_words,
 )
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import SOURCES
@@ -119,3 +120,9 @@ def test_the_rules_write_where_the_layout_says() -> None:
     rules = "".join(path.read_text() for path in sorted((ROOT / "workflow").rglob("*.smk")))
     spelled = {path: " / ".join(f'"{part}"' for part in path.parts[1:]) for path in written}
     assert [path for path, parts in spelled.items() if f"OUT / {parts}" not in rules] == []
+
+
+def test_sentences_count_folds_from_one() -> None:
+    assert folds_in_words([0]) == "fold 1"
+    assert folds_in_words([0, 3]) == "folds 1, 4"
+    assert folds_in_words([2], 0) == "fold 3 of repeat 1"

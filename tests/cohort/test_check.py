@@ -335,7 +335,7 @@ def test_published_fold_without_events(case: Case) -> None:
     for i, row in enumerate(case.folds[1:]):
         row[1] = "0" if i % 2 else str(1 + i % 4 // 2)
     (problem,) = problems_of(case.config())
-    assert problem.problem == "fold 0 has 0 events to test on, 2 are needed"
+    assert problem.problem == "fold 1 has 0 events to test on, 2 are needed"
 
 
 def test_roots_allow_other_directories(

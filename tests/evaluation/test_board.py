@@ -123,4 +123,4 @@ def test_what_could_be_fitted_nowhere_is_left_out(tmp_path: Path) -> None:
     notes = notes_on_rows(found, described)
     assert notes[0].startswith("The row gone")
     assert notes[1].startswith("The row abmil is left out: in no fold")
-    assert notes[2:] == ["In fold 4 snn predicts the average training patient: nobody has any."]
+    assert notes[2:] == ["In fold 5 snn predicts the average training patient: nobody has any."]

@@ -660,7 +660,7 @@ def test_the_share_of_the_whole_cohort_is_told_and_what_is_unknown(
 
 def test_a_collapsed_reference_gets_no_green_verdict(clinic: Clinic, data: DiagnosisData) -> None:
     """Its sensitivity is not estimable, and it is named in a warning."""
-    told = "Logistic regression gives all patients of fold 2 the same probability."
+    told = "Logistic regression gives all patients of fold 3 the same probability."
     nothing = {"value": None, "low": None, "high": None, "reason": "not estimable"}
     rows = [
         row

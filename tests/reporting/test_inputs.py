@@ -38,7 +38,7 @@ def test_an_evaluation_of_other_splits_is_refused(fixture, tmp_path):
 def test_models_fitted_on_other_splits_are_refused(fixture, data):
     provenance.check_same_splits(fixture.config, data)
     stale = {**data.fits[0], "splits_sha256": "another"}
-    with pytest.raises(UserInputError, match=r"model cmta, repeat 0, fold 0.*train"):
+    with pytest.raises(UserInputError, match=r"model cmta, fold 1 of repeat 1.*train"):
         provenance.check_same_splits(fixture.config, replace(data, fits=(stale,)))
 
 
@@ -60,7 +60,7 @@ def test_folders_of_folds_and_rows_that_a_run_no_longer_has_are_not_read(fixture
     assert dict(provenance.facts(fixture.config, found))["Fitted models"] == "5"
     write_json(models / "cmta" / "r0f4" / "fit.json", {**stale, "fold": 4})
     found = inputs.read_report_data(replace(fixture.inputs, models=ModelsFolder(models)))
-    with pytest.raises(UserInputError, match=r"model cmta, repeat 0, fold 4.*train"):
+    with pytest.raises(UserInputError, match=r"model cmta, fold 5 of repeat 1.*train"):
         provenance.check_same_splits(fixture.config, found)
 
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from survfuse.artifacts.layout import SplitsFolder
+from survfuse.artifacts.outcome_columns import columns_of
 from survfuse.config.splits import SplitConfig
 from survfuse.core.files import sha256_file
 from survfuse.splits.outer_folds import (
     LEAST_TEST_EVENTS,
     make_splits,
-    outcome_strata,
     read_test_ids,
     read_train,
     splits_hash,
@@ -55,7 +55,7 @@ def test_dealt_folds(n: int, seed: int, folds: int, repeats: int, share: float) 
     outcomes, _ = cohort(n, abs(seed), share)
     splits = make_splits(outcomes, None, config(folds=folds, repeats=repeats, seed=seed))
     by_id = outcomes.sort_values("patient_id", ignore_index=True)
-    by_id["stratum"] = outcome_strata(by_id)
+    by_id["stratum"] = columns_of(by_id).strata(by_id)
     for _, one in splits.groupby("repeat"):
         assert sorted(one["patient_id"]) == sorted(outcomes["patient_id"])
         table = one.merge(by_id, on="patient_id")
@@ -75,7 +75,7 @@ def test_strata_are_time_quarters_per_event() -> None:
         }
     )
     # events by time: b d c a; censored by time: e g j h f i -> quarters 0 0 1 2 2 3
-    assert outcome_strata(outcomes).tolist() == [3, 0, 2, 1, 4, 6, 4, 6, 7, 5]
+    assert columns_of(outcomes).strata(outcomes).tolist() == [3, 0, 2, 1, 4, 6, 4, 6, 7, 5]
 
 
 @settings(max_examples=30, deadline=None)
@@ -250,8 +250,8 @@ def test_a_class_that_a_part_lacks_is_named() -> None:
     fold = np.where(outcomes["label"] == 1, 0, np.arange(16) % 2)
     splits = pd.DataFrame({"patient_id": outcomes["patient_id"], "repeat": 0, "fold": fold})
     sentences = too_few_of_a_class(splits, outcomes, SplitConfig(folds=2, repeats=1))
-    assert "fold 1 has no patient of class 1 in its test part" in sentences
-    assert "fold 0 has no patient of class 1 in its train part" in sentences
+    assert "fold 2 has no patient of class 1 in its test part" in sentences
+    assert "fold 1 has no patient of class 1 in its train part" in sentences
 
 
 def test_labels_survive_the_files(tmp_path: Path) -> None:

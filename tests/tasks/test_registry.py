@@ -11,6 +11,7 @@ import pytest
 
 import clinic_fixture
 import reporting_fixture
+from survfuse.artifacts.outcome_columns import OUTCOMES
 from survfuse.core.errors import UserInputError
 from survfuse.reporting.pages import TaskPages, pages_of
 from survfuse.reporting.render import TEMPLATES
@@ -29,7 +30,7 @@ OWN = ("tasks", "config", "init", "reporting/survival", "reporting/diagnosis")
 EXCEPTIONS = {
     "models/classical/logistic.py": "it reads how many classes there are",
     "training": "networks choose their targets and loss",
-    "models/specs.py": "kinds of models name the tasks that they can be fitted for",
+    "models/specs.py": "volumes are mapped for diagnoses alone",
 }
 
 
@@ -51,6 +52,10 @@ def test_every_task_answers_the_protocol(name: str, tmp_path: Path) -> None:
     assert isinstance(pages, TaskPages)
     for template in (pages.cohort_template, pages.patient_template):
         assert (TEMPLATES / template).is_file()
+
+
+def test_the_outcome_columns_of_every_task_are_declared() -> None:
+    assert set(OUTCOMES) == set(TASKS)
 
 
 def test_an_unknown_task_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_three_slides_of_one_fold(tmp_path: Path) -> None:
     abmil = row_of(evaluation, "abmil")
     assert abmil["n_read"] == 0
     (sentence,) = abmil["not_estimable"]
-    assert "fold 0" in sentence
+    assert "fold 1" in sentence
     assert "no training patient has slides" in sentence
     assert sentence in evaluation["notes"]
     assert not evaluation["left_out"]
@@ -81,4 +81,4 @@ def test_slides_of_validation_patients_alone(tmp_path: Path) -> None:
     evaluation = finish(path, shared)
     fit = json.loads((tmp_path / "validation/out/models/abmil/r0f0/fit.json").read_text())
     assert "no training patient has slides" in fit["not_estimable"]
-    assert any("fold 0" in sentence for sentence in row_of(evaluation, "abmil")["not_estimable"])
+    assert any("fold 1" in sentence for sentence in row_of(evaluation, "abmil")["not_estimable"])

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from survfuse.artifacts.outcome_columns import OUTCOMES, columns_in
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, read_text_table
-
-FOLLOW_UP = ("time_months", "event")
-OUTCOME = {"time_months": float, "event": int, "label": int}
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
@@ -29,9 +27,12 @@ def read_outcomes(path: Path) -> pd.DataFrame:
 
 def typed_outcomes(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     """The outcome columns of a table as numbers. Raises UserInputError where there are none."""
-    if "label" not in frame and (lacking := [name for name in FOLLOW_UP if name not in frame]):
-        raise UserInputError(f"{path}: has no column {lacking[0]}; run the stage that writes it")
-    return frame.astype({name: kind for name, kind in OUTCOME.items() if name in frame})
+    if (declared := columns_in(frame)) is None:
+        known = ", or ".join(" and ".join(one.types) for one in OUTCOMES.values())
+        raise UserInputError(
+            f"{path}: has no outcome, which is {known}; run the stage that writes it"
+        )
+    return frame.astype(declared.present(frame))
 
 
 def read_clinical(path: Path) -> pd.DataFrame:

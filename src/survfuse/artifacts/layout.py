@@ -7,6 +7,7 @@ of them. Files whose names a table holds (embeddings, volumes, pictures) are not
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,15 @@ FOLD_PATTERN = r"r\d+f\d+"
 def fold_name(repeat: int, fold: int) -> str:
     """What the folder of an outer fold is called, and its group in files that hold all folds."""
     return f"r{repeat}f{fold}"
+
+
+def folds_in_words(folds: Iterable[int], repeat: int | None = None) -> str:
+    """Folds in a sentence, "folds 1, 3 of repeat 2": counted from 1, where tables and folders count
+    from 0. `repeat`: None where there is one alone.
+    """
+    names = [str(fold + 1) for fold in folds]
+    listed = f"fold{'s' if len(names) > 1 else ''} {', '.join(names)}"
+    return listed if repeat is None else f"{listed} of repeat {repeat + 1}"
 
 
 def fold_numbers(directory: Path) -> tuple[int, int]:

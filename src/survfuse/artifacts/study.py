@@ -133,7 +133,7 @@ def read_folds(splits: Path, patient_ids: tuple[str, ...], outcomes: Path) -> tu
         part = assigned[assigned["repeat"] == repeat]
         if differing := set(row_of) ^ set(part["patient_id"]):
             raise UserInputError(
-                f"{splits}: repeat {repeat} and {outcomes} do not list the same patients (e.g. "
+                f"{splits}: repeat {repeat + 1} and {outcomes} do not list the same patients (e.g. "
                 f"{min(differing)}); make the splits again from this cohort"
             )
         rows = part["patient_id"].map(row_of).to_numpy()

@@ -97,5 +97,5 @@ def spread(values: pd.Series[str], covariate: Covariate) -> dict[str, Any]:
         return {"quartiles": quartiles, "levels": None}
     counts = filled.value_counts()
     levels = covariate.levels or sorted(counts.index)
-    told = [{"level": level, "n": int(counts.get(level, 0))} for level in levels]
-    return {"quartiles": None, "levels": told}
+    counted = [{"level": level, "n": int(counts.get(level, 0))} for level in levels]
+    return {"quartiles": None, "levels": counted}

@@ -134,6 +134,11 @@ class CohortConfig(Section):
         """What the models are asked for."""
         return "diagnosis" if self.diagnosis else "survival"
 
+    @property
+    def why_task(self) -> str:
+        """What in the configuration asks for the task, for messages."""
+        return f"cohort.diagnosis is {'set, so models classify' if self.diagnosis else 'not set'}"
+
     @model_validator(mode="after")
     def tables_are_modalities(self) -> CohortConfig:
         known = [name for name, entry in MODALITIES.items() if entry.is_table]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from survfuse.artifacts.explanations import FoldExplanation
+from survfuse.artifacts.layout import folds_in_words
 from survfuse.artifacts.study import Fold, Study
 from survfuse.core.errors import UserInputError
 from survfuse.statistics.comparison import FoldScores
@@ -85,7 +86,7 @@ def rows_in_order(study: Study, fold: Fold, explanation: FoldExplanation) -> lis
     tested = [study.patient_ids[row] for row in fold.test]
     if set(tested) != set(row_of):
         raise UserInputError(
-            f"the explanations of fold {fold.fold}, repeat {fold.repeat}, are of other patients "
+            f"the explanations of {folds_in_words([fold.fold], fold.repeat)} are of other patients "
             "than the splits test there; explain the model again"
         )
     return [row_of[patient] for patient in tested]

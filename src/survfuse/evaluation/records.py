@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from survfuse.artifacts.evaluation import LeftOutRow
+from survfuse.artifacts.layout import folds_in_words
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import LeftOut
 from survfuse.core.errors import UserInputError
@@ -86,7 +87,7 @@ def not_estimable(model: str, folds: Sequence[FoldRecord]) -> list[str]:
     """A sentence for every fold in which the row could not be fitted."""
     repeats = 1 + max((fold.repeat for fold in folds), default=0)
     return [
-        f"In fold {one.fold}{f' of repeat {one.repeat}' if repeats > 1 else ''} {model} predicts "
+        f"In {folds_in_words([one.fold], one.repeat if repeats > 1 else None)} {model} predicts "
         f"the average training patient: {one.not_estimable}."
         for one in folds
         if one.not_estimable

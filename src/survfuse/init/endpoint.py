@@ -56,7 +56,7 @@ LEAST_SCORE = 2
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The columns of a follow-up and their meaning; `told`: what was guessed, for people."""
+    """The columns of a follow-up and their meaning; `notes`: what was guessed, for people."""
 
     name: str
     definition: str
@@ -65,7 +65,7 @@ class Endpoint:
     event: str
     event_value: str
     censored_value: str
-    told: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def is_outcome(column: Column) -> bool:
@@ -113,16 +113,16 @@ def described(
     observed, censored, why_event = coding_of(event, event_value)
     meaning = meanings(event) or meanings(time)
     name, what = ENDPOINTS.get(next(iter(sorted(meaning)), ""), ("survival", "the event"))
-    told = [f"time: column {time.name}, {why_unit}", f"event: column {event.name}, {why_event}"]
+    notes = [f"time: column {time.name}, {why_unit}", f"event: column {event.name}, {why_event}"]
     if "other_cause" in event.name.lower():
-        told.append("the event may be one of several competing ones")
+        notes.append("the event may be one of several competing ones")
     rest = {one for _, one, other in others if other == event.name} - {time.name}
     rest |= {other for _, one, other in others if one == time.name} - {event.name}
     if rest:
-        told.append(f"columns that could be meant instead: {', '.join(sorted(rest))}")
+        notes.append(f"columns that could be meant instead: {', '.join(sorted(rest))}")
     return Endpoint(
         name, f"time from diagnosis to {what}", time.name, unit, event.name, observed, censored,
-        tuple(told),
+        tuple(notes),
     )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ class Named:
 
 
 @dataclass
-class Told:
+class Summary:
     """What is said at the end: what was decided, and what only a person can check."""
 
     decided: list[str] = field(default_factory=list)
@@ -66,7 +66,7 @@ def look_at(
     slides: Slides | None,
     genes: Genes | None,
     images: Images | None,
-    told: Told,
+    summary: Summary,
 ) -> Cohort:
     """What the columns of the patient sheet are, with the outcome that was found."""
     columns = columns_of(sheet)
@@ -90,20 +90,20 @@ def look_at(
         variable_at_start(column, outcomes) for column in columns if column.name not in used
     ]
     if endpoint:
-        told.check += endpoint.told
+        summary.check += endpoint.notes
     if label:
-        told.check.append(
+        summary.check.append(
             f"diagnosis: column {label.column}, of {', '.join(label.classes)}; of two the second "
             "is looked for"
         )
     cohort = Cohort(sheet, endpoint, label, outcomes, site, variables, slides, genes, images)
     if not inputs_of(cohort).clinical:
-        told.check.append(without_covariates(cohort))
+        summary.check.append(without_covariates(cohort))
     return cohort
 
 
 def without_covariates(cohort: Cohort) -> str:
-    """What a leaderboard without a clinical model is told of.
+    """The warning about a leaderboard without a clinical model.
 
     Raises UserInputError where nothing else can be read in its place.
     """

@@ -83,7 +83,7 @@ def sheet_lines(cohort: Cohort) -> list[str]:
 def endpoint_lines(endpoint: Endpoint) -> list[str]:
     """What is predicted, with the guesses in comments."""
     lines = ["  endpoint:"]
-    for sentence in endpoint.told:
+    for sentence in endpoint.notes:
         lines += comment(f"CHECK {sentence}.", 4)
     return [
         *lines,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import write_text
-from survfuse.init.look import Cohort, Named, Told, inputs_of, look_at
+from survfuse.init.look import Cohort, Named, Summary, inputs_of, look_at
 from survfuse.init.sections import lines_of, rows_of
 from survfuse.init.sheets import Slides, read_genes, read_images, read_patients, read_slides
 from survfuse.init.slide_folder import find_slides, sheet_of
@@ -22,7 +22,7 @@ SHOWN_FILES = 20
 
 @dataclass(frozen=True)
 class Asked:
-    """What `survfuse init` is told."""
+    """What `survfuse init` is asked for."""
 
     folder: Path
     patients: Path
@@ -33,28 +33,28 @@ class Asked:
     force: bool = False
 
 
-def start(asked: Asked) -> Told:
+def start(asked: Asked) -> Summary:
     """Write a configuration, what runs it, and `slides.tsv` of a folder of slides; says how.
 
     Raises UserInputError where a file would be overwritten, a sheet cannot be read, or there is no
     outcome among the columns, or nothing to predict it from.
     """
     folder = Path(os.path.abspath(asked.folder))  # noqa: PTH100 (keeps links)
-    target, told = folder / "config.yaml", Told()
+    target, summary = folder / "config.yaml", Summary()
     workflow = workflow_texts(folder)
     refuse_overwriting([target, *workflow], asked.force)
     sheet = read_patients(absolute(asked.patients))
-    slides = slides_of(asked, folder, sheet, told)
+    slides = slides_of(asked, folder, sheet, summary)
     genes = read_genes(absolute(asked.omics)) if asked.omics else None
     images = read_images(absolute(asked.images)) if asked.images else None
-    cohort = look_at(sheet, asked.named, slides, genes, images, told)
+    cohort = look_at(sheet, asked.named, slides, genes, images, summary)
     write_text(target, "\n".join(lines_of(cohort, folder)) + "\n")
     load(target)  # a defect here must not be met later
     for path, text in workflow.items():
         write_text(path, text)
-    tell(cohort, told)
-    told.decided.insert(0, f"wrote {target}")
-    return told
+    describe(cohort, summary)
+    summary.decided.insert(0, f"wrote {target}")
+    return summary
 
 
 def absolute(path: Path) -> Path:
@@ -62,7 +62,7 @@ def absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow links)
 
 
-def slides_of(asked: Asked, folder: Path, sheet: Sheet, told: Told) -> Slides | None:
+def slides_of(asked: Asked, folder: Path, sheet: Sheet, summary: Summary) -> Slides | None:
     """The slide sheet, made of a folder of slides where one is named."""
     if asked.slides is None:
         return None
@@ -78,18 +78,18 @@ def slides_of(asked: Asked, folder: Path, sheet: Sheet, told: Told) -> Slides | 
             f"{sheet.path.name}; {len(unmatched)} slides belong to nobody"
         )
     write_text(made, sheet_of(found))
-    told.decided.append(f"wrote {made}: {len(found)} slides, by the start of their file names")
+    summary.decided.append(f"wrote {made}: {len(found)} slides, by the start of their file names")
     if unmatched:
         shown = "\n    ".join(str(path.relative_to(named)) for path in unmatched[:SHOWN_FILES])
         more = len(unmatched) - SHOWN_FILES
-        told.check.append(
+        summary.check.append(
             f"slides that start with the id of no patient and are left out: {len(unmatched)}"
             f"\n    {shown}" + (f"\n    ... and {more} more" if more > 0 else "")
         )
     return read_slides(made)
 
 
-def tell(cohort: Cohort, told: Told) -> None:
+def describe(cohort: Cohort, summary: Summary) -> None:
     """What was decided, and what a person must look at."""
     has, (rows, _) = inputs_of(cohort), rows_of(cohort)
     counts = f"{has.patients} patients"
@@ -100,21 +100,21 @@ def tell(cohort: Cohort, told: Told) -> None:
         (has.pet, "PET"),
     ):
         counts += f", {number} with {what}" if number else ""
-    told.decided.append(counts)
+    summary.decided.append(counts)
     declared = [f"{one.name} ({one.kind})" for one in cohort.variables if not one.reason]
-    told.decided.append(f"covariates: {', '.join(declared) or 'none'}")
-    told.decided.append(f"site: {cohort.site or 'no column looks like one'}")
-    told.decided.append(f"models: {', '.join(row.name for row in rows)}")
+    summary.decided.append(f"covariates: {', '.join(declared) or 'none'}")
+    summary.decided.append(f"site: {cohort.site or 'no column looks like one'}")
+    summary.decided.append(f"models: {', '.join(row.name for row in rows)}")
     if left := [f"{one.name} ({one.reason})" for one in cohort.variables if one.reason]:
-        told.check.append(f"columns left out: {', '.join(left)}")
+        summary.check.append(f"columns left out: {', '.join(left)}")
     for sheet, number, what in (
         (cohort.slides, has.slides, "slide"),
         (cohort.genes, has.omics, "row of genes"),
     ):
         if sheet and not number:
-            told.check.append(f"no {what} belongs to a patient of the patient sheet: same ids?")
+            summary.check.append(f"no {what} belongs to a patient of the patient sheet: same ids?")
     if cohort.slides and cohort.slides.unembedded:
-        told.check.append("slides: name an encoder and its weights in the section slides")
+        summary.check.append("slides: name an encoder and its weights in the section slides")
 
 
 def next_commands(folder: Path) -> list[str]:

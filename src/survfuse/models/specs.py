@@ -62,9 +62,8 @@ def estimator_of(model: ModelConfig, config: Config) -> Estimator:
     if config.task in spec.tasks:
         return spec.load(config.task)
     able = ", ".join(name for name, kind in all_kinds().items() if config.task in kind.tasks)
-    asked = "set, so models classify" if config.task == "diagnosis" else "not set"
     raise UserInputError(
-        f"models.{model.name}: cohort.diagnosis is {asked}, which {model.kind} is not made for; "
+        f"models.{model.name}: {config.cohort.why_task}, which {model.kind} is not made for; "
         f"use one of {able}"
     )
 

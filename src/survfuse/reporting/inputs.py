@@ -21,6 +21,7 @@ from survfuse.artifacts.layout import (
     ModelsFolder,
     PredictionsFolder,
     ResultsFolder,
+    folds_in_words,
 )
 from survfuse.artifacts.predictions import months_of, read_predictions
 from survfuse.artifacts.study import CrossValidation, Study, read_study
@@ -232,7 +233,7 @@ def read_explained(data: ReportData, model: str) -> tuple[FoldExplanation, ...]:
     for one in explanations:
         if tested.get((one.repeat, one.fold)) != set(one.patient_ids):
             raise UserInputError(
-                f"{path}: the explanations of fold {one.fold}, repeat {one.repeat}, are of other "
-                "patients than the splits test there; explain the model again"
+                f"{path}: the explanations of {folds_in_words([one.fold], one.repeat)} are of "
+                "other patients than the splits test there; explain the model again"
             )
     return explanations

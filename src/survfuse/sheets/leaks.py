@@ -47,8 +47,8 @@ def leaks_of_numbers(values: NDArray[np.floating], outcomes: pd.DataFrame) -> di
     for start in range(0, values.shape[1], BLOCK):
         block = values[:, start : start + BLOCK].astype(np.float64)
         block[~np.isfinite(block)] = np.nan
-        told = leaks_of_block(block, outcomes, values.shape[1])
-        found |= {start + column: clause for column, clause in told.items()}
+        clauses = leaks_of_block(block, outcomes, values.shape[1])
+        found |= {start + column: clause for column, clause in clauses.items()}
     return found
 
 

@@ -86,17 +86,17 @@ def problem_table(
     def aligned(line: tuple[str, ...]) -> str:
         return "  " + "  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip()
 
-    told = [f"{count} to correct before anything is computed"]
-    told += [aligned(heads)] if lines else []
+    table = [f"{count} to correct before anything is computed"]
+    table += [aligned(heads)] if lines else []
     file = None
     for line in lines[:shown]:
         if line.file != file:
             file = line.file
-            told.append(visible(file))
-        told.append(aligned(line.cells))
+            table.append(visible(file))
+        table.append(aligned(line.cells))
     if len(lines) > shown:
-        told.append(f"... and {len(lines) - shown} more")
-    return "\n".join([*told, *others])
+        table.append(f"... and {len(lines) - shown} more")
+    return "\n".join([*table, *others])
 
 
 @dataclass(frozen=True)
@@ -163,19 +163,19 @@ def note_table(notes: Iterable[Note]) -> str:
     """Notes by file, equal ones once with their number, each with its example and remedy."""
     numbers = Counter((note.file, note.sentence, note.remedy) for note in notes)
     examples = {(n.file, n.sentence, n.remedy): n.example for n in reversed(list(notes))}
-    told = [f"{counted(len(numbers), 'note')}: unusual, but not wrong in every case"]
+    table = [f"{counted(len(numbers), 'note')}: unusual, but not wrong in every case"]
     file = None
     for key, number in sorted(numbers.items(), key=lambda item: item[0][0]):
         if key[0] != file:
             file = key[0]
-            told.append(visible(file))
+            table.append(visible(file))
         _, sentence, remedy = key
         times = f" ({number} times)" if number > 1 else ""
         example = examples[key]
         such = f" For example: {shorten(visible(example), EXAMPLE_WIDTH)}." if example else ""
         advice = f" {remedy[:1].upper()}{remedy[1:]}." if remedy else ""
-        told.append(f"  - {visible(sentence)}{times}{such}{visible(advice)}")
-    return "\n".join(told)
+        table.append(f"  - {visible(sentence)}{times}{such}{visible(advice)}")
+    return "\n".join(table)
 
 
 def counted(number: int, noun: str) -> str:

@@ -47,7 +47,7 @@ def hint(ids: Collection[str], others: Collection[str]) -> str:
     """
     alone, free = set(ids) - set(others) - {""}, set(others) - set(ids)
     best = 0
-    told = ""
+    described = ""
     for words, change in CHANGES:
         partners: dict[str, str] = {}
         for text in sorted(free):
@@ -57,11 +57,11 @@ def hint(ids: Collection[str], others: Collection[str]) -> str:
         ]
         if len(pairs) > best and len(pairs) >= LEAST_SHARE * len(alone):
             best = len(pairs)
-            told = (
+            described = (
                 f"{best} of {len(alone)} would match after {words}, "
                 f"like {shape(pairs[0][0])} and {shape(pairs[0][1])}"
             )
-    return told
+    return described
 
 
 def shape(text: str) -> str:

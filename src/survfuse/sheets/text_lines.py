@@ -67,8 +67,8 @@ def text_lines(path: Path, ceiling_bytes: int) -> Iterator[str]:
     else:
         raw = path.open("rb", buffering=0)
     with io.BufferedReader(raw, 1 << 20) as content:
-        if told := foreign(content.peek(HEAD_BYTES)[:HEAD_BYTES]):
-            raise UnusableFileError(told[0])
+        if found := foreign(content.peek(HEAD_BYTES)[:HEAD_BYTES]):
+            raise UnusableFileError(found[0])
         with io.TextIOWrapper(content, "utf-8-sig", "surrogateescape", newline="") as text:
             while line := text.readline(LONGEST_LINE + 1):
                 if len(line) > LONGEST_LINE:
@@ -89,9 +89,9 @@ def foreign(head: bytes) -> tuple[str, str] | None:
 
 
 def remedy_of(fault: str) -> str:
-    """What to do about a fault that `text_lines` told."""
-    for _, told, remedy in SIGNATURES:
-        if fault == told:
+    """What to do about a fault that `text_lines` found."""
+    for _, known, remedy in SIGNATURES:
+        if fault == known:
             return remedy
     if fault == NO_TEXT:
         return SAVE

@@ -139,8 +139,8 @@ def check_header(
     if not header:
         return [Problem(str(path), None, None, None, "is empty", "write a header and the rows")]
     lacking = [name for name in dict.fromkeys(required) if name not in header]
-    if (lacking or not any(header[1:])) and (told := line_before_the_header(header)):
-        stop_if_any([Problem(str(path), row, None, None, *told)])
+    if (lacking or not any(header[1:])) and (problem := line_before_the_header(header)):
+        stop_if_any([Problem(str(path), row, None, None, *problem)])
     problems = [
         Problem(str(path), row, name, None, f"column appears {n} times", "keep or rename one")
         for name, n in Counter(header).items()

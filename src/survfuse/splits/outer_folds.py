@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from survfuse.artifacts.cohort_tables import (
-    OUTCOME,
     read_availability,
     read_clinical,
     read_outcomes,
     typed_outcomes,
     write_table,
 )
-from survfuse.artifacts.layout import CohortFolder, SplitsFolder
+from survfuse.artifacts.layout import CohortFolder, SplitsFolder, folds_in_words
+from survfuse.artifacts.outcome_columns import columns_of
 from survfuse.artifacts.split_record import write_split_record
 from survfuse.config.splits import SplitConfig
 from survfuse.config.study import Config
@@ -31,7 +31,6 @@ from survfuse.splits.withheld import withheld_of_folds
 from survfuse.tasks.diagnosis.classes import UNKNOWN
 
 ROLES = ("train", "validation")  # of the training patients of a fold
-TIME_STRATA = 4  # per value of event
 LEAST_TEST_EVENTS = 2  # a test fold with fewer has no pair of events to order
 
 
@@ -43,9 +42,9 @@ def make_splits(
 ) -> pd.DataFrame:
     """The fold in which every patient is tested: a frame `patient_id, repeat, fold`.
 
-    `outcomes` has `patient_id, time_months, event` or `patient_id, label`; `sites` is indexed by
-    patient id and needed only with `config.group_by_site`. Folds are stratified by the label, or
-    by event and time quantile, and depend on the seed, not on the order of rows.
+    `outcomes` has `patient_id` and the outcome columns of a task, by whose strata folds are
+    stratified; `sites` is indexed by patient id and needed only with `config.group_by_site`. Folds
+    depend on the seed, not on the order of rows.
     A `published` frame `patient_id, fold` is taken as is.
     """
     outcomes = outcomes.sort_values("patient_id", ignore_index=True)
@@ -53,7 +52,7 @@ def make_splits(
     if published is not None:
         fold = published.set_index("patient_id")["fold"].loc[ids].to_numpy()
         return pd.DataFrame({"patient_id": ids, "repeat": 0, "fold": fold})
-    strata = outcome_strata(outcomes)
+    strata = columns_of(outcomes).strata(outcomes)
     tables = []
     for repeat in range(config.repeats):
         rng = generator(config.seed, repeat)
@@ -87,19 +86,6 @@ def split_cohort(cohort: Path, config: Config, out: Path) -> None:
         withheld = withheld_of_folds(splits, outcomes, available, missing)
     write_splits(splits, outcomes, config.splits, out, withheld)
     write_split_record(out, cohort)
-
-
-def outcome_strata(outcomes: pd.DataFrame) -> np.ndarray:
-    """Stratum (n,) of every patient: time quarters of the events (0-3), of the censored (4-7).
-
-    For a diagnosis it is the class, with a stratum of its own for those of unknown class.
-    """
-    if "label" in outcomes:
-        return outcomes["label"].to_numpy() - UNKNOWN
-    ordered = outcomes.sort_values(["time_months", "patient_id"])
-    by_event = ordered.groupby("event")["patient_id"]
-    quarter = by_event.cumcount() * TIME_STRATA // by_event.transform("size")
-    return (quarter + TIME_STRATA * (1 - ordered["event"])).sort_index().to_numpy()
 
 
 def assign_folds(strata: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
@@ -157,23 +143,24 @@ def training_part(
 ) -> pd.DataFrame:
     """Training patients of one outer fold: `patient_id, role` and the outcome, by patient id.
 
-    Of the events and of the censored, `validation_fraction` each get the role `validation` (early
-    stopping), at least one event among them; the others get the role `train`. For a diagnosis that
-    holds for the classes, with at least one patient of each among the validation ones.
+    Of each group of the outcome, `validation_fraction` get the role `validation` (early stopping);
+    the others get the role `train`. At least one event is among the validation patients and, for a
+    diagnosis, one patient of each class.
     """
     outcomes = outcomes.sort_values("patient_id", ignore_index=True)
     tested = outcomes["patient_id"].isin(tested_in(splits, repeat, fold))
     part = outcomes[~tested].reset_index(drop=True)
     rng = generator(config.seed, repeat, fold)
-    group = part["label" if "label" in part else "event"].to_numpy()
-    needed = sorted(set(group)) if "label" in part else [1]
+    declared = columns_of(part)
+    group = part[declared.group].to_numpy()
+    needed = {*group} if declared.needed is None else declared.needed
     validation = np.zeros(len(part), dtype=bool)
     for value in sorted({0, 1, *group}):
         members = np.flatnonzero(group == value)
         wanted = max(round(config.validation_fraction * len(members)), int(value in needed))
         validation[rng.permutation(members)[:wanted]] = True
     part.insert(1, "role", np.where(validation, "validation", "train"))
-    return part[["patient_id", "role", *(name for name in OUTCOME if name in part)]]
+    return part[["patient_id", "role", *declared.present(part)]]
 
 
 def too_few_events(splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig) -> list[str]:
@@ -187,7 +174,7 @@ def too_few_events(splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitCo
     sentences = []
     for repeat, fold in parts(splits):
         tested = tested_in(splits, repeat, fold)
-        where = f"fold {fold}" + (f" of repeat {repeat}" if config.repeats > 1 else "")
+        where = folds_in_words([fold], repeat if config.repeats > 1 else None)
         if (n := int(events.loc[tested].sum())) < LEAST_TEST_EVENTS:
             sentences.append(f"{where} has {n} events to test on, {LEAST_TEST_EVENTS} are needed")
         part = training_part(splits, outcomes, config, repeat, fold)
@@ -210,7 +197,7 @@ def too_few_of_a_class(
             "test": labels.loc[tested_in(splits, repeat, fold)],
             **{role: part.loc[part["role"] == role, "label"] for role in ROLES},
         }
-        where = f"fold {fold}" + (f" of repeat {repeat}" if config.repeats > 1 else "")
+        where = folds_in_words([fold], repeat if config.repeats > 1 else None)
         sentences += [
             f"{where} has no patient of class {number} in its {role} part"
             for role, members in groups.items()

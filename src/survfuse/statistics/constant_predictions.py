@@ -6,22 +6,20 @@ shows nothing.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-
 import numpy as np
 
 # Scores closer than this share of the largest are the same but for single precision.
 ROUNDING = 1e-6
 
 
-def collapsed_folds(score: np.ndarray, fold: np.ndarray) -> list[Hashable]:
-    """The folds whose rows all have one and the same score, in the order of their names.
+def collapsed_folds(score: np.ndarray, fold: np.ndarray) -> list[int]:
+    """The folds whose rows all have one and the same score, in the order of their numbers.
 
-    `score` (n,), or (n, K) with one column per class; `fold` (n,) names. A fold of one row shows
+    `score` (n,), or (n, K) with one column per class; `fold` (n,) numbers. A fold of one row shows
     nothing and is not listed. Missing scores (NaN) are left out.
     """
     table = np.asarray(score, float).reshape(len(fold), -1)
-    return [name.item() for name in np.unique(fold) if is_constant(table[fold == name])]
+    return [int(one) for one in np.unique(fold) if is_constant(table[fold == one])]
 
 
 def is_constant(table: np.ndarray) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.layout import folds_in_words
 from survfuse.artifacts.study import CrossValidation
 from survfuse.statistics.constant_predictions import collapsed_folds
 from survfuse.statistics.intervals import Estimate
@@ -19,9 +20,7 @@ def collapsed_sentences(label: str, study: CrossValidation, risk: np.ndarray) ->
     sentences = []
     for repeat, numbers in enumerate(study.fold_numbers):
         if folds := collapsed_folds(risk[repeat], numbers):
-            names = ", ".join(map(str, folds))
-            where = f"fold{'s' if len(folds) > 1 else ''} {names}"
-            where += f" of repeat {repeat}" if study.n_repeats > 1 else ""
+            where = folds_in_words(folds, repeat if study.n_repeats > 1 else None)
             sentences.append(f"{label} gives all patients of {where} the same risk.")
     return sentences
 

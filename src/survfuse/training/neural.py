@@ -27,8 +27,6 @@ from survfuse.models.networks.interface import Shapes
 from survfuse.models.networks.registry import build
 from survfuse.models.specs import reads_synthesised, spec_of
 from survfuse.splits.training_part import TrainingPart
-from survfuse.tasks.diagnosis.classes import UNKNOWN
-from survfuse.tasks.survival.bins import fit_bins
 from survfuse.training.engine import repeat_exactly, start_engine
 from survfuse.training.ensemble import loaded
 from survfuse.training.fit import TrainingRun, fit_member, hash_seed, predict_logits
@@ -37,10 +35,9 @@ from survfuse.training.prepared import Prepared
 from survfuse.training.resume import Resume
 from survfuse.training.targets import (
     TrainingClasses,
-    TrainingSurvival,
-    cox_survival,
-    discrete_survival,
-    training_classes,
+    known_outcomes,
+    least_outputs,
+    targets_of,
 )
 from survfuse.training.tokens import token_source
 from survfuse.training.tuning import tuned
@@ -53,11 +50,9 @@ log = logging.getLogger(__name__)
 
 def check_options(config: Config, model: ModelConfig) -> None:
     """Build the model at the smallest size, which refuses unknown, mistyped and immense options."""
-    diagnosis = config.cohort.diagnosis
-    outputs = len(diagnosis.classes) if diagnosis else 1 if config.training.loss == "cox" else 2
     try:
         smallest = {name: modality(name).smallest for name in spec_of(model).reads}
-        build(model.kind, Shapes(smallest, outputs), model.options)
+        build(model.kind, Shapes(smallest, least_outputs(config)), model.options)
     except RuntimeError as error:  # of PyTorch, which cannot allocate the weights
         raise UserInputError(
             f"models.{model.name}: {model.kind} cannot be built with the options {model.options}, "
@@ -75,7 +70,7 @@ def prepare(
     """
     settings, diagnosis = config.training, config.cohort.diagnosis
     fitting = (part.role == "train") | (settings.stop == "fixed")
-    known = np.ones(len(fitting), dtype=bool) if part.label is None else part.label != UNKNOWN
+    known = known_outcomes(part)
     train_ids = part.patient_ids[fitting].tolist()
     modalities = spec_of(model).reads
     require_inputs(model, modalities, inputs)
@@ -83,22 +78,8 @@ def prepare(
     source = token_source(
         inputs, part.patient_ids.tolist(), modalities, scalers, reads_synthesised(model, ())
     )
-    arrays = scalers.arrays()
-    targets: TrainingSurvival | TrainingClasses
-    if diagnosis and part.label is not None:
-        targets = training_classes(part.label, len(diagnosis.classes), fitting, part.weight())
-        arrays["marginal_logits"] = targets.marginal
-    elif settings.loss == "cox":
-        targets = cox_survival(part.time_months, part.event)
-    else:
-        edges = fit_bins(
-            settings.bins_months,
-            part.time_months[fitting],
-            part.event[fitting],
-            settings.min_events_per_bin,
-        )
-        targets = discrete_survival(part.time_months, part.event, edges, fitting)
-        arrays |= {"edges_months": edges, "marginal_logits": targets.marginal}
+    targets, for_prediction = targets_of(config, part, fitting)
+    arrays = scalers.arrays() | for_prediction
     masking = fit_masking(
         settings.missingness,
         settings.modality_dropout,

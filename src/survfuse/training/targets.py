@@ -1,4 +1,7 @@
-"""The outcomes of all training patients of a fold, and the targets of a batch taken from them."""
+"""The outcomes of all training patients of a fold, and the targets of a batch taken from them.
+
+Which targets, and so which loss, networks have for a task is chosen here.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from survfuse.config.study import Config
 from survfuse.models.networks.interface import SurvivalTargets
+from survfuse.splits.training_part import TrainingPart
 from survfuse.tasks.diagnosis.classes import UNKNOWN
 from survfuse.tasks.diagnosis.loss import ClassTargets
-from survfuse.tasks.survival.bins import bin_index, exposure, marginal_logits
+from survfuse.tasks.survival.bins import bin_index, exposure, fit_bins, marginal_logits
 
 
 @dataclass(frozen=True)
@@ -89,3 +94,40 @@ def cox_survival(time_months: np.ndarray, event: np.ndarray) -> TrainingSurvival
     """Follow-up for the partial likelihood, which needs neither bins nor a marginal hazard."""
     nothing = np.zeros(len(event), dtype=np.int64)
     return TrainingSurvival(time_months, event, nothing, nothing.astype(float), np.zeros(1))
+
+
+def least_outputs(config: Config) -> int:
+    """The fewest outputs that a network of this configuration can have."""
+    if diagnosis := config.cohort.diagnosis:
+        return len(diagnosis.classes)
+    return 1 if config.training.loss == "cox" else 2
+
+
+def known_outcomes(part: TrainingPart) -> np.ndarray:
+    """(n,) bool: whose outcome can be learned from."""
+    if part.label is None:
+        return np.ones(len(part.patient_ids), dtype=bool)
+    return np.asarray(part.label != UNKNOWN)
+
+
+def targets_of(
+    config: Config, part: TrainingPart, fitting: np.ndarray
+) -> tuple[TrainingSurvival | TrainingClasses, dict[str, np.ndarray]]:
+    """The targets of the patients of a fold, and what prediction needs of them.
+
+    `fitting` (n,) bool: the patients that bins and frequencies are fitted on.
+    """
+    settings, diagnosis = config.training, config.cohort.diagnosis
+    if diagnosis and part.label is not None:
+        classes = training_classes(part.label, len(diagnosis.classes), fitting, part.weight())
+        return classes, {"marginal_logits": classes.marginal}
+    if settings.loss == "cox":
+        return cox_survival(part.time_months, part.event), {}
+    edges = fit_bins(
+        settings.bins_months,
+        part.time_months[fitting],
+        part.event[fitting],
+        settings.min_events_per_bin,
+    )
+    survival = discrete_survival(part.time_months, part.event, edges, fitting)
+    return survival, {"edges_months": edges, "marginal_logits": survival.marginal}

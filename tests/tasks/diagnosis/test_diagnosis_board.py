@@ -436,7 +436,7 @@ def test_a_row_that_predicts_a_constant_is_named_and_beaten_by_nobody(
     board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)
     row = rows_of(board)["logistic"]
     (told,) = row["collapsed"]
-    assert told == "Logistic regression gives all patients of fold 2 the same probability."
+    assert told == "Logistic regression gives all patients of fold 3 the same probability."
     assert told in board["notes"]
     for name in ("sensitivity", "specificity", "balanced_accuracy", "f1"):
         assert row["at_threshold"][name]["value"] is None

@@ -308,7 +308,7 @@ def test_fold_without_pairs_is_skipped_and_said(fresh: Written) -> None:
     fresh.replace_table("outcomes.tsv", outcomes)
     result = fresh.evaluate()
     assert any(
-        note.startswith("Fold 2 of repeat 0 is left out of every C: no comparable pairs: 0 of 20")
+        note.startswith("Fold 3 of repeat 1 is left out of every C: no comparable pairs: 0 of 20")
         for note in result["notes"]
     )
     row = row_of(result, "cmta")
@@ -395,7 +395,7 @@ def test_equal_predictions_form_no_groups_and_get_the_risk_of_the_cohort(fresh: 
     assert result["risk_groups"]["site_only"] == []
     assert any("Site only has no risk groups" in note for note in result["notes"])
     site = row_of(result, "site_only")
-    assert "Site only gives all patients of folds 0, 1, 2, 3, 4 the same risk." in result["notes"]
+    assert "Site only gives all patients of folds 1, 2, 3, 4, 5 the same risk." in result["notes"]
     assert site["collapsed"] and not row_of(result, "cmta")["collapsed"]
     for metric in (site["harrell_c"], site["uno_c"], site["auc"]["24"]):
         assert metric["value"] is None and "ranks nobody" in metric["reason"]
@@ -451,7 +451,7 @@ def test_nothing_is_shown_against_a_row_that_ranks_nobody_in_one_fold(fresh: Wri
     fresh.replace_table("clinical_cox.tsv", table)
     result = fresh.evaluate()
     told = row_of(result, "clinical_cox")["collapsed"]
-    assert len(told) == 1 and "all patients of fold 2 the same risk" in told[0]
+    assert len(told) == 1 and "all patients of fold 3 the same risk" in told[0]
     assert row_of(result, "clinical_cox")["harrell_c"]["value"] is not None
     against = [one for one in result["comparisons"] if one["reference"] == "clinical_cox"]
     assert against and all(one["low"] is None for one in against)

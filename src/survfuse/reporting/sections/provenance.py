@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from survfuse import __version__
+from survfuse.artifacts.layout import folds_in_words
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.reporting.inputs import RunData
@@ -62,8 +63,8 @@ def check_same_splits(config: Config, data: RunData) -> None:
         name = fit.get("model", {}).get("name")
         if name in configured and fit.get("splits_sha256") != expected:
             raise UserInputError(
-                f"model {name}, repeat {fit.get('repeat')}, fold {fit.get('fold')}: fitted on "
-                "other splits than the evaluation used; train and evaluate it again"
+                f"model {name}, {folds_in_words([fit['fold']], fit['repeat'])}: fitted on other "
+                "splits than the evaluation used; train and evaluate it again"
             )
 
 

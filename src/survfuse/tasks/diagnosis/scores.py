@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.layout import folds_in_words
 from survfuse.evaluation.board import too_few_pairs
 from survfuse.evaluation.rows import ORACLE
 from survfuse.statistics.constant_predictions import collapsed_folds
@@ -72,7 +72,7 @@ def collapsed_sentences(row: ClassRow) -> list[str]:
     found = []
     for number, repeat in enumerate(row.repeats):
         if folds := collapsed_folds(repeat.probability, repeat.fold):
-            where = in_folds(folds, number, len(row.repeats))
+            where = folds_in_words(folds, number if len(row.repeats) > 1 else None)
             found.append(f"{row.label} gives all patients of {where} the same probability.")
     return found
 
@@ -89,15 +89,8 @@ def one_sided_sentences(row: ClassRow) -> list[str]:
     ]
     if not folds:
         return []
-    where = in_folds(folds, 0, len(row.repeats))
+    where = folds_in_words(folds, 0 if len(row.repeats) > 1 else None)
     return [f"At its threshold {row.label} calls all patients of {where} the same class."]
-
-
-def in_folds(folds: Sequence[Hashable], repeat: int, repeats: int) -> str:
-    """Folds in words, numbered as everywhere in evaluation.json."""
-    names = ", ".join(str(fold) for fold in folds)
-    listed = f"fold{'s' if len(folds) > 1 else ''} {names}"
-    return f"{listed} of repeat {repeat}" if repeats > 1 else listed
 
 
 def per_fold(rows: ClassPredictions, statistic: Statistic) -> list[float | None]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from survfuse.artifacts.evaluation import Comparison
+from survfuse.artifacts.layout import folds_in_words
 from survfuse.evaluation.risks import ModelRisks
 from survfuse.evaluation.roles import COMBINING
 from survfuse.statistics.comparison import LEAST_EVENTS
@@ -91,9 +92,8 @@ def unscored(protocol: Protocol) -> list[str]:
             try:
                 comparable_pairs(tested, before)
             except NoComparablePairsError as error:
-                notes.append(
-                    f"Fold {fold.fold} of repeat {fold.repeat} is left out of {metric}: {error}."
-                )
+                where = folds_in_words([fold.fold], fold.repeat)
+                notes.append(f"{where.capitalize()} is left out of {metric}: {error}.")
                 break
     for months in protocol.horizons_months:
         if isinstance(found := protocol.weights[months], HorizonError):
