@@ -169,7 +169,7 @@ def quasi_newton(
         gradient = (penalty * gamma - slope @ x) * scale
         return 0.5 * penalty * float(gamma @ gamma) - value, gradient
 
-    found = minimize(loss, start / scale, jac=True, method="L-BFGS-B", options={"gtol": 1e-4})
+    found = minimize(loss, start / scale, jac=True, method="L-BFGS-B", options={"gtol": 1e-3})
     gamma: np.ndarray = found.x * scale
     return gamma
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE
 from survfuse.models.stacking.members import JOINT
 
 LEAST_EFFECT = 0.005  # log-hazard; less would be printed as 0.00
-IN_WORDS = {JOINT: "all blocks jointly"}
+IN_WORDS = {JOINT: "all blocks jointly", PATIENT_TABLE: MODALITIES[PATIENT_TABLE].noun}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.ranked import Ranked
 from survfuse.reporting.sections import explanations
 from survfuse.reporting.sections.patient_flow import flow_of
+from survfuse.reporting.sections.stack_members import stack_tables
 from survfuse.reporting.survival import figures
 from survfuse.reporting.survival.metric_tables import metric_tables, scarce_horizons
 from survfuse.statistics.comparison import LEAST_EVENTS
@@ -46,6 +47,7 @@ def cohort_context(
     alone, alone_patients = findings.alone(rows)
     curves, calibrations = risk_group_figures(config, data), calibration_figures(config, data)
     explained = explanations.model_explanations(evaluation)
+    stacked = {row["model"]: row["label"] for row in rows if row["role"] in COMBINING}
     counts = {"n": evaluation["n_patients"], "events": evaluation["n_events"]}
     months = {f"{h:g}": f"{h:g}_months" for h in evaluation["horizons_months"]}
     return {
@@ -65,6 +67,7 @@ def cohort_context(
         "curves": curves,
         "calibrations": calibrations,
         "explained": explained,
+        "stacks": stack_tables(data.fits, stacked),
         "observed": {h: observed_risk(data, h) for h in evaluation["horizons_months"]},
         "without": done_without(data.cohort["modalities"]),
         "drawings": [
