@@ -42,6 +42,7 @@ def test_every_network_is_a_kind_and_names_do_not_clash() -> None:
         "clinical_cox": "clinical",
         "late_fusion": "late",
         "survfuse": "fusion",
+        "residual_ridge": "fusion",
         "coxnet": "classical",
         "rsf": "classical",
         "boosting": "classical",

@@ -23,6 +23,7 @@ BOTH: tuple[Task, ...] = ("survival", "diagnosis")
 
 TABULAR = ("clinical", "omics", "slides")  # what classical models read unless configured otherwise
 CLASSICAL = "survfuse.models.classical"
+STACKING = "survfuse.models.stacking"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,13 @@ KINDS: dict[str, ModelSpec] = {
         "Late fusion", (), f"{CLASSICAL}.late_fusion", BOTH, "late", averages=True
     ),
     "survfuse": ModelSpec(
-        *("survfuse", TABULAR, "survfuse.models.stacking.survfuse"),
+        *("survfuse", TABULAR, f"{STACKING}.survfuse"),
+        role="fusion",
+        chooses=True,
+        explanation="survfuse.explain.stack",
+    ),
+    "residual_ridge": ModelSpec(
+        *("Clinical offset + residual ridge", TABULAR, f"{STACKING}.residual_ridge"),
         role="fusion",
         chooses=True,
         explanation="survfuse.explain.stack",
