@@ -42,13 +42,15 @@ def test_every_network_is_a_kind_and_names_do_not_clash() -> None:
         "clinical_cox": "clinical",
         "late_fusion": "late",
         "survfuse": "fusion",
+        "residual_ridge": "fusion",
+        "stack": "late",
         "coxnet": "classical",
         "rsf": "classical",
         "boosting": "classical",
         "logistic": "classical",
     }
     assert not any(kind.network for kind in KINDS.values())
-    assert [name for name, kind in kinds.items() if kind.averages] == ["late_fusion"]
+    assert [name for name, kind in kinds.items() if kind.averages] == ["late_fusion", "stack"]
     assert len({kind.label for kind in kinds.values()}) == len(kinds)
 
 

@@ -57,6 +57,14 @@ def test_a_replaced_slide_repeats_its_batch_and_the_models_that_read_slides(
     assert "Nothing to be done" in snakemake(home, "-n").stdout
 
 
+def test_the_rows_that_a_stack_asks_are_fitted_before_it(tmp_path: Path) -> None:
+    stack = {"name": "stack", "kind": "stack", "options": {"parts": ["abmil", "clinical_cox"]}}
+    home = with_slides(tmp_path / "home", models=[*MODELS, stack])
+    planned = jobs(snakemake(home, "-n", "results/models/stack/folds.json").stdout)
+    # abmil fold by fold, clinical_cox and the stack in one job each, not the average
+    assert (planned["train"], planned["train_rows"]) == (2, 2)
+
+
 @pytest.mark.slow
 def test_replaced_volumes_masks_and_templates_are_prepared_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -136,9 +136,9 @@ def check_controls(models: Sequence[ModelConfig]) -> Iterator[str]:
         true = [row.name for row in models if not row.permute_outcomes and row.name in listed]
         if true:
             yield (
-                f"models.{control.name}: a late fusion trains nothing, so permute_outcomes does "
-                f"not make it a control while it averages {true[0]}, which has seen true outcomes; "
-                "permute another row instead, or list permuted rows in options.parts"
+                f"models.{control.name}: permute_outcomes does not reach the rows in "
+                f"options.parts, so it is no control while it averages {true[0]}, which has seen "
+                "true outcomes; permute another row instead, or list permuted rows there"
             )
 
 

@@ -41,11 +41,25 @@ class OtherRows:
 
 
 @dataclass(frozen=True)
+class Refit:
+    """Another row as fitted on some of the training patients of a fold.
+
+    predict(patient_ids): what it says of any of the training patients. read: the modalities that it
+    has learned to read.
+    """
+
+    predict: Callable[[Sequence[str]], Any]
+    read: Sequence[str]
+
+
+@dataclass(frozen=True)
 class FitContext:
     """One row of the leaderboard and the training part of one fold.
 
-    inputs: of the training patients alone. device: auto, cpu or cuda. scratch: a folder for
-    unfinished work, which is recognised by `key`, the hash of all that the fit depends on.
+    inputs: of the training patients alone. refit(row, part): fits another row on some of the
+    training patients; raises NothingToLearnError as that row does. device: auto, cpu or cuda.
+    scratch: a folder for unfinished work, which is recognised by `key`, the hash of all that the
+    fit depends on.
     """
 
     config: Config
@@ -53,6 +67,7 @@ class FitContext:
     part: TrainingPart
     inputs: CohortInputs
     others: OtherRows
+    refit: Callable[[str, TrainingPart], Refit]
     device: str
     scratch: Path
     key: str

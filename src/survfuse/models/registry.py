@@ -23,6 +23,7 @@ BOTH: tuple[Task, ...] = ("survival", "diagnosis")
 
 TABULAR = ("clinical", "omics", "slides")  # what classical models read unless configured otherwise
 CLASSICAL = "survfuse.models.classical"
+STACKING = "survfuse.models.stacking"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class ModelSpec:
     that averages other rows (see `specs.reads_of`). module: where its estimators are, each under
     the name of its task, SURVIVAL or DIAGNOSIS. tasks: those that it can be fitted for. role: what
     it is on a leaderboard; fusion and classical models are so where they read several modalities.
-    chooses: its option `modalities` may name others that it reads instead. averages: it learns
+    chooses: its option `modalities` may name others that it reads instead. averages: it reads
     nothing of its own, and averages the rows that its option `parts` names. network: its fits take
     so long that each is a job and `training.repeats` limits them. explanation: the module whose
     function `explain` explains its estimates, see `explain.stage`; empty where none does. absent:
@@ -68,11 +69,18 @@ KINDS: dict[str, ModelSpec] = {
         "Late fusion", (), f"{CLASSICAL}.late_fusion", BOTH, "late", averages=True
     ),
     "survfuse": ModelSpec(
-        *("survfuse", TABULAR, "survfuse.models.stacking.survfuse"),
+        *("survfuse", TABULAR, f"{STACKING}.survfuse"),
         role="fusion",
         chooses=True,
         explanation="survfuse.explain.stack",
     ),
+    "residual_ridge": ModelSpec(
+        *("Clinical offset + residual ridge", TABULAR, f"{STACKING}.residual_ridge"),
+        role="fusion",
+        chooses=True,
+        explanation="survfuse.explain.stack",
+    ),
+    "stack": ModelSpec("Stack of rows", (), f"{STACKING}.stack", role="late", averages=True),
     "coxnet": ModelSpec("Elastic-net Cox", TABULAR, f"{CLASSICAL}.elastic_net", chooses=True),
     "rsf": ModelSpec("Random survival forest", TABULAR, f"{CLASSICAL}.forest", chooses=True),
     "boosting": ModelSpec("Gradient boosting", TABULAR, f"{CLASSICAL}.boosting", chooses=True),

@@ -47,6 +47,17 @@ class TrainingPart:
         """A seed that depends on the fold alone, so that folds can run in any order."""
         return int(np.random.SeedSequence([base, self.repeat, self.fold]).generate_state(1)[0] >> 1)
 
+    def only(self, rows: np.ndarray) -> TrainingPart:
+        """Some of the patients (n,) bool, each in the same role."""
+        return replace(
+            self,
+            patient_ids=self.patient_ids[rows],
+            role=self.role[rows],
+            time_months=self.time_months[rows],
+            event=self.event[rows],
+            label=None if self.label is None else self.label[rows],
+        )
+
     def permuted(self, base: int) -> TrainingPart:
         """The same patients with outcomes permuted within each role: the negative control."""
         generator = np.random.default_rng([base, self.repeat, self.fold, 7919])

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from survfuse.artifacts.checkpoint import Arrays, read_fitted, software, write_fitted
+from survfuse.artifacts.checkpoint import Arrays, ids_hash, read_fitted, software, write_fitted
 from survfuse.artifacts.layout import FoldFolder, ModelsFolder, fold_name
 from survfuse.artifacts.split_record import verify_cohort, verify_fold
 from survfuse.config.fields import PATH_OPTIONS
@@ -20,7 +21,13 @@ from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.inputs import digest, for_fold, load_inputs
 from survfuse.modalities.paths import InputPaths
 from survfuse.models.classical.average import fit_average, read_in
-from survfuse.models.estimator import FitContext, NothingToLearnError
+from survfuse.models.estimator import (
+    FitContext,
+    NothingToLearnError,
+    PredictContext,
+    Predicted,
+    Refit,
+)
 from survfuse.models.specs import estimator_of, fit_settings, parts_of, spec_of
 from survfuse.splits.outer_folds import splits_hash
 from survfuse.splits.training_part import TrainingPart, read_part
@@ -206,8 +213,35 @@ def fit_row(
 ) -> tuple[Arrays, dict[str, Any]]:
     """Fit a row; returns the arrays and the description to store."""
     others = other_rows(fold, inputs)
-    context = FitContext(fold.config, model, part, inputs, others, fold.device, scratch, key)
+    again = partial(refit, inputs=inputs, fold=fold, scratch=scratch, key=key)
+    context = FitContext(
+        *(fold.config, model, part, inputs, others, again, fold.device, scratch, key)
+    )
     return estimator_of(model, fold.config).fit(context)
+
+
+def refit(
+    name: str, part: TrainingPart, *, inputs: CohortInputs, fold: Fitted, scratch: Path, key: str
+) -> Refit:
+    """Fit another row as if a part of the training patients were all of them.
+
+    It is kept in a folder of its own in `scratch`, so that an interrupted run continues after it.
+    """
+    model, ids = find_model(fold.config, name), part.patient_ids.tolist()
+    own = sha256_json([key, name, ids_hash(ids)])
+    folder = scratch / own
+    if not is_finished(folder, own):
+        inside = inputs.only(set(ids))
+        read = read_by(model, part, inside, fold)
+        arrays, described = fit_row(model, part, inside, fold, folder / "unfinished", own)
+        write_fitted(folder, model.kind, arrays, {**described, "read": read, "key": own})
+    fitted, others = read_fitted(folder), other_rows(fold, inputs)
+
+    def predict(patient_ids: Sequence[str]) -> Predicted:
+        context = PredictContext(fold.config, model, inputs, patient_ids, others, fold.device)
+        return estimator_of(model, fold.config).predict(fitted, context)
+
+    return Refit(predict, fitted.fit["read"])
 
 
 def without_places(model: ModelConfig) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def check_parts(config: Config, model: ModelConfig) -> None:
     parts = parts_of(model)
     if len(parts) < 2:
         raise UserInputError(
-            f"models.{model.name}: late_fusion averages other rows; list at least two in "
+            f"models.{model.name}: {model.kind} averages other rows; list at least two in "
             "options.parts, e.g. {parts: [snn, abmil]}"
         )
     by_name = {row.name: row for row in config.models}
@@ -59,16 +59,19 @@ def has_inputs(
     model: ModelConfig, others: OtherRows, inputs: CohortInputs, patient_ids: Sequence[str]
 ) -> np.ndarray:
     """Which parts have read anything of a patient: (n, parts) bool."""
+    parts = parts_of(model)
+    return np.stack([has_any(inputs, others.read(part), patient_ids) for part in parts], axis=1)
+
+
+def has_any(
+    inputs: CohortInputs, modalities: Sequence[str], patient_ids: Sequence[str]
+) -> np.ndarray:
+    """(n,) bool: which patients have any of the modalities."""
     nothing = np.zeros(len(patient_ids), dtype=bool)
-    return np.stack(
-        [
-            np.any(
-                [nothing, *(inputs.has(name, patient_ids) for name in others.read(part))], axis=0
-            )
-            for part in parts_of(model)
-        ],
-        axis=1,
+    has: np.ndarray = np.any(
+        [nothing, *(inputs.has(name, patient_ids) for name in modalities)], axis=0
     )
+    return has
 
 
 class LateFusion:

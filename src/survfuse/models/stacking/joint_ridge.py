@@ -33,13 +33,15 @@ class JointRidge:
     """Coefficients of the free columns (q,) and of each block (r,); 0 where it has no effect.
 
     penalties: of each block, infinite for no effect. gain: in cross-validated log partial
-    likelihood, over the free columns alone.
+    likelihood, over the free columns alone. gains: what of it is lost without each block, the
+    penalties of the others as they are.
     """
 
     free: np.ndarray
     coefficients: tuple[np.ndarray, ...]
     penalties: tuple[float, ...]
     gain: float
+    gains: tuple[float, ...]
 
 
 def fit_joint_ridge(
@@ -88,8 +90,12 @@ def fit_joint_ridge(
             break
     exact = fit_exactly(weighed(free, blocks, chosen), everybody, known_hazard, LIGHT)
     by_block = by_blocks(exact[free.shape[1] :], blocks, chosen)
-    gain = likelihood(chosen) - alone
-    return JointRidge(exact[: free.shape[1]], by_block, chosen, gain)
+    best = likelihood(chosen)
+    gains = tuple(
+        best - likelihood((*chosen[:place], NONE, *chosen[place + 1 :]))
+        for place in range(len(blocks))
+    )
+    return JointRidge(exact[: free.shape[1]], by_block, chosen, best - alone, gains)
 
 
 def candidates(penalty: float, number: int) -> tuple[float, ...]:

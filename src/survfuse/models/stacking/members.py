@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,19 @@ class Members:
                 added[:, m, b] = reduced[b] @ beta
         return added
 
+    def of_columns(self, back: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """(M, p) coefficients of the columns of each block, by the way `back` to them."""
+        return tuple(
+            np.stack(
+                [way @ own[b] if b in own else np.zeros(len(way)) for own in self.coefficients]
+            )
+            for b, way in enumerate(back)
+        )
+
+
+# Of a design, the patients to fit on (n,) bool, times, events and a seed.
+Fit = Callable[[Design, np.ndarray, np.ndarray, np.ndarray, int], Members]
+
 
 def fit_members(
     design: Design, rows: np.ndarray, time: np.ndarray, event: np.ndarray, seed: int
@@ -97,13 +110,9 @@ def fit_members(
     """Fit all members on the patients `rows` (n,) bool, whose outcomes alone are looked at."""
     fitted, chosen = list[dict[int, np.ndarray]](), list[dict[str, Any]]()
     time, event = time[rows], event[rows]
-    free, back = np.empty((len(time), 0)), 1.0
+    free, back = clinical_columns(design, rows)
     if design.known is not None:
-        # As they are standardised, not divided by their number: so the row `clinical_cox` is made.
-        back = float(np.sqrt(design.columns[design.known].shape[1]))
-        free = design.reduced[design.known][rows] * back
-        likelihood, penalty = PartialLikelihood.of(time, event), PENALISER * len(time)
-        alone = fit_exactly(free, likelihood, np.zeros(len(time)), penalty)
+        alone, penalty = fit_clinical(free, time, event)
         fitted.append({design.known: alone * back})
         chosen.append({"penalty": penalty})
     for place in design.alone:
@@ -123,18 +132,38 @@ def fit_members(
     return Members(tuple(fitted), tuple(chosen))
 
 
-def cross_fitted(design: Design, time: np.ndarray, event: np.ndarray, seed: int) -> np.ndarray:
+def clinical_columns(design: Design, rows: np.ndarray) -> tuple[np.ndarray, float]:
+    """(n, q) clinical variables of the patients `rows`, q = 0 where there are none.
+
+    As they are standardised, not divided by their number: so the row `clinical_cox` is made. And
+    what coefficients of them are multiplied by to be those of the coordinates of the block.
+    """
+    if design.known is None:
+        return np.empty((int(rows.sum()), 0)), 1.0
+    back = float(np.sqrt(design.columns[design.known].shape[1]))
+    return design.reduced[design.known][rows] * back, back
+
+
+def fit_clinical(free: np.ndarray, time: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, float]:
+    """Coefficients (q,) of a Cox model of clinical variables (n, q), and its penalty."""
+    likelihood, penalty = PartialLikelihood.of(time, event), PENALISER * len(time)
+    return fit_exactly(free, likelihood, np.zeros(len(time)), penalty), penalty
+
+
+def cross_fitted(
+    design: Design, time: np.ndarray, event: np.ndarray, seed: int, fit: Fit = fit_members
+) -> np.ndarray:
     """(n, M, B) contributions to the scores of members that were fitted without the patient.
 
     Nothing that was fitted or chosen for them has seen the patient's outcome.
     """
     folds = stratified_folds(event, CROSS_FITS, seed)
-    added = np.zeros((len(time), len(design.members), len(design.names)))
-    for fold in range(CROSS_FITS):
-        left_out = folds == fold
-        members = fit_members(design, ~left_out, time, event, seed + 1 + fold)
-        added[left_out] = members.contributions(design.reduced)[left_out]
-    return added
+    added = [
+        fit(design, folds != fold, time, event, seed + 1 + fold).contributions(design.reduced)
+        for fold in range(CROSS_FITS)
+    ]
+    own: np.ndarray = np.stack(added)[folds, np.arange(len(time))]
+    return own
 
 
 def finite(penalty: float) -> float | None:

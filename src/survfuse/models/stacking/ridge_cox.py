@@ -91,6 +91,8 @@ def fit_exactly(
     x: np.ndarray, likelihood: PartialLikelihood, offset: np.ndarray, penalty: float
 ) -> np.ndarray:
     """Coefficients (p,) of columns x (n, p) at a penalty, to rounding."""
+    if x.shape[1] == 0:
+        return np.empty(0)
     start = quasi_newton(x, likelihood, offset, penalty, np.zeros(x.shape[1]))
     if x.shape[1] <= len(x):
         return newton(x, likelihood, offset, penalty, start)

@@ -101,15 +101,7 @@ class BlockStack:
         weights = fit_stack_weights(added, blocks.has, time, event, sets)
         everybody = np.ones(len(time), dtype=bool)
         members = fit_members(design, everybody, time, event, seed)
-        coefficients = tuple(
-            np.stack(
-                [
-                    back @ own[place] if place in own else np.zeros(len(back))
-                    for own in members.coefficients
-                ]
-            )
-            for place, back in enumerate(design.back)
-        )
+        coefficients = members.of_columns(design.back)
         score = weights.contributions(added, blocks.has).sum(axis=1)
         stack = FittedStack(features, coefficients, weights, breslow(score, time, event))
         ids = ids_hash(context.patient_ids)
@@ -121,13 +113,17 @@ class BlockStack:
 
     def predict(self, fitted: FittedModel, context: PredictContext) -> Prediction:
         """Log-hazards and curves, NaN beyond the follow-up of training."""
-        stack = FittedStack.from_stored(fitted.arrays, fitted.fit)
-        blocks = stack.features.transform(context.inputs, context.patient_ids, context.config)
-        score = stack.contributions(blocks).sum(axis=1)
-        grid = np.array(context.config.grid_months())
-        survival = stack.baseline.survival(score[:, None], grid)
-        attention = attention_of(stack, blocks, context) if context.attention else {}
-        return Prediction(tuple(context.patient_ids), score, survival[None], attention)
+        return predicted(FittedStack.from_stored(fitted.arrays, fitted.fit), context)
+
+
+def predicted(stack: FittedStack, context: PredictContext) -> Prediction:
+    """What a fitted stack says of patients."""
+    blocks = stack.features.transform(context.inputs, context.patient_ids, context.config)
+    score = stack.contributions(blocks).sum(axis=1)
+    grid = np.array(context.config.grid_months())
+    survival = stack.baseline.survival(score[:, None], grid)
+    attention = attention_of(stack, blocks, context) if context.attention else {}
+    return Prediction(tuple(context.patient_ids), score, survival[None], attention)
 
 
 def design_of(features: BlockFeatures, blocks: BlockColumns) -> Design:
