@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NoReturn
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from sksurv.metrics import concordance_index_censored
 
 from survfuse.artifacts.checkpoint import FittedModel
+from survfuse.artifacts.study import SurvivalOutcome
 from survfuse.config.splits import SplitConfig
 from survfuse.config.study import Config
 from survfuse.modalities.clinical.modality import ClinicalTable
@@ -21,16 +22,16 @@ from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.omics.matrix import OmicsMatrix, pack_groups
 from survfuse.modalities.slides.bags import Bag
 from survfuse.modalities.slides.modality import SlideBags
+from survfuse.models.estimator import FitContext, OtherRows, PredictContext
 from survfuse.models.networks.registry import MODELS
+from survfuse.models.registry import all_kinds
+from survfuse.models.specs import estimator_of
 from survfuse.simulation.genes import expression, gene_sets
 from survfuse.simulation.tokens import token_bags
 from survfuse.simulation.truth import STAGES, Truth, draw_truth
 from survfuse.splits.outer_folds import make_splits, training_part
 from survfuse.splits.training_part import TrainingPart
-from survfuse.training.ensemble import ensemble, predict_neural
-from survfuse.training.neural import fit_neural, prepare
 
-CPU = torch.device("cpu")
 # The networks that read no brain volumes, which these cohorts do not have.
 KINDS = tuple(
     kind for kind, entry in sorted(MODELS.items()) if not {"mri", "pet"} & set(entry.reads)
@@ -163,7 +164,7 @@ Pattern = Mapping[str, Collection[str]]  # who is shown without a modality
 
 def modality_patterns(cohort: Simulated, kind: str) -> dict[str, Pattern]:
     """`c`: everything shown; `without m` and `only m` for every modality m that a model reads."""
-    reads, everybody = MODELS[kind].reads, cohort.truth.patient_id.tolist()
+    reads, everybody = all_kinds()[kind].reads, cohort.truth.patient_id.tolist()
     patterns: dict[str, Pattern] = {"c": {}}
     if len(reads) > 1:
         for modality in reads:
@@ -184,24 +185,54 @@ def out_of_fold(
     Returns arrays over the folds: the C-index under each of `patterns` of what test patients are
     shown, and `oracle`, that of the true log-hazard. `withheld`: what training must do without.
     """
+    return concordances(risks_by_fold(cohort, config, patterns, withheld))
+
+
+TestedFold = tuple[SurvivalOutcome, dict[str, NDArray[np.float64]]]  # outcomes, risks by name
+
+
+def concordances(folds: Iterable[TestedFold]) -> dict[str, NDArray[np.float64]]:
+    """Harrell's C of every risk, over the folds."""
+    scores: dict[str, list[float]] = {}
+    for tested, risks in folds:
+        for name, risk in risks.items():
+            c = concordance_index_censored(tested.event, tested.time, risk)[0]
+            scores.setdefault(name, []).append(float(c))
+    return {name: np.array(values) for name, values in scores.items()}
+
+
+def risks_by_fold(
+    cohort: Simulated,
+    config: Config,
+    patterns: Mapping[str, Pattern],
+    withheld: Pattern | None = None,
+) -> Iterator[TestedFold]:
+    """Of every fold the outcomes of its test patients and their risks, named as in `out_of_fold`.
+
+    The last row of a configuration may be of any kind that averages no other rows.
+    """
     model = config.models[-1]
-    scores: dict[str, list[float]] = {name: [] for name in [*patterns, "oracle"]}
+    estimator = estimator_of(model, config)
+    alone = OtherRows(no_other_row, no_other_row)
     row_of = {patient: row for row, patient in enumerate(cohort.truth.patient_id)}
     for fold in range(cohort.settings.folds):
         part = cohort.part(fold)
         part = part.permuted(cohort.settings.seed) if model.permute_outcomes else part
-        prepared = prepare(config, model, part, cohort.inputs.without(withheld or {}))
+        inputs = cohort.inputs.without(withheld or {}).only(part.patient_ids.tolist())
         with TemporaryDirectory() as scratch:
-            arrays, described = fit_neural(prepared, Path(scratch), "", CPU)
+            context = FitContext(config, model, part, inputs, alone, "cpu", Path(scratch), "")
+            arrays, described = estimator.fit(context)
         fitted = FittedModel(model.kind, arrays, described)
         tested = cohort.tested(fold)
         rows = [row_of[patient] for patient in tested]
-        event, time = cohort.truth.event[rows], cohort.truth.time_months[rows]
         risks = {"oracle": cohort.truth.log_hazard()[rows]}
         for name, pattern in patterns.items():
             shown = cohort.inputs.without(pattern)
-            team = ensemble(fitted, model, shown, tested, config.training, CPU)
-            risks[name] = predict_neural(team, np.array([12.0])).risk
-        for name, risk in risks.items():
-            scores[name].append(float(concordance_index_censored(event, time, risk)[0]))
-    return {name: np.array(values) for name, values in scores.items()}
+            asked = PredictContext(config, model, shown, tested, alone, "cpu")
+            risks[name] = estimator.predict(fitted, asked).risk
+        yield SurvivalOutcome(cohort.truth.time_months[rows], cohort.truth.event[rows]), risks
+
+
+def no_other_row(*_: object) -> NoReturn:
+    """What a row that averages no others never asks."""
+    raise AssertionError("there are no other rows")

@@ -173,8 +173,8 @@ def fit_blocks(
 ) -> tuple[BlockFeatures, BlockColumns]:
     """Fit on training patients; returns their blocks too.
 
-    Modalities that none of them has are left out. Raises NothingToLearnError if nothing is left, or
-    no column varies.
+    Modalities that none of them has, or that do not vary between them, are left out. Raises
+    NothingToLearnError if nothing is left.
     """
     present = [name for name in reads if inputs.available(name, train_ids).any()]
     scalers = fit_scalers(inputs, train_ids, present, config)
@@ -191,6 +191,8 @@ def fit_blocks(
         raise NothingToLearnError(
             f"none of {', '.join(reads)} gives a column that varies between the training patients"
         )
+    present = list(dict.fromkeys(block.reads[0] for block in blocks))
+    scalers = Scalers({name: scalers.fitted[name] for name in present})
     columns = [
         block.standardise(raw[block.reads[0]][block.name][0], available[block.reads[0]])
         for block in blocks
@@ -199,7 +201,6 @@ def fit_blocks(
     axes = {
         name: leading_axes([columns[place] for place in features.of(name)], available[name])
         for name in present
-        if features.of(name)
     }
     for pair in combinations(axes, 2):
         both = available[pair[0]] & available[pair[1]]

@@ -90,7 +90,7 @@ def fit_in_coordinates(
 def fit_exactly(
     x: np.ndarray, likelihood: PartialLikelihood, offset: np.ndarray, penalty: float
 ) -> np.ndarray:
-    """Coefficients (p,) of columns x (n, p) at a penalty, to rounding."""
+    """Coefficients (p,) of columns x (n, p) at a penalty, to rounding; p may be 0."""
     if x.shape[1] == 0:
         return np.empty(0)
     start = quasi_newton(x, likelihood, offset, penalty, np.zeros(x.shape[1]))

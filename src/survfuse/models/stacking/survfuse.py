@@ -160,14 +160,15 @@ def attention_of(
     """
     shares: dict[str, list[np.ndarray]] = {}
     slopes = stack.slopes(blocks.has)
+    place_of = {block.name: place for place, block in enumerate(stack.features.blocks)}
     for name in stack.features.modalities:
         called, store = MODALITIES[name].attention, context.inputs.stores.get(name)
         scaling = stack.features.scalers.fitted[name]
         for row, patient in enumerate(context.patient_ids):
             found = modality(name).averaged(store, scaling, patient)
-            if found is None:
+            if found is None or found[0] not in place_of:  # a block that does not vary is none
                 continue
-            place = next(p for p, one in enumerate(stack.features.blocks) if one.name == found[0])
+            place = place_of[found[0]]
             block = stack.features.blocks[place]
             effect = np.abs(
                 (found[1][:, block.kept] - block.mean) @ (slopes[place][row] / block.std)
