@@ -212,7 +212,6 @@ OTHERS: list[tuple[Edit, str, int | None, str | None, str, str]] = [
     (published(lambda c: c.folds.pop()), "folds", None, "patient_id", "has no fold", "add"),
     (published(one_fold), "folds", 1, None, "is of one fold", "patient_id, fold"),
     (published(split(folds=4)), "folds", None, "fold", "0, 1, 2, not 4", "splits.folds"),
-    (published(split(repeats=2)), "folds", None, "fold", "one repeat", "splits.repeats"),
 ]
 
 # edit, key of the configuration, the fault told, the remedy told

@@ -184,6 +184,18 @@ def test_published_folds_are_kept() -> None:
     )
 
 
+def test_published_folds_are_the_first_of_several_repeats() -> None:
+    outcomes, _ = cohort(60, 0)
+    published = pd.DataFrame({"patient_id": outcomes["patient_id"], "fold": np.arange(60) % 3})
+    settings = config(folds=3, repeats=3)
+    splits = make_splits(outcomes, None, settings, published)
+    first = splits[splits["repeat"] == 0].set_index("patient_id")["fold"]
+    assert first.loc[published["patient_id"]].tolist() == published["fold"].tolist()
+    drawn = make_splits(outcomes, None, settings)
+    later = splits["repeat"] > 0
+    pd.testing.assert_frame_equal(splits[later], drawn[drawn["repeat"] > 0])
+
+
 def test_files(tmp_path: Path) -> None:
     outcomes, _ = cohort(40, 2)
     outcomes.loc[0, "time_months"] = 100 / 30.4375

@@ -15,7 +15,8 @@ class SplitConfig(Section):
         5,
         ge=1,
         le=20,
-        description="Repetitions with other random folds; default: 1 where folds are published. "
+        description="Repetitions with other random folds; default: 1 where folds are published, "
+        "which are the first repeat of more. "
         "Intervals are about 1.7 times as wide with 1 as with 5. Networks: training.repeats.",
     )
     validation_fraction: float = Field(

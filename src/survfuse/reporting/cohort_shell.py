@@ -59,6 +59,7 @@ def cohort_shell(
             *(note for section in sections for note in section.notes),
         ],
         "left_out": evaluation["left_out"],
+        "published_folds": config.cohort.folds is not None,
         "evaluation_notes": [
             *unread_sentences(evaluation),
             *other_notes(evaluation["notes"], evaluation),

@@ -45,18 +45,17 @@ def make_splits(
     `outcomes` has `patient_id` and the outcome columns of a task, by whose strata folds are
     stratified; `sites` is indexed by patient id and needed only with `config.group_by_site`. Folds
     depend on the seed, not on the order of rows.
-    A `published` frame `patient_id, fold` is taken as is.
+    A `published` frame `patient_id, fold` is the first repeat as it is.
     """
     outcomes = outcomes.sort_values("patient_id", ignore_index=True)
     ids = outcomes["patient_id"]
-    if published is not None:
-        fold = published.set_index("patient_id")["fold"].loc[ids].to_numpy()
-        return pd.DataFrame({"patient_id": ids, "repeat": 0, "fold": fold})
     strata = columns_of(outcomes).strata(outcomes)
     tables = []
     for repeat in range(config.repeats):
         rng = generator(config.seed, repeat)
-        if config.group_by_site:
+        if published is not None and repeat == 0:
+            fold = published.set_index("patient_id")["fold"].loc[ids].to_numpy()
+        elif config.group_by_site:
             if sites is None:
                 raise ValueError("group_by_site needs the sites of the patients")
             fold = assign_sites(strata, sites.loc[ids].to_numpy(dtype=str), config.folds, rng)

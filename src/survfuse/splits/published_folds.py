@@ -52,7 +52,7 @@ def check_folds(
     """Published folds `patient_id, fold` (0, 1, ...), the problems of the table, and its notes.
 
     Every patient is tested exactly once; folds may be numbered from 0 or 1 and must be as many as
-    `config.folds`, with a single repeat. Rows of other patients are passed over, and where a column
+    `config.folds`. They are the first repeat; further ones are drawn. Rows of other patients are passed over, and where a column
     says which part of a fold a row is of, so are all that are not of the held-out part.
     """
     problems, notes = [], []
@@ -75,9 +75,6 @@ def check_folds(
         fault = "has no fold"
         remedy = "add the patient, or remove cohort.folds" + (f"; {alike}" if alike else "")
         problems.append(sheet.problem(None, "patient_id", fault, remedy, patient))
-    if config.repeats > 1:
-        remedy = "set splits.repeats to 1, or remove cohort.folds"
-        problems.append(sheet.problem(None, "fold", "published folds have one repeat", remedy))
     return numbered(sheet, config, problems), problems, notes
 
 
