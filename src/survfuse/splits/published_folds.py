@@ -52,8 +52,9 @@ def check_folds(
     """Published folds `patient_id, fold` (0, 1, ...), the problems of the table, and its notes.
 
     Every patient is tested exactly once; folds may be numbered from 0 or 1 and must be as many as
-    `config.folds`. They are the first repeat; further ones are drawn. Rows of other patients are passed over, and where a column
-    says which part of a fold a row is of, so are all that are not of the held-out part.
+    `config.folds`. They are the first repeat; further ones are drawn. Rows of other patients are
+    passed over, and where a column says which part of a fold a row is of, so are all that are not
+    of the held-out part.
     """
     problems, notes = [], []
     sheet, held_out_notes = held_out_rows(sheet)
