@@ -66,6 +66,7 @@ def test_a_public_cohort_runs_and_its_clinical_row_reproduces(
         ("tcga_kirc", 345, 92),
         ("tcga_luad", 453, 158),
         ("tcga_luad_paired", 422, 148),
+        ("tcga_lusc", 450, 192),
         ("tcga_ucec", 480, 75),
     ],
 )
