@@ -11,10 +11,10 @@ from fusion_batches import CLINICAL_DIM, SHAPES, SLIDES_DIM, WIDTHS, make_batch,
 from inputs_fixture import shapes_of
 from survfuse.models.networks.registry import build
 from survfuse.models.networks.sparse_factors import (
-    BETWEEN_PATIENTS,
     GAIN,
     SINGLE_GENES,
     SparseFactors,
+    spread_of_mean,
 )
 
 
@@ -35,7 +35,8 @@ def test_by_hand(model: SparseFactors) -> None:
     tiles, genes = batch.tokens["slides"][1].double(), batch.tokens["omics"][1, 0].double()
     weight = {name: GAIN * value.double().T for name, value in model.weights.items()}
     kinds = torch.sigmoid(tiles @ model.concepts.weight.double().T + model.concepts.bias) - 0.5
-    slides = weight["slides"] @ torch.cat([tiles, kinds], 1).mean(0) / BETWEEN_PATIENTS
+    spread = (0.25 + 0.75 / 5) ** 0.5
+    slides = weight["slides"] @ torch.cat([tiles, kinds], 1).mean(0) / spread
     means = torch.stack([part.mean() for part in genes.split(WIDTHS)])
     omics = weight["omics"] @ torch.cat([SINGLE_GENES * genes, means])
     covariates = batch.tokens["clinical"][1, 0].double()
@@ -68,7 +69,9 @@ def test_attention_is_each_tokens_part_of_the_additive_effect(model: SparseFacto
     has = {name: batch.has(name) for name in ("slides", "omics", "clinical")}
     factors = model(batch).embeddings
     tiles = model.describe(batch.values("slides"))
-    per_tile = GAIN / BETWEEN_PATIENTS * model.tile_effects(tiles, has)[0] / 6
+    per_tile = (
+        GAIN / spread_of_mean(batch.real("slides"))[0] * model.tile_effects(tiles, has)[0] / 6
+    )
     added = GAIN * model.effects["slides"] @ factors["slides"][0]
     torch.testing.assert_close(per_tile.sum(), added, atol=1e-4, rtol=1e-4)
     per_group = GAIN * model.group_effects(batch.values("omics")[:, 0], has)[0]
@@ -116,3 +119,10 @@ def test_order_of_tiles_is_irrelevant_and_one_column_suffices(model: SparseFacto
     torch.testing.assert_close(model(batch).logits, model(flipped).logits, atol=1e-4, rtol=1e-4)
     cox = build("sparse_factors", shapes_of(SLIDES_DIM, WIDTHS, CLINICAL_DIM, 1))
     assert cox(batch).logits.shape == (1, 1)
+
+
+def test_the_mean_of_many_tiles_varies_half_as_much_as_one() -> None:
+    sizes = torch.tensor([1, 3, 10_000])
+    real = torch.arange(10_000) < sizes[:, None]
+    expected = torch.tensor([1.0, 0.5**0.5, 0.5])[:, None]
+    torch.testing.assert_close(spread_of_mean(real), expected, atol=1e-4, rtol=1e-4)

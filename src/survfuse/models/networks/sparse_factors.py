@@ -24,8 +24,9 @@ PAIRS = tuple(combinations(MODALITIES, 2))
 # Adam moves every weight by about the learning rate; few weights of standardised inputs need larger
 # steps than the deep models that share its setting. All of them are stored at a tenth.
 GAIN = 10.0
-# The mean of a bag varies about half as much between patients as a tile does between tiles.
-BETWEEN_PATIENTS = 0.5
+# Part of the variance of tiles that lies between patients. The mean of a bag keeps it, and of the
+# rest, which averages out, what its size leaves.
+BETWEEN_PATIENTS = 0.25
 # Thousands of single genes would drown the means of their groups; they may move a tenth as fast.
 SINGLE_GENES = 0.1
 # Noise in a mean falls with the square root of patients, and so does the penalty against it.
@@ -82,7 +83,7 @@ class SparseFactors(FusionModel):
         share = batch.real("slides") / batch.real("slides").sum(dim=1, keepdim=True).clamp(min=1)
         genes = batch.values("omics")[:, 0]
         inputs = {
-            "slides": (share[:, None] @ tiles).squeeze(1) / BETWEEN_PATIENTS,
+            "slides": (share[:, None] @ tiles).squeeze(1) / spread_of_mean(batch.real("slides")),
             "omics": torch.cat([SINGLE_GENES * genes, self.group_means(genes)], dim=1),
             "clinical": batch.values("clinical")[:, 0],
         }
@@ -151,6 +152,15 @@ def parameters(sizes: dict[str, tuple[int, ...]], value: float) -> nn.ParameterD
     return nn.ParameterDict(
         {name: nn.Parameter(torch.full(size, value)) for name, size in sizes.items()}
     )
+
+
+def spread_of_mean(real: Tensor) -> Tensor:
+    """(B, 1) standard deviation between patients of the mean of the tiles `real` (B, N) marks.
+
+    In units of the standard deviation of a tile: 1 for a bag of one, a half for a large one.
+    """
+    size = real.sum(dim=1, keepdim=True).clamp(min=1)
+    return (BETWEEN_PATIENTS + (1 - BETWEEN_PATIENTS) / size).sqrt()
 
 
 def shares(effects: Tensor, real: Tensor) -> Tensor:
