@@ -220,7 +220,9 @@ def risks_by_fold(
         part = part.permuted(cohort.settings.seed) if model.permute_outcomes else part
         inputs = cohort.inputs.without(withheld or {}).only(part.patient_ids.tolist())
         with TemporaryDirectory() as scratch:
-            context = FitContext(config, model, part, inputs, alone, "cpu", Path(scratch), "")
+            context = FitContext(
+                *(config, model, part, inputs, alone, no_other_row, "cpu", Path(scratch), "")
+            )
             arrays, described = estimator.fit(context)
         fitted = FittedModel(model.kind, arrays, described)
         tested = cohort.tested(fold)

@@ -197,7 +197,9 @@ def test_early_stopping_keeps_the_best_validation_epoch() -> None:
     settings = TrainingConfig(patience=2, epochs=10)
     progress = Progress()
     for number, validation in enumerate([1.0, 0.8, 0.9, 0.8, 0.7]):
-        progress = progress.after(Epoch(0, number, 0.0, validation), settings)
+        progress = progress.after(
+            Epoch(0, number, 0.0, validation), settings.epochs, settings.patience
+        )
         if progress.finished:
             break
     assert len(progress.history) == 4  # 0.8 again is no improvement

@@ -59,10 +59,12 @@ class TrainingConfig(Section):
         description="Bins with fewer training events are merged with the next, the last one with "
         "the one before.",
     )
-    stop: Literal["validation", "fixed"] = Field(
+    stop: Literal["validation", "cross_validation", "fixed"] = Field(
         "validation",
-        description="validation: keep the best epoch on the validation patients. fixed: train on "
-        "all training patients for exactly `epochs` epochs and keep the last.",
+        description="validation: keep the best epoch on the validation patients. "
+        "cross_validation: train on all training patients for the median of the best epochs of "
+        "five folds of them, which costs five more fits. fixed: train on all training patients "
+        "for exactly `epochs` epochs and keep the last.",
     )
     epochs: int = Field(30, ge=1, description="Most epochs (of each stage of a model).")
     patience: int = Field(
@@ -113,9 +115,9 @@ class TrainingConfig(Section):
 
     @model_validator(mode="after")
     def tuning_has_validation_patients(self) -> TrainingConfig:
-        if self.tuning.trials and self.stop == "fixed":
+        if self.tuning.trials and self.stop != "validation":
             raise ValueError(
-                "tuning needs validation patients, and stop: fixed trains on them too; use stop: "
-                "validation, or remove tuning"
+                f"tuning needs validation patients, and stop: {self.stop} trains on them too; use "
+                "stop: validation, or remove tuning"
             )
         return self

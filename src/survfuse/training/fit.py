@@ -39,6 +39,11 @@ class TrainingRun:
     validation_rows: tuple[int, ...]  # empty where the number of epochs is fixed
     settings: TrainingConfig
     seed: int
+    epochs: tuple[int, ...] = ()  # of each stage, where they are not `settings.epochs`
+
+    def most_epochs(self, stage: int) -> int:
+        """After how many epochs a stage ends at the latest."""
+        return self.epochs[stage] if self.epochs else self.settings.epochs
 
 
 class Step(nn.Module):
@@ -117,10 +122,11 @@ def run_stage(
                 "memory ran out in training; give the job more memory, or reduce "
                 f"training.batch_size or training.max_tiles ({error})"
             ) from None
-        progress = progress.after(epoch, settings)
+        most = run.most_epochs(epoch.stage)
+        progress = progress.after(epoch, most, settings.patience)
         if progress.best_epoch == epoch.epoch:
             best = copied(model)
-        log.info("%s", described(epoch, progress, settings))
+        log.info("%s", described(epoch, progress, most))
         due = resume is not None and time.monotonic() - saved_at >= resume.seconds_between
         if resume is not None and (due or progress.finished) and fabric.is_global_zero:
             resume.write(model, best, [optimiser], progress.to_json())
@@ -128,7 +134,7 @@ def run_stage(
     return best, progress
 
 
-def described(epoch: Epoch, progress: Progress, settings: TrainingConfig) -> str:
+def described(epoch: Epoch, progress: Progress, most: int) -> str:
     """A line of the log."""
     validation = (
         "" if epoch.validation_loss is None else f", validation loss {epoch.validation_loss:.4f}"
@@ -136,7 +142,7 @@ def described(epoch: Epoch, progress: Progress, settings: TrainingConfig) -> str
     best = " (best so far)" if progress.best_epoch == epoch.epoch and validation else ""
     stage = f"stage {epoch.stage + 1}, " if epoch.stage else ""
     return (
-        f"{stage}epoch {epoch.epoch + 1} of at most {settings.epochs}: training loss "
+        f"{stage}epoch {epoch.epoch + 1} of at most {most}: training loss "
         f"{epoch.train_loss:.4f}{validation}{best}"
     )
 

@@ -29,6 +29,7 @@ from survfuse.models.specs import reads_synthesised, spec_of
 from survfuse.splits.training_part import TrainingPart
 from survfuse.training.engine import repeat_exactly, start_engine
 from survfuse.training.ensemble import loaded
+from survfuse.training.epochs import cross_validated_epochs
 from survfuse.training.fit import TrainingRun, fit_member, hash_seed, predict_logits
 from survfuse.training.modality_masking import fit_masking
 from survfuse.training.prepared import Prepared
@@ -66,10 +67,10 @@ def prepare(
     """Fit bins, scalers and the missingness policy, on the patients that are trained on alone.
 
     With `stop: validation` these are the training role, and the validation role only stops the
-    training; with `stop: fixed` they are all.
+    training; otherwise they are all.
     """
     settings, diagnosis = config.training, config.cohort.diagnosis
-    fitting = (part.role == "train") | (settings.stop == "fixed")
+    fitting = (part.role == "train") | (settings.stop != "validation")
     known = known_outcomes(part)
     train_ids = part.patient_ids[fitting].tolist()
     modalities = spec_of(model).reads
@@ -132,9 +133,14 @@ def fit_ensemble(
     repeat_exactly(gpu=fabric.device.type == "cuda")
     torch.set_num_threads(prepared.run.settings.threads)
     chosen: dict[str, Any] = {}
+    stopping: dict[str, Any] = {}
     settings = prepared.run.settings
     if settings.tuning.trials and prepared.run.validation_rows:
         chosen, prepared = tuned(prepared, fabric, scratch, resume_key)
+    if settings.stop == "cross_validation":
+        epochs, by_fold = cross_validated_epochs(prepared, fabric, scratch, resume_key)
+        prepared = replace(prepared, run=replace(prepared.run, epochs=epochs))
+        stopping = {"epochs": list(epochs), "best_epochs_of_folds": by_fold}
     arrays, histories = dict(prepared.arrays), []
     for member in range(settings.members):
         seed = hash_seed(prepared.run.seed, member)
@@ -154,6 +160,7 @@ def fit_ensemble(
         "members": settings.members,
         "loss": "focal" if isinstance(prepared.run.targets, TrainingClasses) else settings.loss,
         "tuned": chosen,
+        **stopping,
         "parameters": parameters,
         "histories": histories,
     }

@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from survfuse.config.training import TrainingConfig
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -30,22 +28,22 @@ class Progress:
     best_loss: float = float("inf")
     finished: bool = False  # this stage
 
-    def after(self, epoch: Epoch, settings: TrainingConfig) -> Progress:
-        """The progress once `epoch` is done; improvement must exceed rounding.
+    def after(self, epoch: Epoch, most: int, patience: int) -> Progress:
+        """The progress once `epoch` of at most `most` is done; improvement must exceed rounding.
 
         With a fixed number of epochs the last one counts as the best.
         """
         validation = -float(epoch.epoch) if epoch.validation_loss is None else epoch.validation_loss
         better = validation < self.best_loss - 1e-6
         best_epoch = epoch.epoch if better else self.best_epoch
-        waited = epoch.epoch - best_epoch >= settings.patience
+        waited = epoch.epoch - best_epoch >= patience
         return replace(
             self,
             history=(*self.history, epoch),
             epochs=epoch.epoch + 1,
             best_epoch=best_epoch,
             best_loss=validation if better else self.best_loss,
-            finished=waited or epoch.epoch + 1 >= settings.epochs,
+            finished=waited or epoch.epoch + 1 >= most,
         )
 
     def next_stage(self) -> Progress:

@@ -101,10 +101,10 @@ def test_the_description_names_members_and_who_was_seen() -> None:
     _, train, _, fitted = usual()
     assert fitted.fit["modalities"] == list(READS)
     assert set(fitted.fit["fitted_on"].values()) == {ids_hash(train)}
-    names = [member["name"] for member in fitted.fit["members"]]
+    names = [member["name"] for member in fitted.fit["stack"]]
     blocks = ["rna", "gene-set means", "mean tile", "spread of tiles"]
     assert names == ["clinical", *blocks, "joint"]
-    weights = [member["weight"] for member in fitted.fit["members"]]
+    weights = [member["weight"] for member in fitted.fit["stack"]]
     assert min(weights) >= 0 < max(weights)
     assert not any("permuted" in key or "outcome" in key for key in fitted.arrays)
 
@@ -227,7 +227,7 @@ def test_a_clinical_table_is_enough() -> None:
     alone = inputs_of(inputs.patients)
     fitted = learned(alone, ids, time, event)
     assert fitted.fit["modalities"] == ["clinical"]
-    assert [member["name"] for member in fitted.fit["members"]] == ["clinical"]
+    assert [member["name"] for member in fitted.fit["stack"]] == ["clinical"]
     assert np.isfinite(predicted(fitted, inputs, ids).risk).all()
 
 
