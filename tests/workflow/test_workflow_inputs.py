@@ -57,6 +57,19 @@ def test_a_replaced_slide_repeats_its_batch_and_the_models_that_read_slides(
     assert "Nothing to be done" in snakemake(home, "-n").stdout
 
 
+def test_published_folds_are_repeated_as_often_as_asked(tmp_path: Path) -> None:
+    cohort = {**SMALL["cohort"], "patients": "patients.tsv", "folds": "folds.tsv"}
+    home = with_slides(
+        tmp_path / "home",
+        cohort={**cohort, "slides": "slides.tsv"},
+        splits={"folds": 2, "repeats": 3},
+        training={"repeats": 3},
+    )
+    (home / "folds.tsv").write_text("patient_id\tfold\n")
+    planned = jobs(snakemake(home, "-n", "results/predictions/abmil.tsv").stdout)
+    assert planned["train"] == 6
+
+
 def test_the_rows_that_a_stack_asks_are_fitted_before_it(tmp_path: Path) -> None:
     stack = {"name": "stack", "kind": "stack", "options": {"parts": ["abmil", "clinical_cox"]}}
     home = with_slides(tmp_path / "home", models=[*MODELS, stack])

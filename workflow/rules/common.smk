@@ -56,7 +56,7 @@ def files_of(*paths):
 SETTINGS, CONFIG, READ = load_settings()
 OUT = SETTINGS.output
 MODELS = {model.name: model for model in SETTINGS.models}
-REPEATS = 1 if SETTINGS.cohort.folds else SETTINGS.splits.repeats
+REPEATS = SETTINGS.splits.repeats
 FOLDS = [fold_name(r, f) for r in range(REPEATS) for f in range(SETTINGS.splits.folds)]
 # The folds that each row is fitted in: all of its repeats.
 FOLDS_OF = {
