@@ -135,7 +135,7 @@ def fit_members(
 def clinical_columns(design: Design, rows: np.ndarray) -> tuple[np.ndarray, float]:
     """(n, q) clinical variables of the patients `rows`, q = 0 where there are none.
 
-    As they are standardised, not divided by their number: so the row `clinical_cox` is made. And
+    As they are standardised, not divided by their number, as in the row `clinical_cox`. And
     what coefficients of them are multiplied by to be those of the coordinates of the block.
     """
     if design.known is None:

@@ -21,7 +21,7 @@ FOLDS = 5
 LEAST_EVENTS = 2  # without which no penalty can be compared with another
 STEPS = 50  # of Newton's method; a handful is enough
 PRECISE = 1e-9  # the largest step of a coefficient, at the end
-LEAST_SINGULAR = 1e-8  # of the largest; smaller ones are rounding
+LEAST_SINGULAR = 1e-8  # of the largest squared singular value; smaller ones are rounding
 
 
 @dataclass(frozen=True)
