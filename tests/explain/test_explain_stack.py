@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
 from survfuse.explain.stack import attributions, exchanged, permuted_risks
+from survfuse.explain.stage import explain_model
+from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.scaling import Scalers
 from survfuse.models.classical.cox import CoxModel
 from survfuse.models.stacking.blocks import Block, BlockColumns, BlockFeatures
@@ -109,3 +114,25 @@ def test_exchanged_modalities_move_those_who_have_them(stack: FittedStack) -> No
     unread = replace(stack, coefficients=tuple(0 * one for one in stack.coefficients))
     same = permuted_risks(unread, blocks, 3)["omics"]
     assert same == pytest.approx(np.broadcast_to(risk(unread, blocks), same.shape))
+
+
+def test_a_stack_of_a_diagnosis_is_not_explained(tmp_path: Path) -> None:
+    config = Config.model_validate(
+        {
+            "name": "stack",
+            "output": "unused",
+            "cohort": {
+                "patients": "unused.tsv",
+                "covariates": {"age": {"type": "continuous"}},
+                "diagnosis": {"column": "group", "classes": ["a", "b"]},
+            },
+            "models": [
+                {"name": "logistic", "kind": "logistic"},
+                {"name": "survfuse", "kind": "survfuse"},
+            ],
+            "evaluation": {"reference": "logistic"},
+        }
+    )
+    paths = InputPaths(tmp_path, tmp_path / "clinical.tsv")
+    with pytest.raises(UserInputError, match="models classify; that is not explained"):
+        explain_model(config, "survfuse", [], paths, tmp_path, tmp_path / "out")

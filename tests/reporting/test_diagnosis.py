@@ -583,6 +583,21 @@ def test_ensembles_are_told_of_networks_alone(clinic: Clinic, data: DiagnosisDat
     assert "neural model" not in text_of(cohort_html(config, data))
 
 
+def test_what_a_stack_combines_is_told(clinic: Clinic, data: DiagnosisData) -> None:
+    assert "combines" not in text_of(cohort_html(clinic.config, data))
+    members = [
+        [{"name": "clinical", "effect": low}, {"name": "joint", "effect": 2 * low}]
+        for low in (0.25, 0.0, 0.5)
+    ]
+    fits = tuple({"model": {"name": "itcfn"}, "stack": own} for own in members)
+    html = cohort_html(clinic.config, replace(data, fits=(*data.fits, *fits)))
+    text = text_of(html)
+    assert "The effect is the log-odds per standard deviation of a score" in text
+    assert "clinical data 0.25 0.00 0.50 2 of 3" in text
+    assert "all blocks jointly 0.50 0.00 1.00 2 of 3" in text
+    assert lint(html) == []
+
+
 def test_survival_reports_tell_of_preparation_too(
     clinic: Clinic, data: DiagnosisData, tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def auroc(prediction: ClassPrediction, label: np.ndarray) -> float:
     "row",
     [
         {"name": "volumes", "kind": "logistic", "options": {"modalities": ["clinical", "mri"]}},
+        {"name": "stack", "kind": "survfuse", "options": {"modalities": ["clinical", "mri"]}},
         {"name": "cnn", "kind": "mri_cnn"},
         {"name": "itcfn", "kind": "itcfn"},
     ],

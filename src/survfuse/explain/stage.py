@@ -13,6 +13,7 @@ from survfuse.core.errors import UserInputError
 from survfuse.modalities.paths import InputPaths
 from survfuse.models.classical.average import is_average
 from survfuse.models.specs import spec_of
+from survfuse.tasks.registry import task_of
 from survfuse.training.predict import find_model, read_matching, tested_folds
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,13 @@ def explain_model(
 ) -> None:
     """Explain the out-of-fold predictions of a row, of the first repeat.
 
-    Raises UserInputError for a row of a kind that is not explained.
+    Raises UserInputError for a row of a kind, or of a task, that is not explained.
     """
     model = find_model(config, name)
     if not spec_of(model).explanation:
         raise UserInputError(f"models.{name}: estimates of {model.kind} are not explained")
+    if not task_of(config).attributed:
+        raise UserInputError(f"models.{name}: {config.cohort.why_task}; that is not explained")
     explain = import_module(spec_of(model).explanation).explain
     explained = []
     for fold in tested_folds(config, name, fold_directories, paths, models_directory, device):

@@ -69,7 +69,7 @@ KINDS: dict[str, ModelSpec] = {
         "Late fusion", (), f"{CLASSICAL}.late_fusion", BOTH, "late", averages=True
     ),
     "survfuse": ModelSpec(
-        *("survfuse", TABULAR, f"{STACKING}.survfuse"),
+        *("survfuse", TABULAR, f"{STACKING}.survfuse", BOTH),
         role="fusion",
         chooses=True,
         explanation="survfuse.explain.stack",

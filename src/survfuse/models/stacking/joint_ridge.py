@@ -8,7 +8,7 @@ models). Columns without a block are penalised lightly: what is known of old is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,9 @@ FINER = 2.5  # by which a penalty is multiplied and divided in later rounds
 ROUNDS = 3
 LIGHT = 1.0  # penalty of the columns without a block
 NONE = float("inf")
+
+# Of the penalties of all blocks, a cross-validated log-likelihood; it remembers what it was asked.
+Likelihood = Callable[[tuple[float, ...]], float]
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,20 @@ def fit_joint_ridge(
             known[penalties] = total
         return known[penalties]
 
-    chosen = (NONE,) * len(blocks)
-    alone = likelihood(chosen)
+    chosen = best_penalties(len(blocks), likelihood)
+    exact = fit_exactly(weighed(free, blocks, chosen), everybody, known_hazard, LIGHT)
+    by_block = by_blocks(exact[free.shape[1] :], blocks, chosen)
+    gain = likelihood(chosen) - likelihood((NONE,) * len(blocks))
+    gains = gains_of_each(chosen, likelihood)
+    return JointRidge(exact[: free.shape[1]], by_block, chosen, gain, gains)
+
+
+def best_penalties(blocks: int, likelihood: Likelihood) -> tuple[float, ...]:
+    """The penalty of each block, from no effect, one after the other until nothing is better."""
+    chosen = (NONE,) * blocks
     for number in range(ROUNDS):
         before = chosen
-        for place in range(len(blocks)):
+        for place in range(blocks):
             tried = [
                 (*chosen[:place], penalty, *chosen[place + 1 :])
                 for penalty in candidates(chosen[place], number)
@@ -88,14 +100,16 @@ def fit_joint_ridge(
             chosen = max([chosen, *tried], key=likelihood)
         if chosen == before:
             break
-    exact = fit_exactly(weighed(free, blocks, chosen), everybody, known_hazard, LIGHT)
-    by_block = by_blocks(exact[free.shape[1] :], blocks, chosen)
+    return chosen
+
+
+def gains_of_each(chosen: tuple[float, ...], likelihood: Likelihood) -> tuple[float, ...]:
+    """What is lost without each block, the penalties of the others as they are chosen."""
     best = likelihood(chosen)
-    gains = tuple(
+    return tuple(
         best - likelihood((*chosen[:place], NONE, *chosen[place + 1 :]))
-        for place in range(len(blocks))
+        for place in range(len(chosen))
     )
-    return JointRidge(exact[: free.shape[1]], by_block, chosen, best - alone, gains)
 
 
 def candidates(penalty: float, number: int) -> tuple[float, ...]:
@@ -120,11 +134,14 @@ def weighed(
 def by_blocks(
     exact: np.ndarray, blocks: Sequence[np.ndarray], penalties: Sequence[float]
 ) -> tuple[np.ndarray, ...]:
-    """The coefficients of `weighed` columns, by block and undone what scaled them."""
+    """The coefficients of `weighed` columns, by block and undone what scaled them.
+
+    exact: (r,), or (r, Q) where columns have several.
+    """
     own, place = list[np.ndarray](), 0
     for block, penalty in zip(blocks, penalties, strict=True):
         width = block.shape[1] if penalty < NONE else 0
         found = exact[place : place + width] * np.sqrt(LIGHT / penalty)
-        own.append(found if width else np.zeros(block.shape[1]))
+        own.append(found if width else np.zeros((block.shape[1], *exact.shape[1:])))
         place += width
     return tuple(own)

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.modalities.registry import PATIENT_TABLE
 from survfuse.models.classical.cox import PENALISER
+from survfuse.models.stacking.blocks import BlockColumns, BlockFeatures
 from survfuse.models.stacking.joint_ridge import fit_joint_ridge
 from survfuse.models.stacking.partial_likelihood import PartialLikelihood
 from survfuse.models.stacking.ridge_cox import (
@@ -17,6 +19,7 @@ from survfuse.models.stacking.ridge_cox import (
     fit_in_coordinates,
     stratified_folds,
 )
+from survfuse.models.stacking.weights import StackWeights
 
 CROSS_FITS = 5
 JOINT = "joint"
@@ -75,26 +78,35 @@ class Design:
 class Members:
     """Fitted members: coefficients[m][b] in the coordinates of the block at place b.
 
-    chosen: what was chosen for each member, as JSON.
+    They are (r,) of a log-hazard, or (r, Q) of the linear predictors of classes. chosen: what was
+    chosen for each member, as JSON.
     """
 
     coefficients: tuple[dict[int, np.ndarray], ...]
     chosen: tuple[dict[str, Any], ...]
 
+    @property
+    def of_each(self) -> tuple[int, ...]:
+        """The shape of what a coordinate has: () or (Q,)."""
+        return next((beta.shape[1:] for own in self.coefficients for beta in own.values()), ())
+
     def contributions(self, reduced: Sequence[np.ndarray]) -> np.ndarray:
-        """(n, M, B) what each block adds to the score of each member."""
+        """(n, M, B) or (n, M, B, Q) what each block adds to the score of each member."""
         n = len(reduced[0])
-        added = np.zeros((n, len(self.coefficients), len(reduced)))
+        added = np.zeros((n, len(self.coefficients), len(reduced), *self.of_each))
         for m, own in enumerate(self.coefficients):
             for b, beta in own.items():
                 added[:, m, b] = reduced[b] @ beta
         return added
 
     def of_columns(self, back: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        """(M, p) coefficients of the columns of each block, by the way `back` to them."""
+        """(M, p) or (M, p, Q) coefficients of the columns of each block, by the way `back`."""
         return tuple(
             np.stack(
-                [way @ own[b] if b in own else np.zeros(len(way)) for own in self.coefficients]
+                [
+                    way @ own[b] if b in own else np.zeros((len(way), *self.of_each))
+                    for own in self.coefficients
+                ]
             )
             for b, way in enumerate(back)
         )
@@ -158,14 +170,42 @@ def cross_fitted(
     Nothing that was fitted or chosen for them has seen the patient's outcome.
     """
     folds = stratified_folds(event, CROSS_FITS, seed)
-    added = [
-        fit(design, folds != fold, time, event, seed + 1 + fold).contributions(design.reduced)
-        for fold in range(CROSS_FITS)
-    ]
-    own: np.ndarray = np.stack(added)[folds, np.arange(len(time))]
+    fits = [fit(design, folds != fold, time, event, seed + 1 + fold) for fold in range(CROSS_FITS)]
+    return left_out(fits, design, folds)
+
+
+def left_out(fits: Sequence[Members], design: Design, folds: np.ndarray) -> np.ndarray:
+    """Contributions to the scores of the members that were fitted without the patient's fold."""
+    added = [fit.contributions(design.reduced) for fit in fits]
+    own: np.ndarray = np.stack(added)[folds, np.arange(len(folds))]
     return own
 
 
 def finite(penalty: float) -> float | None:
     """A penalty as JSON: None for an infinite one, that is, no effect."""
     return None if np.isinf(penalty) else penalty
+
+
+def design_of(features: BlockFeatures, blocks: BlockColumns) -> Design:
+    """The blocks as members are fitted on them."""
+    known = next(
+        (p for p, one in enumerate(features.blocks) if one.reads == (PATIENT_TABLE,)), None
+    )
+    alone = [p for p, one in enumerate(features.blocks) if len(one.reads) == 1 and p != known]
+    names = [block.name for block in features.blocks]
+    return Design.of(names, blocks.columns, blocks.has, known, alone)
+
+
+def described_members(
+    design: Design, chosen: tuple[dict[str, Any], ...], weights: StackWeights, spread: np.ndarray
+) -> list[dict[str, Any]]:
+    """The members with what was chosen for them, and their weights where everything is there.
+
+    effect: log-hazard, or linear predictor, per standard deviation of the cross-fitted score, which
+    is its `spread` (M,); weight: per unit of it.
+    """
+    full = weights.weight[weights.has.sum(axis=1).argmax()]
+    return [
+        {"name": name, "weight": float(weight), "effect": float(weight * deviation), **one}
+        for name, weight, deviation, one in zip(design.members, full, spread, chosen, strict=True)
+    ]

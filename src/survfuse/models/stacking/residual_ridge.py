@@ -29,10 +29,11 @@ from survfuse.models.stacking.members import (
     Members,
     clinical_columns,
     cross_fitted,
+    design_of,
     finite,
     fit_clinical,
 )
-from survfuse.models.stacking.survfuse import LEAST_EVENTS, FittedStack, design_of, predicted
+from survfuse.models.stacking.survfuse import LEAST_EVENTS, FittedStack, predicted
 from survfuse.models.stacking.weights import StackWeights, sets_of_modalities
 
 

@@ -19,13 +19,19 @@ from survfuse.artifacts.prediction import Prediction
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
 from survfuse.modalities.loading import modality
-from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE
+from survfuse.modalities.registry import MODALITIES
 from survfuse.models.classical.cox import CoxModel, breslow
 from survfuse.models.classical.options import refuse_others
 from survfuse.models.estimator import FitContext, NothingToLearnError, PredictContext
 from survfuse.models.specs import spec_of
 from survfuse.models.stacking.blocks import BlockColumns, BlockFeatures, fit_blocks
-from survfuse.models.stacking.members import Design, cross_fitted, fit_members
+from survfuse.models.stacking.class_stack import ClassStack
+from survfuse.models.stacking.members import (
+    cross_fitted,
+    described_members,
+    design_of,
+    fit_members,
+)
 from survfuse.models.stacking.weights import StackWeights, fit_stack_weights, sets_of_modalities
 
 LEAST_EVENTS = 2
@@ -104,10 +110,10 @@ class BlockStack:
         coefficients = members.of_columns(design.back)
         score = weights.contributions(added, blocks.has).sum(axis=1)
         stack = FittedStack(features, coefficients, weights, breslow(score, time, event))
-        ids = ids_hash(context.patient_ids)
+        ids, spread = ids_hash(context.patient_ids), added.sum(axis=2).std(axis=0)
         return stack.arrays(), {
             **features.to_json(),
-            "stack": described_members(design, members.chosen, weights, added),
+            "stack": described_members(design, members.chosen, weights, spread),
             "fitted_on": {"blocks": ids, "members": ids, "weights": ids},
         }
 
@@ -124,31 +130,6 @@ def predicted(stack: FittedStack, context: PredictContext) -> Prediction:
     survival = stack.baseline.survival(score[:, None], grid)
     attention = attention_of(stack, blocks, context) if context.attention else {}
     return Prediction(tuple(context.patient_ids), score, survival[None], attention)
-
-
-def design_of(features: BlockFeatures, blocks: BlockColumns) -> Design:
-    """The blocks as members are fitted on them."""
-    known = next(
-        (p for p, one in enumerate(features.blocks) if one.reads == (PATIENT_TABLE,)), None
-    )
-    alone = [p for p, one in enumerate(features.blocks) if len(one.reads) == 1 and p != known]
-    names = [block.name for block in features.blocks]
-    return Design.of(names, blocks.columns, blocks.has, known, alone)
-
-
-def described_members(
-    design: Design, chosen: tuple[dict[str, Any], ...], weights: StackWeights, added: np.ndarray
-) -> list[dict[str, Any]]:
-    """The members with what was chosen for them, and their weights where everything is there.
-
-    effect: log-hazard per standard deviation of the cross-fitted score; weight: per unit of it.
-    """
-    full = weights.weight[weights.has.sum(axis=1).argmax()]
-    spread = added.sum(axis=2).std(axis=0)
-    return [
-        {"name": name, "weight": float(weight), "effect": float(weight * deviation), **one}
-        for name, weight, deviation, one in zip(design.members, full, spread, chosen, strict=True)
-    ]
 
 
 def attention_of(
@@ -180,3 +161,4 @@ def attention_of(
 
 
 SURVIVAL = BlockStack()
+DIAGNOSIS = ClassStack()

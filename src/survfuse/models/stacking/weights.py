@@ -91,15 +91,23 @@ def fit_stack_weights(
         whole = has[:, own].all(axis=1)
         if event[whole].sum() < LEAST_EVENTS:
             whole = np.ones(len(has), dtype=bool)
-        there = (has[whole] & own)[:, None, :]
-        known = np.where(there, added[whole], 0.0)
-        centre[place] = known.sum(axis=0) / np.maximum(there.sum(axis=0), 1)
-        scores = np.where(there, added[whole] - centre[place], 0.0).sum(axis=2)
+        centre[place], values = centred(added[whole], has[whole] & own)
+        scores = values.sum(axis=2)
         spread = scores.std(axis=0)
         scale = np.where(spread > 0, spread, 1.0)
         found = non_negative_cox(scores / scale, time[whole], event[whole], ridge)
         weight[place] = np.where(spread > 0, found / scale, 0.0)
     return StackWeights(sets, centre, weight)
+
+
+def centred(added: np.ndarray, has: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(M, B) means of contributions (n, M, B) over those who have the input, and (n, M, B) centred.
+
+    has: (n, B) bool; who lacks an input is average.
+    """
+    there = has[:, None, :]
+    centre: np.ndarray = np.where(there, added, 0.0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
+    return centre, np.where(there, added - centre, 0.0)
 
 
 def non_negative_cox(

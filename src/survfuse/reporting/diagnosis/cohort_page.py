@@ -23,6 +23,7 @@ from survfuse.reporting.pages import FailedPage
 from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.ranked import Ranked
 from survfuse.reporting.sections.patient_flow import flow_of
+from survfuse.reporting.sections.stack_members import stack_tables
 from survfuse.tasks.diagnosis.asked import asked_of
 from survfuse.tasks.diagnosis.evaluation import LEAST_OF_A_CLASS
 from survfuse.tasks.diagnosis.metrics import metrics_of, ranking_of
@@ -77,6 +78,7 @@ def diagnosis_context(
     two = len(evaluation["classes"]) == 2
     curves = [row for row in drawn if row.get("roc")]
     figures = drawn_figures(curves, least) if two and curves else {}
+    stacked = {row["model"]: row["label"] for row in rows if row["role"] in COMBINING}
     return {
         **cohort_shell(config, data, ranked, failed),
         **words_on_classes(config, data),
@@ -97,6 +99,7 @@ def diagnosis_context(
         "roc": figures.get("roc"),
         "calibration": figures.get("calibration"),
         "decision": figures.get("decision_curves"),
+        "stacks": stack_tables(data.fits, stacked, "log-odds" if two else "linear predictor"),
         "about_ranking": sentence_of(ranking, facts_of(evaluation)),
         "drawings": [leaderboard_figure(evaluation, ranked), *figures.values()],
         "tables": {

@@ -10,13 +10,13 @@ from typing import Any
 from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE
 from survfuse.models.stacking.members import JOINT
 
-LEAST_EFFECT = 0.005  # log-hazard; less would be printed as 0.00
+LEAST_EFFECT = 0.005  # less would be printed as 0.00
 IN_WORDS = {JOINT: "all blocks jointly", PATIENT_TABLE: MODALITIES[PATIENT_TABLE].noun}
 
 
 @dataclass(frozen=True)
 class MemberRow:
-    """One member over the folds: log-hazard per standard deviation of its score."""
+    """One member over the folds: its effect per standard deviation of its score."""
 
     name: str
     median: float
@@ -28,14 +28,17 @@ class MemberRow:
 
 @dataclass(frozen=True)
 class StackTable:
-    """The members of one row of the leaderboard."""
+    """The members of one row of the leaderboard. unit: what an effect is measured in."""
 
     model: str
     label: str
+    unit: str
     rows: list[MemberRow]
 
 
-def stack_tables(fits: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -> list[StackTable]:
+def stack_tables(
+    fits: Iterable[Mapping[str, Any]], labels: Mapping[str, str], unit: str
+) -> list[StackTable]:
     """The stacks among the fitted rows, by the names of `labels`; members in their order."""
     effects: dict[str, dict[str, list[float]]] = {}
     for fit in fits:
@@ -43,7 +46,7 @@ def stack_tables(fits: Iterable[Mapping[str, Any]], labels: Mapping[str, str]) -
         for member in fit.get("stack", ()) if name in labels else ():
             effects.setdefault(name, {}).setdefault(member["name"], []).append(member["effect"])
     return [
-        StackTable(name, labels[name], [member_row(*one) for one in members.items()])
+        StackTable(name, labels[name], unit, [member_row(*one) for one in members.items()])
         for name, members in effects.items()
     ]
 

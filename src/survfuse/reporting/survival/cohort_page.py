@@ -67,7 +67,7 @@ def cohort_context(
         "curves": curves,
         "calibrations": calibrations,
         "explained": explained,
-        "stacks": stack_tables(data.fits, stacked),
+        "stacks": stack_tables(data.fits, stacked, "log-hazard"),
         "observed": {h: observed_risk(data, h) for h in evaluation["horizons_months"]},
         "without": done_without(data.cohort["modalities"]),
         "drawings": [
