@@ -6,16 +6,15 @@ nor scikit-survival.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from survfuse.config.imaging import IMAGES
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
-from survfuse.modalities.registry import MODALITIES
+from survfuse.modalities.registry import MODALITIES, VOLUMES
 from survfuse.models.registry import ModelSpec, all_kinds
 
 if TYPE_CHECKING:
@@ -144,17 +143,22 @@ def explained_model(config: Config) -> ModelConfig | None:
 
     Without `report.model` it is the first such row that combines modalities.
     """
-    named = [model for model in config.models if model.name == config.report.model]
-    for model in named or config.models:
-        if spec_of(model).explanation and (
-            named or (len(spec_of(model).reads) > 1 and not model.permute_outcomes)
-        ):
-            return model
-    return None
+    return shown_model(config, lambda spec: bool(spec.explanation))
 
 
 def mapped_model(config: Config) -> ModelConfig | None:
     """The network of the patient pages, if it makes diagnoses and reads volumes."""
-    model = explained_model(config) if config.task == "diagnosis" else None
-    reads = spec_of(model).reads if model and spec_of(model).network else ()
-    return model if any(image in reads for image in IMAGES) else None
+    if config.task != "diagnosis":
+        return None
+    return shown_model(config, lambda spec: spec.network and bool(set(spec.reads) & set(VOLUMES)))
+
+
+def shown_model(config: Config, can: Callable[[ModelSpec], bool]) -> ModelConfig | None:
+    """The row that patient pages are to show, if its kind can; or the first one that can."""
+    named = [model for model in config.models if model.name == config.report.model]
+    for model in named or config.models:
+        if can(spec_of(model)) and (
+            named or (len(spec_of(model).reads) > 1 and not model.permute_outcomes)
+        ):
+            return model
+    return None

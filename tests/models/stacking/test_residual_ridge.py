@@ -56,7 +56,7 @@ def test_the_offset_is_the_clinical_cox_model_whatever_is_added() -> None:
     alone = fit_cox(blocks.columns[0], time, event)  # lifelines, of the same penalty
     np.testing.assert_allclose(own[0][0], alone.coefficients, rtol=5e-3)
     described = members.chosen[0]
-    assert described["clinical"] == {"penalty": PENALISER * len(time)}
+    assert described["offset"] == {"penalty": PENALISER * len(time)}
     genes, tiles = described["residual"]["genes"], described["residual"]["tiles"]
     assert genes["penalty"] < 10 and genes["gain"] > 10
     assert 0 <= tiles["gain"] < 1 and abs(described["gain"] - genes["gain"]) < 1

@@ -73,7 +73,7 @@ class ResidualRidge:
         return stack.arrays(), {
             **features.to_json(),
             **members.chosen[0],
-            "fitted_on": {"blocks": ids, "clinical": ids, "residual": ids},
+            "fitted_on": {"blocks": ids, "offset": ids, "residual": ids},
         }
 
     def predict(self, fitted: FittedModel, context: PredictContext) -> Prediction:
@@ -126,7 +126,7 @@ def fit_residual(
         name: {"penalty": finite(penalty), "gain": gain}
         for name, penalty, gain in zip(named, residual.penalties, residual.gains, strict=True)
     }
-    chosen = {"clinical": {"penalty": penalty}, "residual": described, "gain": residual.gain}
+    chosen = {"offset": {"penalty": penalty}, "residual": described, "gain": residual.gain}
     return Members(({**known, **added},), (chosen,))
 
 
