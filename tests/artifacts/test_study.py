@@ -71,7 +71,7 @@ def put(number: int, column: str, value: object) -> Callable[..., tuple]:
         (put(0, "time_months", -1), r"outcome 1: the time -1.0 is not a follow-up time"),
         (put(0, "patient_id", "004"), r"outcomes\.tsv: row 3: patient_id 004 is listed twice"),
         (put(1, "patient_id", "d"), r"splits\.tsv: row 3: patient_id d, repeat 0 is listed twice"),
-        (put(1, "patient_id", "x"), r"repeat 0 and .*outcomes\.tsv do not list the same.*e\.g\. c"),
+        (put(1, "patient_id", "x"), r"repeat 1 and .*outcomes\.tsv do not list the same.*e\.g\. c"),
         (put(1, "repeat", 3), r"splits\.tsv: repeats must be numbered"),
     ],
 )

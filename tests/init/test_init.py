@@ -143,7 +143,7 @@ def test_genes_alone(tmp_path: Path) -> None:
     assert config.omics.suffixes == {"rna": "_rnaseq", "cnv": "_cnv"}
     combined = ["survfuse", "late_fusion", "survfuse_permuted"]
     assert rows(config)[1:] == ["clinical_cox", "coxnet", "snn", *combined]
-    assert config.report.model == "late_fusion"
+    assert config.report.model == "survfuse"
 
 
 @pytest.mark.parametrize("diagnosis", [False, True])

@@ -537,7 +537,7 @@ def test_the_clinical_model_stands_beside_the_headline(data, pages):
     numbers = dict(Page(pages["P001"]).numbers)
     head = text_of(pages["P001"]).partition("Expected course")[0]
     own, other = (int(numbers[f"prediction/{name}/36/risk"]) for name in ("cmta", "clinical_cox"))
-    assert f"For the same patient, Clinical Cox gives {other} of 100" in head
+    assert f"From the clinical variables alone, Clinical Cox estimates {other} of 100" in head
     assert "No model that combines modalities is shown to rank patients better than" in head
     told = "The two estimates differ by"
     assert (told in head) == (abs(own - other) > 15)
@@ -665,10 +665,20 @@ def test_a_page_tells_nothing_of_what_its_model_and_cohort_lack(fixture, data, p
     config = fixture.config.model_copy(update={"report": report})
     bare = replace(data, brought={}, slide_sheet=None)
     text = text_of(patient_html(config, bare))
-    for absent in ("Slides", "Gene expression", "For the same patient", "Difference from"):
+    for absent in (
+        "Slides",
+        "Gene expression",
+        "From the clinical variables alone",
+        "Difference from",
+    ):
         assert absent not in text
     assert "Clinical Cox in cross-validation" in text
-    for there in ("Slides", "Gene expression", "For the same patient", "Difference from"):
+    for there in (
+        "Slides",
+        "Gene expression",
+        "From the clinical variables alone",
+        "Difference from",
+    ):
         assert there in text_of(pages["P001"])
     assert "A patient without gene expression or slides is predicted" in text_of(pages["index"])
 

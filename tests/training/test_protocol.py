@@ -18,7 +18,7 @@ from survfuse.training.stage import train_fold
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("in_one_job", "of_folds", "of_rows"), [("true", 0, 9), ("false", 20, 4)])
+@pytest.mark.parametrize(("in_one_job", "of_folds", "of_rows"), [("true", 0, 9), ("false", 15, 6)])
 def test_no_training_or_prediction_rule_reads_test_outcomes(
     in_one_job: str, of_folds: int, of_rows: int
 ) -> None:
