@@ -79,7 +79,7 @@ def survival_rows(has: Inputs) -> tuple[list[Row], str]:
         stacked = ["clinical"] * has.clinical + ["omics"] * bool(has.omics)
         stacked += ["slides"] * bool(has.slides)
         options = f"modalities: {listed(stacked)}"
-        rows.append(Row(main, main, options, why=f"{all_of(blocks, has)}, each by what it adds"))
+        rows.append(Row(main, main, options, why=f"{all_of(blocks, has)}, stacked"))
     parts = [row.name for row in single] + ["clinical_cox"] * has.clinical
     if len(parts) > 1:
         rows.append(Row("late_fusion", "late_fusion", f"parts: {listed(parts)}"))

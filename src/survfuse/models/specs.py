@@ -147,7 +147,7 @@ def explained_model(config: Config) -> ModelConfig | None:
 
 
 def mapped_model(config: Config) -> ModelConfig | None:
-    """The network of the patient pages, if it makes diagnoses and reads volumes."""
+    """The network of the patient pages, or else the first one, that diagnoses from volumes."""
     if config.task != "diagnosis":
         return None
     return shown_model(config, lambda spec: spec.network and bool(set(spec.reads) & set(VOLUMES)))

@@ -1,7 +1,7 @@
 """How many epochs to train, by cross-validation inside the training part.
 
-One part of the patients that stops the training is a noisy judge: the best epoch varies from one to
-dozens with who is in it. Here every patient judges once, and the network is then trained on all of
+The best epoch on one validation part is a noisy estimate: it varies from one to dozens with who is
+in it. Here every patient is a validation patient once, and the network is then trained on all of
 them, for the median of the best epochs.
 """
 

@@ -19,7 +19,12 @@ from survfuse.core.files import read_json
 from survfuse.models.estimator import FitContext, NothingToLearnError, OtherRows, Refit
 from survfuse.models.specs import estimator_of, reads_of, repeats_of
 from survfuse.models.stacking import stack
-from survfuse.models.stacking.stack import Said, cross_fitted_scores, log_hazard, sets_of_parts
+from survfuse.models.stacking.stack import (
+    PartPrediction,
+    cross_fitted_scores,
+    log_hazard,
+    sets_of_parts,
+)
 from survfuse.splits.training_part import TrainingPart
 from survfuse.training import stage
 from survfuse.training.predict import predict_model
@@ -112,11 +117,11 @@ def test_the_score_of_a_cox_model_is_its_log_hazard() -> None:
 def test_scores_by_hand() -> None:
     """Relative to the patients of whom the fit has read anything."""
     survival = np.exp(-np.array([[1.0], [2.0], [5.0], [4.0]]))
-    first = Said(survival, np.array([True, True, False, True]))
+    first = PartPrediction(survival, np.array([True, True, False, True]))
     scores, centre = first.scores(1)
     assert centre == pytest.approx(np.log(2))
     np.testing.assert_allclose(scores, np.log([0.5, 1, 1, 2]), atol=1e-12)
-    flat = Said(np.ones((4, 1)), np.zeros(4, dtype=bool))
+    flat = PartPrediction(np.ones((4, 1)), np.zeros(4, dtype=bool))
     assert flat.scores(1)[0].tolist() == [0.0] * 4
     folds = np.array([1, 1, 0, 0])
     found, known = cross_fitted_scores([[first, flat]], folds, 1)
@@ -187,7 +192,7 @@ def test_the_own_outcome_does_not_reach_the_score_that_stands_for_a_patient() ->
         )
         folds = stack.stratified_folds(event, 5, 3)
         said = [
-            [stack.said_without(context, name, folds == fold) for fold in range(5)]
+            [stack.predict_without(context, name, folds == fold) for fold in range(5)]
             for name in ("age", "genes")
         ]
         return cross_fitted_scores(said, folds, 5)[0]

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from survfuse.models.stacking.class_likelihood import ClassLikelihood
-from survfuse.models.stacking.members import CROSS_FITS, Design, Members, clinical_columns, finite
+from survfuse.models.stacking.members import (
+    CROSS_FITS,
+    Design,
+    Members,
+    clinical_columns,
+    finite,
+    joint_member,
+)
 from survfuse.models.stacking.ridge_cox import stratified_folds
 from survfuse.models.stacking.ridge_logistic import (
     PRECISE,
@@ -52,11 +59,9 @@ def fit_class_members(
     if design.joined:
         blocks = [design.reduced[place][rows] for place in design.others]
         joint = fit_joint(free, blocks, label, weight, classes, seed)
-        own = dict(zip(design.others, joint.coefficients, strict=True))
-        fitted.append(own if design.known is None else {design.known: joint.free * back, **own})
-        named = [design.names[place] for place in design.others]
-        penalties = dict(zip(named, map(finite, joint.penalties), strict=True))
-        chosen.append({"penalties": penalties, "gain": joint.gain})
+        own, described = joint_member(design, joint, back)
+        fitted.append(own)
+        chosen.append(described)
     return Members(tuple(fitted), tuple(chosen))
 
 

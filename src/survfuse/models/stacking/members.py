@@ -11,7 +11,7 @@ import numpy as np
 from survfuse.modalities.registry import PATIENT_TABLE
 from survfuse.models.classical.cox import PENALISER
 from survfuse.models.stacking.blocks import BlockColumns, BlockFeatures
-from survfuse.models.stacking.joint_ridge import fit_joint_ridge
+from survfuse.models.stacking.joint_ridge import JointRidge, fit_joint_ridge
 from survfuse.models.stacking.partial_likelihood import PartialLikelihood
 from survfuse.models.stacking.ridge_cox import (
     coordinates,
@@ -136,12 +136,25 @@ def fit_members(
     if design.joined:
         blocks = [design.reduced[place][rows] for place in design.others]
         joint = fit_joint_ridge(free, blocks, time, event, seed)
-        own = dict(zip(design.others, joint.coefficients, strict=True))
-        fitted.append(own if design.known is None else {design.known: joint.free * back, **own})
-        named = [design.names[place] for place in design.others]
-        penalties = dict(zip(named, map(finite, joint.penalties), strict=True))
-        chosen.append({"penalties": penalties, "gain": joint.gain})
+        own, described = joint_member(design, joint, back)
+        fitted.append(own)
+        chosen.append(described)
     return Members(tuple(fitted), tuple(chosen))
+
+
+def joint_member(
+    design: Design, joint: JointRidge, back: float
+) -> tuple[dict[int, np.ndarray], dict[str, Any]]:
+    """Coefficients of a joint model by block, as `Members` has them, and what was chosen for it.
+
+    back: what those of the clinical variables are multiplied by, see `clinical_columns`.
+    """
+    own = dict(zip(design.others, joint.coefficients, strict=True))
+    if design.known is not None:
+        own[design.known] = joint.free * back
+    named = [design.names[place] for place in design.others]
+    penalties = dict(zip(named, map(finite, joint.penalties), strict=True))
+    return own, {"penalties": penalties, "gain": joint.gain}
 
 
 def clinical_columns(design: Design, rows: np.ndarray) -> tuple[np.ndarray, float]:

@@ -20,7 +20,7 @@ from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import PATIENT_TABLE
 from survfuse.models.classical.cox import breslow
 from survfuse.models.classical.options import refuse_others
-from survfuse.models.estimator import FitContext, NothingToLearnError, PredictContext
+from survfuse.models.estimator import FitContext, PredictContext
 from survfuse.models.specs import spec_of
 from survfuse.models.stacking.blocks import BlockColumns, BlockFeatures, fit_blocks
 from survfuse.models.stacking.joint_ridge import fit_joint_ridge
@@ -33,7 +33,7 @@ from survfuse.models.stacking.members import (
     finite,
     fit_clinical,
 )
-from survfuse.models.stacking.survfuse import LEAST_EVENTS, FittedStack, predicted
+from survfuse.models.stacking.survfuse import FittedStack, outcomes_of, predicted
 from survfuse.models.stacking.weights import StackWeights, sets_of_modalities
 
 
@@ -55,11 +55,8 @@ class ResidualRidge:
 
         Raises NothingToLearnError where no column varies, or fewer than two patients have an event.
         """
-        part, reads = context.part, spec_of(context.model).reads
-        time, event = part.time_months, part.event
-        if event.sum() < LEAST_EVENTS:
-            raise NothingToLearnError("fewer than two training patients have an event")
-        seed = part.seed(context.config.training.seed) % 2**31
+        reads = spec_of(context.model).reads
+        time, event, seed = outcomes_of(context)
         everything = fit_blocks(context.inputs, context.patient_ids, reads, context.config)
         features, blocks = without_interactions(*everything)
         design = design_of(features, blocks)

@@ -32,7 +32,7 @@ from survfuse.models.estimator import FitContext, NothingToLearnError, PredictCo
 from survfuse.models.specs import parts_of
 from survfuse.models.stacking.members import CROSS_FITS
 from survfuse.models.stacking.ridge_cox import stratified_folds
-from survfuse.models.stacking.survfuse import LEAST_EVENTS
+from survfuse.models.stacking.survfuse import outcomes_of
 from survfuse.models.stacking.weights import StackWeights, fit_stack_weights
 
 LEAST_HAZARD = 1e-6  # cumulative; below it a curve is flat up to rounding
@@ -40,8 +40,8 @@ LEAST_SURVIVAL = 1e-12
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one fit of a part says of all n training patients.
+class PartPrediction:
+    """What one fit of a part predicts of all n training patients.
 
     survival: (n, T). has: (n,) bool, of whom it has read anything.
     """
@@ -77,23 +77,20 @@ class Stack:
             )
 
     def fit(self, context: FitContext) -> tuple[Arrays, dict[str, Any]]:
-        """Fit the parts again without some of the patients, and weights on what these say of them.
+        """Fit the parts again without some patients each time, and weights on their predictions.
 
         Raises NothingToLearnError where fewer than two patients have an event.
         """
         model, part, ids = context.model, context.part, context.patient_ids
-        time, event = part.time_months, part.event
-        if event.sum() < LEAST_EVENTS:
-            raise NothingToLearnError("fewer than two training patients have an event")
+        time, event, seed = outcomes_of(context)
         names = parts_of(model)
-        seed = part.seed(context.config.training.seed) % 2**31
         strata = 2 * event + (part.role == "validation")
         folds = stratified_folds(strata, CROSS_FITS, seed)
         left_out = [
-            [said_without(context, name, folds == fold) for fold in range(CROSS_FITS)]
+            [predict_without(context, name, folds == fold) for fold in range(CROSS_FITS)]
             for name in names
         ]
-        whole = said_by_all(context)
+        whole = predict_by_all(context)
         months = common_months([fit.survival for fits in (*left_out, whole) for fit in fits])
         scores, has = cross_fitted_scores(left_out, folds, months)
         added = on_diagonal(scores)
@@ -129,8 +126,8 @@ class Stack:
         return Prediction(tuple(ids), score, survival[None])
 
 
-def said_without(context: FitContext, name: str, left_out: np.ndarray) -> Said:
-    """What a part says that is fitted without some of the training patients (n,) bool.
+def predict_without(context: FitContext, name: str, left_out: np.ndarray) -> PartPrediction:
+    """What a part predicts that is fitted without some of the training patients (n,) bool.
 
     Where nothing can be learned from the others, it has read nothing of anybody.
     """
@@ -139,23 +136,23 @@ def said_without(context: FitContext, name: str, left_out: np.ndarray) -> Said:
         fit = context.refit(name, context.part.only(~left_out))
     except NothingToLearnError:
         flat = np.ones((len(ids), len(context.config.grid_months())))
-        return Said(flat, np.zeros(len(ids), dtype=bool))
-    return Said(fit.predict(ids).survival, has_any(context.inputs, fit.read, ids))
+        return PartPrediction(flat, np.zeros(len(ids), dtype=bool))
+    return PartPrediction(fit.predict(ids).survival, has_any(context.inputs, fit.read, ids))
 
 
-def said_by_all(context: FitContext) -> list[Said]:
-    """What the parts say that are fitted on all training patients."""
+def predict_by_all(context: FitContext) -> list[PartPrediction]:
+    """What the parts predict that are fitted on all training patients."""
     about, ids = (context.model, context.others), context.patient_ids
-    has, said = has_inputs(*about, context.inputs, ids), predicted(*about, ids).values()
-    return [Said(one.survival, has[:, place]) for place, one in enumerate(said)]
+    has, predictions = has_inputs(*about, context.inputs, ids), predicted(*about, ids).values()
+    return [PartPrediction(one.survival, has[:, place]) for place, one in enumerate(predictions)]
 
 
 def cross_fitted_scores(
-    left_out: Sequence[Sequence[Said]], folds: np.ndarray, months: int
+    left_out: Sequence[Sequence[PartPrediction]], folds: np.ndarray, months: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """(n, M) scores of M parts that were fitted without the patient, and what they have read of.
 
-    left_out[m][k]: what part m says that was fitted without the patients of fold k. folds: (n,).
+    left_out[m][k]: the predictions of part m fitted without the patients of fold k. folds: (n,).
     """
     rows = np.arange(len(folds))
     scores = [np.stack([fit.scores(months)[0] for fit in fits])[folds, rows] for fits in left_out]

@@ -32,9 +32,8 @@ from survfuse.models.stacking.members import (
     design_of,
     fit_members,
 )
+from survfuse.models.stacking.ridge_cox import LEAST_EVENTS
 from survfuse.models.stacking.weights import StackWeights, fit_stack_weights, sets_of_modalities
-
-LEAST_EVENTS = 2
 
 
 @dataclass(frozen=True)
@@ -95,11 +94,8 @@ class BlockStack:
 
         Raises NothingToLearnError where no column varies, or fewer than two patients have an event.
         """
-        part, reads = context.part, spec_of(context.model).reads
-        time, event = part.time_months, part.event
-        if event.sum() < LEAST_EVENTS:
-            raise NothingToLearnError("fewer than two training patients have an event")
-        seed = part.seed(context.config.training.seed) % 2**31
+        reads = spec_of(context.model).reads
+        time, event, seed = outcomes_of(context)
         features, blocks = fit_blocks(context.inputs, context.patient_ids, reads, context.config)
         design = design_of(features, blocks)
         added = cross_fitted(design, time, event, seed)
@@ -122,8 +118,19 @@ class BlockStack:
         return predicted(FittedStack.from_stored(fitted.arrays, fitted.fit), context)
 
 
+def outcomes_of(context: FitContext) -> tuple[np.ndarray, np.ndarray, int]:
+    """Times (n,) and events (n,) of the training patients, and a seed of the fold.
+
+    Raises NothingToLearnError where fewer than two of them have an event.
+    """
+    part = context.part
+    if part.event.sum() < LEAST_EVENTS:
+        raise NothingToLearnError("fewer than two training patients have an event")
+    return part.time_months, part.event, part.seed(context.config.training.seed) % 2**31
+
+
 def predicted(stack: FittedStack, context: PredictContext) -> Prediction:
-    """What a fitted stack says of patients."""
+    """What a fitted stack predicts of patients."""
     blocks = stack.features.transform(context.inputs, context.patient_ids, context.config)
     score = stack.contributions(blocks).sum(axis=1)
     grid = np.array(context.config.grid_months())
