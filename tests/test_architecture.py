@@ -21,7 +21,7 @@ FLOORS = (
     "survfuse.artifacts survfuse.sheets",
     "survfuse.statistics",
     "survfuse.tasks.survival.hazards survfuse.tasks.diagnosis.loss survfuse.tasks.survival.bins",
-    "survfuse.modalities.paths survfuse.modalities.sheets",
+    "survfuse.modalities.paths survfuse.modalities.sheets survfuse.modalities.conformity",
     "survfuse.modalities.protocol",
     "survfuse.modalities.by_patient survfuse.modalities.cohort survfuse.modalities.dense",
     "survfuse.modalities.clinical survfuse.modalities.omics survfuse.modalities.slides "
@@ -41,6 +41,7 @@ FLOORS = (
     "survfuse.training",
     "survfuse.synthesis survfuse.explain",
     "survfuse.reporting survfuse.init survfuse.simulation survfuse.runner",
+    "survfuse.deployment",
     "survfuse.cli",
     "survfuse.__main__",
     "survfuse.api",  # which `import survfuse` leads to, but not before one of its functions is used

@@ -28,14 +28,13 @@ from survfuse.models.estimator import (
     Predicted,
     Refit,
 )
-from survfuse.models.specs import estimator_of, fit_settings, parts_of, spec_of
+from survfuse.models.specs import estimator_of, find_model, fit_settings, parts_of, spec_of
 from survfuse.splits.outer_folds import splits_hash
 from survfuse.splits.training_part import TrainingPart, read_part
 from survfuse.tasks.diagnosis.classes import UNKNOWN
 from survfuse.training.compatibility import check_compatibility
 from survfuse.training.predict import (
     Fitted,
-    find_model,
     other_rows,
     paths_of,
     read_of,
