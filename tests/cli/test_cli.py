@@ -376,7 +376,7 @@ def test_an_input_is_a_name_and_a_path(value: str, capsys: pytest.CaptureFixture
 
 def test_an_option_that_commands_share_is_the_same_in_all_of_them() -> None:
     """Its purpose is its own where it is what one command writes, or the sheet that it reads."""
-    own = {"--out", "--slides", "--omics", "--images"}
+    own = {"--out", "--patients", "--slides", "--omics", "--images"}
     kinds: dict[str, set] = {}
     for command in commands().values():
         for action in command._actions:

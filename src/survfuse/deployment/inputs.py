@@ -142,16 +142,16 @@ def conform(
     arrays = load_file(package.files.reference_arrays)
     ids = inputs.patients.index.tolist()
     stores, remarks = {}, list[Remark]()
-    for name, store in inputs.stores.items():
-        if name not in described:
-            continue
+    for name in described:
         own = {
             key.removeprefix(f"{name}/"): values
             for key, values in arrays.items()
             if key.startswith(f"{name}/")
         }
-        found = modality(name).conform(paths, store, Reference(described[name], own), ids)
-        stores[name] = found.store
+        reference, store = Reference(described[name], own), inputs.stores.get(name)
+        found = modality(name).conform(paths, store, reference, ids)
+        if found.store is not None:
+            stores[name] = found.store
         remarks += found.remarks
     return replace(inputs, stores=stores), tuple(remarks)
 

@@ -278,11 +278,11 @@ class Modality(ABC):
         return Reference(None)
 
     def conform(
-        self, paths: InputPaths, store: Store, reference: Reference, patient_ids: Sequence[str]
-    ) -> Conformed[Store]:
-        """What new patients have in the form that the models read; by default as it is.
+        self, paths: InputPaths, store: Store | None, reference: Reference, ids: Sequence[str]
+    ) -> Conformed[Store | None]:
+        """What new patients (`ids`) have, None without a sheet, in the form that models read.
 
-        Raises UserInputError where the models cannot read it.
+        By default as it is. Raises UserInputError where the models cannot read it.
         """
         return Conformed(store)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from survfuse.cli.options import Adder, count, path_option, shared_options
+from survfuse.cli.options import Adder, path_option, shared_options
 from survfuse.modalities.registry import MODALITIES, SHEET_OF
 
 log = logging.getLogger("survfuse")
@@ -21,7 +21,7 @@ def add_commands(add: Adder) -> None:
     )
     path_option(command, "--out", "folder of the package; its .zip is written beside it")
     command.add_argument(
-        "--row", metavar="NAME", help="row whose models predict; default: that of patient pages"
+        "--predictor", metavar="NAME", help="row that predicts; default: that of patient pages"
     )
     command = add(
         "predict",
@@ -37,15 +37,14 @@ def add_commands(add: Adder) -> None:
         command, "--weights", "weights of the slide encoder, which no package holds", required=False
     )
     path_option(command, "--out", "folder for predictions and pages")
-    command.add_argument("--threads", type=count, default=1, help="files prepared at a time")
-    shared_options(command, "--device")
+    shared_options(command, "--threads", "--device")
 
 
 def package_command(given: argparse.Namespace) -> None:
     from survfuse.deployment.freeze import freeze_study
     from survfuse.models.runnable import load
 
-    out = freeze_study(load(given.config), given.out, given.row)
+    out = freeze_study(load(given.config), given.out, given.predictor)
     log.info("%s: predicts patients who were not in the study (survfuse predict)", out)
 
 

@@ -120,8 +120,12 @@ class Clinical(Modality):
         return Reference(described(store.frame.loc[list(patient_ids)], config.cohort.covariates))
 
     def conform(
-        self, paths: InputPaths, store: Store, reference: Reference, patient_ids: Sequence[str]
-    ) -> Conformed[Store]:
+        self,
+        paths: InputPaths,
+        store: Store | None,
+        reference: Reference,
+        ids: Sequence[str],
+    ) -> Conformed[Store | None]:
         """The covariates of the study; levels that nobody had are missing."""
         assert isinstance(store, ClinicalTable)
         found = conformed(store.frame, reference.described)

@@ -78,14 +78,7 @@ def conformed(matrix: OmicsMatrix, reference: Reference, what: str) -> Conformed
     values = np.full((len(matrix.values), len(features)), np.nan, dtype=np.float32)
     there = [column for column, feature in enumerate(features) if feature in place]
     values[:, there] = matrix.values[:, [place[features[column]] for column in there]]
-    found = OmicsMatrix(
-        matrix.patient_ids,
-        np.array(features, dtype=str),
-        values,
-        np.array(kept["groups"], dtype=str),
-        reference.arrays["group_offsets"].astype(np.int64),
-        reference.arrays["group_index"].astype(np.int64),
-    )
+    found = arranged(matrix.patient_ids, values, reference)
     remarks = list(remarks_on_scale(found, kept, what))
     if absent:
         sentence = (
@@ -94,6 +87,24 @@ def conformed(matrix: OmicsMatrix, reference: Reference, what: str) -> Conformed
         )
         remarks.insert(0, Remark(sentence, flagged=len(absent) > len(features) // 20))
     return Conformed(found, remarks)
+
+
+def of_nobody(reference: Reference) -> OmicsMatrix:
+    """The genes of the study, measured in nobody."""
+    features = reference.described["features"]
+    return arranged(np.empty(0, dtype=str), np.empty((0, len(features)), np.float32), reference)
+
+
+def arranged(patient_ids: np.ndarray, values: np.ndarray, reference: Reference) -> OmicsMatrix:
+    """Values (n, g) in the order and the groups of the study."""
+    return OmicsMatrix(
+        patient_ids,
+        np.array(reference.described["features"], dtype=str),
+        values,
+        np.array(reference.described["groups"], dtype=str),
+        reference.arrays["group_offsets"].astype(np.int64),
+        reference.arrays["group_index"].astype(np.int64),
+    )
 
 
 def remarks_on_scale(matrix: OmicsMatrix, kept: Any, what: str) -> Iterator[Remark]:

@@ -16,7 +16,7 @@ from survfuse.core.files import sha256_json
 from survfuse.modalities.conformity import Conformed, Reference
 from survfuse.modalities.dense import OneToken
 from survfuse.modalities.omics.checks import check_genes, check_rows
-from survfuse.modalities.omics.conformity import conformed, kept_of
+from survfuse.modalities.omics.conformity import conformed, kept_of, of_nobody
 from survfuse.modalities.omics.matrix import (
     OmicsMatrix,
     build_matrix,
@@ -202,9 +202,15 @@ class Omics(Modality):
         return kept_of(store, patient_ids, dict(config.omics.suffixes))
 
     def conform(
-        self, paths: InputPaths, store: Store, reference: Reference, patient_ids: Sequence[str]
-    ) -> Conformed[Store]:
-        """The genes of the study in its order, on its scale."""
+        self,
+        paths: InputPaths,
+        store: Store | None,
+        reference: Reference,
+        ids: Sequence[str],
+    ) -> Conformed[Store | None]:
+        """The genes of the study in its order, on its scale; where there is no sheet, of nobody."""
+        if store is None:
+            return Conformed(of_nobody(reference))
         assert isinstance(store, OmicsMatrix)
         found = conformed(store, reference, "the gene matrix")
         return Conformed(found.store, found.remarks)

@@ -131,10 +131,15 @@ class Radiomics(Modality):
         return Reference({"features": list(map(str, store.frame.columns))})
 
     def conform(
-        self, paths: InputPaths, store: Store, reference: Reference, patient_ids: Sequence[str]
-    ) -> Conformed[Store]:
+        self,
+        paths: InputPaths,
+        store: Store | None,
+        reference: Reference,
+        ids: Sequence[str],
+    ) -> Conformed[Store | None]:
         """The features of the study; those that are not there are missing."""
-        assert isinstance(store, FeatureTable)
+        if not isinstance(store, FeatureTable):
+            return Conformed(store)
         wanted = reference.described["features"]
         absent = [name for name in wanted if name not in store.frame]
         if len(absent) == len(wanted):

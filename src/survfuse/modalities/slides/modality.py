@@ -226,10 +226,15 @@ class Slides(Modality):
         return Reference(how_embedded(paths.files[self.source]))
 
     def conform(
-        self, paths: InputPaths, store: Store, reference: Reference, patient_ids: Sequence[str]
-    ) -> Conformed[Store]:
+        self,
+        paths: InputPaths,
+        store: Store | None,
+        reference: Reference,
+        ids: Sequence[str],
+    ) -> Conformed[Store | None]:
         """The bags, if they are of the encoder of the study and of tiles of its size."""
-        require_same_embedding(how_embedded(paths.files[self.source]), reference.described)
+        if store is not None:
+            require_same_embedding(how_embedded(paths.files[self.source]), reference.described)
         return Conformed(store)
 
     def unusable(self, paths: InputPaths) -> dict[str, str]:
