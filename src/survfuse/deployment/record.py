@@ -77,7 +77,10 @@ def prediction_records(
             },
             "remarks": [
                 {"sentence": one.sentence, "flagged": one.flagged}
-                for one in remarks_on(new, patient)
+                for one in (
+                    *remarks_on(new, patient),
+                    *remarks_on_estimates(estimates[package.row][number]),
+                )
             ],
             "moved": None if moved is None else moved[number],
             "performance": performance,
@@ -89,6 +92,17 @@ def prediction_records(
 def remarks_on(new: NewInputs, patient: str) -> list[Remark]:
     """What is unusual of a patient, and of all of them."""
     return [one for one in new.remarks if one.patient_id in (None, patient)]
+
+
+def remarks_on_estimates(estimates: Mapping[str, Any]) -> list[Remark]:
+    """That the models place a patient where the study had nobody."""
+    if not any(one["beyond_study"] for one in estimates["horizons"]):
+        return []
+    sentence = (
+        "The models place this patient beyond all patients of the study; the estimate is that of "
+        "the most extreme of them."
+    )
+    return [Remark(sentence)]
 
 
 def states_of(package: Package, new: NewInputs) -> dict[str, list[dict[str, Any]]]:

@@ -3,7 +3,8 @@
 As for the patients of the study (see `absolute_risk`), with two differences. Every model of the
 study is asked, as none was trained on a new patient; their predictions eta = log(-log S(h)) are
 averaged, each less the mean that it gave its own test patients. And who lacks inputs is corrected
-by the effect that was found in the study for just these inputs.
+by the effect that was found in the study for just these inputs. Beyond the predictions of the
+study nothing is known of what they come to: whoever lies there gets the estimate of its end.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class NewRisks:
     high: np.ndarray
     as_is_low: np.ndarray
     as_is_high: np.ndarray
+    beyond: np.ndarray  # bool: the models place the patient beyond all patients of the study
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class FrozenRisks:
 
     fold_means: the mean eta of a fold's model over its test patients, by the name of the fold.
     effects: what missing inputs do, by the inputs that are there. spread: the variance of eta over
-    patients, where that is not known. observed: the share of the study with the event by then.
+    patients, where that is not known. lowest, highest: eta in the study. observed: the share of
+    the study with the event by then.
     """
 
     months: float
@@ -56,6 +59,8 @@ class FrozenRisks:
     fold_means: Mapping[str, float]
     effects: Mapping[ModalitySet, InputEffect]
     spread: float
+    lowest: float
+    highest: float
     observed: float | None
 
     def risks(self, survival: Mapping[str, np.ndarray], has: Mapping[str, np.ndarray]) -> NewRisks:
@@ -70,11 +75,15 @@ class FrozenRisks:
         found = [self.effect(one) for one in Inputs(self.reads, there).sets()]
         eta = eta + np.array([effect.mean for effect in found])
         eta[~there.any(axis=1)] = 0.0  # of whom nothing is known: the average
+        inside = np.clip(eta, self.lowest, self.highest)
+        beyond, eta = inside != eta, inside
         unknown = np.array([effect.variance for effect in found])
         at, z = self.fit.log_hazard(eta), self.fit.quantile(self.confidence)
         wide, narrow = z * self.fit.standard_error(eta, unknown), z * self.fit.standard_error(eta)
-        limits = (risk_of(at + width) for width in (-wide, wide, -narrow, narrow))
-        return NewRisks(risk_of(at), *limits)
+        low, high, as_is_low, as_is_high = (
+            risk_of(at + width) for width in (-wide, wide, -narrow, narrow)
+        )
+        return NewRisks(risk_of(at), low, high, as_is_low, as_is_high, beyond)
 
     def effect(self, there: ModalitySet) -> InputEffect:
         """What the inputs that are not there do to eta."""
@@ -141,5 +150,7 @@ def freeze_risks(
         },
         effects=effects,
         spread=float(eta.var()),
+        lowest=float(fitted.eta.min()),
+        highest=float(fitted.eta.max()),
         observed=observed_risk(study.outcome, months, confidence).value,
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from survfuse.evaluation.frozen_risks import FrozenRisks, NewRisks
+from survfuse.evaluation.risks import ESTIMATED
 
 
 def horizon_estimates(
@@ -22,14 +22,15 @@ def horizon_estimates(
     rows: list[list[dict[str, Any]]] = [[] for _ in range(n)]
     before: dict[str, np.ndarray] = {}
     for kept, risks in sorted(found, key=lambda pair: pair[0].months):
-        for field in fields(NewRisks):
-            values = getattr(risks, field.name)
-            before[field.name] = np.maximum(values, before.get(field.name, values))
+        for name in ESTIMATED:
+            values = getattr(risks, name)
+            before[name] = np.maximum(values, before.get(name, values))
         for row in range(n):
             rows[row].append(
                 {
                     "months": kept.months,
                     **{name: float(values[row]) for name, values in before.items()},
+                    "beyond_study": bool(risks.beyond[row]),
                     "observed": kept.observed,
                     "events": kept.fit.events,
                 }
