@@ -1,8 +1,8 @@
 """Do lower bounds on survival time and flags of unusual patients keep their rates?
 
-    python benchmarks/conformal.py [--repeats 200] [--json FILE]
+    python benchmarks/conformal.py [--repeats 200] [--alpha 0.1] [--json FILE]
 
-Bounds at alpha 0.1: calibration sets of 100, 200 and 500 patients drawn from a known truth (0.8 x1
+Bounds: calibration sets of 100, 200 and 500 patients drawn from a known truth (0.8 x1
 + 0.5 x2, Weibull times, 41 % censored), and the share of new patients who survive their bound. S1 a
 correct model; S2 survival 1.6 times too long; S3 effects twice too strong and the wrong shape; S4
 and S5 the same where those at high or at low risk are censored early; folds: ridge Cox models of
@@ -30,7 +30,6 @@ from survfuse.statistics.conformal_survival import (
 )
 from survfuse.statistics.novelty import fit_novelty
 
-ALPHA = 0.1
 SIZES = (100, 200, 500)
 # What the model believes: factor of the log-hazard, shape, scale. Then by how much x1 shifts the
 # log of the censoring time.
@@ -87,14 +86,14 @@ def curves(model: ridge_cox.RidgeCox, x: np.ndarray) -> np.ndarray:
     return np.stack([model.survival(x, months) for months in GRID_MONTHS], axis=1)
 
 
-def bounds(repeats: int) -> dict[str, float]:
+def bounds(repeats: int, alpha: float) -> dict[str, float]:
     """Table of mean coverage by scenario and size, and the figures."""
-    print(f"mean coverage at nominal {1 - ALPHA:g}, {repeats} calibration sets")
+    print(f"mean coverage at nominal {1 - alpha:g}, {repeats} calibration sets")
     print("scenario    n   ipcw  observed  gated (SE)     worst 5 %  observed used  shown")
     figures: dict[str, float] = {}
     for name in (*SCENARIOS, "folds"):
         for n in SIZES:
-            covered = np.array(list(coverages(name, n, repeats)))
+            covered = np.array(list(coverages(name, n, repeats, alpha)))
             ipcw, observed, gated, fell_back, shown = covered.mean(axis=0)
             error = covered[:, 2].std(ddof=1) / np.sqrt(repeats)
             low = np.quantile(covered[:, 2], 0.05)
@@ -110,16 +109,16 @@ def bounds(repeats: int) -> dict[str, float]:
     return {"coverage_conformal": worst, **figures}
 
 
-def coverages(name: str, n: int, repeats: int) -> Iterator[tuple[float, ...]]:
+def coverages(name: str, n: int, repeats: int, alpha: float) -> Iterator[tuple[float, ...]]:
     """Coverage of new patients with each method and the gate; whether it fell back and is shown."""
     for repeat in range(repeats):
         rng = np.random.default_rng([n, repeat])
         values, outcome, covariates, new = (
             of_folds(rng, n) if name == "folds" else scenario(rng, name, n)
         )
-        bound = calibrate(values, outcome, covariates, ALPHA)
-        taus = [level(values, outcome, ALPHA, "ipcw")]
-        taus += [level(values, outcome, ALPHA, "observed_time"), bound.tau]
+        bound = calibrate(values, outcome, covariates, alpha)
+        taus = [level(values, outcome, alpha, "ipcw")]
+        taus += [level(values, outcome, alpha, "observed_time"), bound.tau]
         check = check_coverage(values, outcome, np.arange(n) % FOLDS, bound, 0.95)
         kept = [float((new >= tau).mean()) for tau in taus]
         yield (*kept, float(bound.method == "observed_time"), float(check.is_shown))
@@ -175,9 +174,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=200, help="a fifth of them for flags")
+    parser.add_argument("--alpha", type=float, default=0.1, help="1 - nominal coverage")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
-    figures = bounds(given.repeats) | flags(max(2, given.repeats // 5))
+    figures = bounds(given.repeats, given.alpha) | flags(max(2, given.repeats // 5))
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
 

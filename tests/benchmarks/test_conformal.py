@@ -15,7 +15,7 @@ import conformal
 
 @pytest.mark.parametrize("name", ["s3", "s5", "folds"])
 def test_the_gate_keeps_the_coverage(name: str) -> None:
-    found = np.array(list(conformal.coverages(name, 200, 20)))
+    found = np.array(list(conformal.coverages(name, 200, 20, 0.1)))
     ipcw, observed, gated, fell_back, shown = found.mean(axis=0)
     assert gated >= 0.88
     assert observed >= 0.89
