@@ -30,7 +30,7 @@ from survfuse.core.exit_codes import told
 from survfuse.core.system_errors import of_system
 
 STAGES = (study, deployment, cohort, preparation, models, reports, schema)
-WITHOUT_CONFIGURATION = ("init", "schema", "compare", "predict")
+WITHOUT_CONFIGURATION = ("init", "schema", "compare", "prepare-new", "predict")
 
 log = logging.getLogger("survfuse")
 

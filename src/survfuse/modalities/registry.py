@@ -69,6 +69,11 @@ class Entry:
         return self.noun[0].upper() + self.noun[1:]
 
     @property
+    def lists_files(self) -> bool:
+        """Whether its sheet lists files that are prepared one by one, in batches."""
+        return self.stored == f"{self.setting}/{self.setting}.tsv"
+
+    @property
     def is_table(self) -> bool:
         """Whether it comes as a table of features, which is read and checked as all of them."""
         return self.setting.startswith("tables.")

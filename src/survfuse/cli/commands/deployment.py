@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+from typing import TYPE_CHECKING
 
-from survfuse.cli.options import Adder, path_option, shared_options
+from survfuse.cli.options import BATCH, Adder, path_option, shared_options
+from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import MODALITIES, SHEET_OF
+
+if TYPE_CHECKING:
+    from survfuse.deployment.inputs import NewSheets
 
 log = logging.getLogger("survfuse")
 
 
 def add_commands(add: Adder) -> None:
-    """package and predict."""
+    """package, prepare-new and predict."""
     command = add(
         "package",
         package_command,
@@ -24,11 +29,30 @@ def add_commands(add: Adder) -> None:
         "--predictor", metavar="NAME", help="row that predicts; default: that of patient pages"
     )
     command = add(
+        "prepare-new",
+        prepare_command,
+        "Prepare a batch of the slides or volumes of new patients, before predict.",
+        "--package packages/demo --patients new_patients.tsv --slides slides.tsv "
+        "--source slides --batch 0 --batches 4 --out results/new",
+    )
+    sheet_options(command)
+    command.add_argument("--source", required=True, metavar="NAME", help="sheet, such as slides")
+    batch = [option for option in BATCH if option != "--manifest"]
+    shared_options(command, *batch, "--device")
+    path_option(command, "--out", "folder for predictions and pages")
+    command = add(
         "predict",
         predict_command,
         "Predict patients who were in no study, by the models of a package; no outcomes needed.",
         "--package packages/demo --patients new_patients.tsv --omics genes.csv --out results/new",
     )
+    sheet_options(command)
+    path_option(command, "--out", "folder for predictions and pages")
+    shared_options(command, "--threads", "--device")
+
+
+def sheet_options(command: argparse.ArgumentParser) -> None:
+    """The package, and the sheets of new patients."""
     path_option(command, "--package", "folder that survfuse package wrote")
     path_option(command, "--patients", "patient sheet: patient_id and the covariates of the study")
     for source, name in SHEET_OF.items():
@@ -36,8 +60,14 @@ def add_commands(add: Adder) -> None:
     path_option(
         command, "--weights", "weights of the slide encoder, which no package holds", required=False
     )
-    path_option(command, "--out", "folder for predictions and pages")
-    shared_options(command, "--threads", "--device")
+
+
+def sheets_given(given: argparse.Namespace) -> NewSheets:
+    """The sheets that the options name."""
+    from survfuse.deployment.inputs import NewSheets
+
+    brought = {source: path for source in SHEET_OF if (path := vars(given)[source])}
+    return NewSheets(given.patients, brought, given.weights)
 
 
 def package_command(given: argparse.Namespace) -> None:
@@ -48,13 +78,24 @@ def package_command(given: argparse.Namespace) -> None:
     log.info("%s: predicts patients who were not in the study (survfuse predict)", out)
 
 
+def prepare_command(given: argparse.Namespace) -> None:
+    from survfuse.artifacts.package import open_package
+    from survfuse.deployment.run import prepare_batch, prepared_in_batches
+
+    if given.source not in SHEET_OF or not prepared_in_batches(given.source):
+        listed = ", ".join(source for source in SHEET_OF if prepared_in_batches(source))
+        raise UserInputError(f"--source {given.source}: lists no files; known are {listed}")
+    if vars(given)[given.source] is None:
+        raise UserInputError(f"--{given.source}: name the sheet of --source {given.source}")
+    package, batch = open_package(given.package), (given.batch, given.batches)
+    sheets = sheets_given(given)
+    prepare_batch(package, sheets, given.out, given.source, batch, given.threads, given.device)
+
+
 def predict_command(given: argparse.Namespace) -> None:
     from survfuse.artifacts.package import open_package
-    from survfuse.deployment.inputs import NewSheets
     from survfuse.deployment.predict import predict_new
 
-    brought = {source: path for source in SHEET_OF if (path := vars(given)[source])}
-    sheets = NewSheets(given.patients, brought, given.weights)
     package = open_package(given.package)
-    records = predict_new(package, sheets, given.out, given.threads, given.device)
+    records = predict_new(package, sheets_given(given), given.out, given.threads, given.device)
     log.info("%s: predictions of %d patients", given.out, len(records))

@@ -135,7 +135,7 @@ class Slides(Modality):
         """Tissue, tiles and embeddings of all slides, as one batch."""
         from survfuse.modalities.slides.batch import batch_rows, process_batch
 
-        manifest = path.parent / "batches" / "0.tsv"
+        manifest = path.parent / "batches" / path.name
         roots = slide_roots(config)
         rows = batch_rows(table, 0, 1)
         process_batch(rows, config.slides, path.parent, manifest, threads, device, roots)

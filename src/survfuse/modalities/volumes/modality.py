@@ -141,7 +141,7 @@ class BrainVolume(Modality):
         """Correction, mask, registration and scaling of all volumes, as one batch."""
         from survfuse.modalities.volumes.batch import batch_rows, process_batch
 
-        manifest = path.parent / "batches" / "0.tsv"
+        manifest = path.parent / "batches" / path.name
         process_batch(batch_rows(table, 0, 1), config.imaging, path.parent, manifest, threads)
         merge_manifests([manifest], path)
         note_copies(path)

@@ -1,0 +1,92 @@
+"""New patients as a run of the workflow: what a configuration of it says, and its batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from survfuse.artifacts.package import Package
+from survfuse.artifacts.package_layout import NewPatientsFolder
+from survfuse.cohort.new_patients import check_new_patients
+from survfuse.config.section import Section
+from survfuse.core.batches import items_of
+from survfuse.core.errors import UserInputError
+from survfuse.deployment.inputs import NewSheets, settings_for
+from survfuse.modalities.loading import modality
+from survfuse.modalities.registry import MODALITIES, SHEET_OF
+from survfuse.runner.source_files import rows_of
+
+
+class NewPatientsRun(Section):
+    """The configuration of a run over new patients; see docs/how_to/deploy.md."""
+
+    package: Path = Field(description="Folder that survfuse package wrote.")
+    output: Path = Field(description="Folder for predictions and pages.")
+    patients: Path = Field(description="Patient sheet: patient_id and the covariates of the study.")
+    sheets: dict[str, Path] = Field(
+        default_factory=dict,
+        description="Sheets of modalities by name, e.g. {slides: slides.tsv, omics: genes.csv}.",
+    )
+    weights: Path | None = Field(None, description="Weights of the slide encoder.")
+    batch_size: int = Field(20, ge=1, description="Files of a sheet per job.")
+
+    @property
+    def new_sheets(self) -> NewSheets:
+        return NewSheets(self.patients, self.sheets, self.weights)
+
+    def batches(self, source: str) -> int:
+        """Jobs over which the files of a sheet are spread; none where there is no such sheet."""
+        if source not in self.sheets or not prepared_in_batches(source):
+            return 0
+        return max(1, math.ceil(len(rows_of(self.sheets[source])) / self.batch_size))
+
+
+def prepared_in_batches(source: str) -> bool:
+    """Whether a sheet lists files, each of which takes long."""
+    return MODALITIES[SHEET_OF[source]].lists_files
+
+
+def run_of(config: Mapping[str, Any]) -> NewPatientsRun:
+    """The configuration of a run. Raises UserInputError with a line for each fault."""
+    try:
+        found = NewPatientsRun.model_validate(dict(config))
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        known = ", ".join(NewPatientsRun.model_fields)
+        raise UserInputError(
+            "\n".join([*faults, f"a run over new patients has the keys {known}"])
+        ) from None
+    for source in found.sheets:
+        if source not in SHEET_OF:
+            raise UserInputError(f"sheets.{source}: there is none; known are {', '.join(SHEET_OF)}")
+    return found
+
+
+def prepare_batch(
+    package: Package,
+    sheets: NewSheets,
+    out: Path,
+    source: str,
+    batch: tuple[int, int],
+    threads: int = 1,
+    device: str = "auto",
+) -> Path:
+    """Prepare a part of the files of a sheet; returns the table of them.
+
+    `batch`: its number, from 0, and how many there are. What is prepared is found by `predict_new`,
+    which so has nothing left to do. Raises what that raises.
+    """
+    config = settings_for(package, sheets, out)
+    patients = check_new_patients(config)
+    number, count = batch
+    table = patients.tables[source]
+    listed = sorted(set(table["patient_id"]))[items_of(number, count)]
+    own = table[table["patient_id"].isin(listed)]
+    name = SHEET_OF[source]
+    path = NewPatientsFolder(out).read_of(name).with_name(f"batch_{number}.tsv")
+    modality(name).prepare(config, listed, own, path, threads, device)
+    return path
