@@ -21,7 +21,17 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.2.0"
-__all__ = ["check_cohort", "evaluate", "fit", "load_config", "predict", "prepare", "report"]
+__all__ = [
+    "check_cohort",
+    "evaluate",
+    "fit",
+    "load_config",
+    "package",
+    "predict",
+    "predict_new",
+    "prepare",
+    "report",
+]
 
 
 def __getattr__(name: str) -> Any:

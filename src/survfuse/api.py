@@ -173,3 +173,35 @@ def report(config: Config) -> Path:
     pages = ResultsFolder(config.output).report
     write_reports(config, config.output, pages.root)
     return pages.index
+
+
+def package(config: Config, out: str | Path, row: str | None = None) -> Path:
+    """Freeze a finished study into a folder (and its .zip) that predicts other patients.
+
+    `row`: whose models predict; default: the row of the patient pages. Raises UserInputError where
+    the study is not finished, or `out` is something else already.
+    """
+    from survfuse.deployment.freeze import freeze_study
+
+    return freeze_study(config, Path(out), row)
+
+
+def predict_new(
+    package: str | Path,
+    patients: str | Path,
+    out: str | Path,
+    device: str = "auto",
+    **sheets: str | Path,
+) -> list[dict[str, Any]]:
+    """Predict patients who were in no study; returns a record of each and writes them to `out`.
+
+    `package`: the folder of `package`. `sheets`: of modalities by name, such as `omics`, `slides`.
+    No outcomes are needed. Raises UserInputError where the package was changed, or something is
+    wrong with the sheets or cannot be read by its models.
+    """
+    from survfuse.artifacts.package import open_package
+    from survfuse.deployment import inputs, predict
+
+    brought = {name: Path(path) for name, path in sheets.items()}
+    given = inputs.NewSheets(Path(patients), brought)
+    return predict.predict_new(open_package(Path(package)), given, Path(out), device=device)

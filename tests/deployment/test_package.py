@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.fixtures.deployment_fixture import GENES, finished_study, new_sheets
 
+from deployment_fixture import GENES, finished_study, new_sheets
 from survfuse.artifacts.layout import ResultsFolder
 from survfuse.artifacts.package import open_package
 from survfuse.artifacts.package_layout import NewPatientsFolder, PackageFolder
