@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from survfuse.artifacts.cohort_tables import read_outcomes, write_table
+from survfuse.artifacts.follow_up import follow_up_in
 from survfuse.artifacts.outcome_columns import (
-    OUTCOMES,
     OutcomeColumns,
+    columns_by_task,
     columns_in,
     columns_of,
 )
@@ -23,16 +24,18 @@ FOLLOW_UP = pd.DataFrame({"time_months": [3.0, 5.0], "event": [1, 0]})
 
 
 def test_classes_may_come_with_follow_up() -> None:
-    assert columns_in(FOLLOW_UP) is OUTCOMES["survival"]
+    assert columns_in(FOLLOW_UP) is columns_by_task()["survival"]
     at_horizon = columns_of(FOLLOW_UP.assign(label=[1, 0]))
-    assert at_horizon is OUTCOMES["diagnosis"]
+    assert at_horizon is columns_by_task()["diagnosis"]
     assert list(at_horizon.present(FOLLOW_UP)) == ["time_months", "event"]
 
 
 def test_a_table_without_an_outcome_is_refused(tmp_path: Path) -> None:
     table = FOLLOW_UP.drop(columns="event").assign(patient_id=["A", "B"])
     write_table(tmp_path / "o.tsv", table)
-    with pytest.raises(UserInputError, match="no outcome, which is label, or time_months and even"):
+    with pytest.raises(
+        UserInputError, match="no outcome, which is time_months and event, or label"
+    ):
         read_outcomes(tmp_path / "o.tsv")
     with pytest.raises(ValueError, match="no task has the outcome columns"):
         columns_of(table)
@@ -40,9 +43,13 @@ def test_a_table_without_an_outcome_is_refused(tmp_path: Path) -> None:
 
 def test_causes_would_be_spread_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     causes = OutcomeColumns(
-        {"time_months": float, "cause": int}, "cause", lambda frame: frame["cause"].to_numpy()
+        {"time_months": float, "cause": int},
+        groups=lambda frame: frame["cause"].to_numpy(),
+        strata=lambda frame: frame["cause"].to_numpy(),
+        learned=lambda frame, _: follow_up_in(frame),
     )
-    monkeypatch.setitem(OUTCOMES, "competing_risks", causes)
+    known = columns_by_task() | {"competing_risks": causes}
+    monkeypatch.setattr("survfuse.artifacts.outcome_columns.columns_by_task", lambda: known)
     ids = [f"P{number:02d}" for number in range(60)]
     table = pd.DataFrame(
         {"patient_id": ids, "time_months": np.arange(60.0), "cause": np.arange(60) % 3}

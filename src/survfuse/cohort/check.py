@@ -22,7 +22,7 @@ from survfuse.sheets.problems import Note, counted, ranges
 from survfuse.sheets.text_table import Sheet, parse_sheet
 from survfuse.splits.published_folds import check_folds, parse_folds
 from survfuse.splits.published_missing import published_pattern
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 
 def check_cohort(config: Config) -> Cohort:

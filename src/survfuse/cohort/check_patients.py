@@ -10,7 +10,7 @@ from survfuse.config.cohort import CohortConfig
 from survfuse.config.study import Config
 from survfuse.sheets.findings import Findings
 from survfuse.sheets.text_table import Sheet, check_identifiers
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 
 def check_patients(sheet: Sheet, config: Config, found: Findings) -> pd.DataFrame | None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
     from survfuse.evaluation.metrics import Documented
+    from survfuse.models.registry import ModelSpec
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
     from survfuse.tasks.prediction_tables import PredictionTables
@@ -33,12 +34,34 @@ class Task(ABC):
     name: what `Config.task` calls it. mandatory: the rows without which its leaderboard cannot be
     read. pages: "module:name" of its pages, see `reporting.pages`; reporting stands above tasks.
     attributed: whether estimates are explained by attributions, see `survfuse.explain.stage`.
+    maps_volumes: whether there are maps of what moved them in volumes, see `explain.saliency`.
+    average: "module:name" of what a row predicts where it can learn nothing, see
+    `models.classical.average`. networks: that of what networks learn of it, see
+    `training.network_task`; empty where none can be fitted for it. Both stand above models.
     """
 
     name: ClassVar[str]
     mandatory: ClassVar[Mandatory]
     pages: ClassVar[str]
+    average: ClassVar[str]
+    networks: ClassVar[str] = ""
     attributed: ClassVar[bool] = False
+    maps_volumes: ClassVar[bool] = False
+
+    def kinds(self) -> Mapping[str, ModelSpec]:
+        """Kinds of models that are made for it alone, which its folder holds."""
+        return {}
+
+    def estimators(self) -> Mapping[str, str]:
+        """By other kinds of models, "module:name" of what fits them for it, in its folder.
+
+        Kinds whose own files hold an estimator for the task name it themselves.
+        """
+        return {}
+
+    def check_settings(self, config: Config) -> None:
+        """Refuse settings that a run would accept and not honour. Raises UserInputError."""
+        return
 
     @abstractmethod
     def outcome_columns(self, cohort: CohortConfig) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from survfuse.core.errors import UserInputError
 from survfuse.evaluation.mandatory import require_rows
 from survfuse.evaluation.roles import COMBINING
 from survfuse.evaluation.rows import role_of
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 
 def check_leaderboard(config: Config) -> None:

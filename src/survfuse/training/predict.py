@@ -26,7 +26,7 @@ from survfuse.models.classical.average import is_average, predict_average
 from survfuse.models.estimator import OtherRows, PredictContext
 from survfuse.models.specs import estimator_of, fit_settings, parts_of, reads_of, reads_synthesised
 from survfuse.splits.outer_folds import read_test_ids
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 from survfuse.training.attention import write_attention
 from survfuse.training.same_inputs import input_hashes, require_same
 
@@ -85,7 +85,7 @@ def predict_fold(
     config, model = fold.config, find_model(fold.config, name)
     fitted = read_matching(name, fold)
     if is_average(fitted):
-        return predict_average(fitted, patient_ids, np.array(config.grid_months()))
+        return predict_average(fitted, patient_ids, config)
     others = other_rows(fold, inputs)
     context = PredictContext(
         *(config, model, inputs, patient_ids, others, fold.device, attention, held_out)

@@ -31,7 +31,7 @@ from survfuse.statistics.censoring import share_by
 from survfuse.statistics.delong import REFITTED
 from survfuse.statistics.intervals import Estimate, NotEstimableError
 from survfuse.statistics.proportions import proportion
-from survfuse.tasks.diagnosis.asked import TASK, asked_of
+from survfuse.tasks.diagnosis.asked import NAME, asked_of
 from survfuse.tasks.diagnosis.evaluation import compare_diagnoses
 from survfuse.tasks.diagnosis.mandatory import MANDATORY
 from survfuse.tasks.diagnosis.missing_pet import compare_policies
@@ -91,7 +91,7 @@ def evaluate_diagnoses(config: Config, files: EvaluationFiles) -> None:
     }
     result: DiagnosisEvaluation = {
         **common_part(files, candidates, study, confidence, scored),
-        "task": TASK,
+        "task": NAME,
         "name": asked.name,
         "definition": asked.definition,
         "classes": list(asked.classes),
