@@ -24,6 +24,7 @@ FLOORS = (
     "survfuse.tasks.*.section",
     "survfuse.config",
     "survfuse.tasks.diagnosis.asked survfuse.tasks.diagnosis.classes",
+    "survfuse.artifacts.outcome_columns",
     "survfuse.artifacts survfuse.sheets",
     "survfuse.statistics",
     "survfuse.tasks.*.outcomes",

@@ -18,6 +18,7 @@ from survfuse.artifacts.outcome_columns import (
 )
 from survfuse.config.splits import SplitConfig
 from survfuse.core.errors import UserInputError
+from survfuse.sheets.leaks import leaks_of_numbers
 from survfuse.splits.outer_folds import make_splits, training_part
 
 FOLLOW_UP = pd.DataFrame({"time_months": [3.0, 5.0], "event": [1, 0]})
@@ -47,6 +48,9 @@ def test_causes_would_be_spread_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
         groups=lambda frame: frame["cause"].to_numpy(),
         strata=lambda frame: frame["cause"].to_numpy(),
         learned=lambda frame, _: follow_up_in(frame),
+        classes=("cause",),
+        ordered="time_months",
+        observed="cause",
     )
     known = columns_by_task() | {"competing_risks": causes}
     monkeypatch.setattr("survfuse.artifacts.outcome_columns.columns_by_task", lambda: known)
@@ -60,3 +64,10 @@ def test_causes_would_be_spread_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     part = training_part(splits, table, settings, 0, 0)
     assert list(part) == ["patient_id", "role", "time_months", "cause"]
     assert set(part.loc[part["role"] == "validation", "cause"]) == {0, 1, 2}
+    copies = np.column_stack([30.4375 * table["time_months"], 5 - table["cause"]])
+    assert leaks_of_numbers(copies, table) == {
+        0: "is the time column under another name or in another unit",
+        1: "is the cause column under another name",
+    }
+    wrong = table.assign(cause=table["cause"].where(table.index > 1, -1))
+    assert causes.sound(wrong).tolist() == [False, False, *[True] * 58]

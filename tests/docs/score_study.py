@@ -102,6 +102,10 @@ def main(home: Path, example: dict[str, Any]) -> None:
     few = refused(path, splits={"folds": 20})
     assert "there are 80 patients for 20 folds" in few, few
     sheet = pd.read_csv(home / "patients.tsv", sep="\t", dtype=str)
+    sheet.assign(age=sheet["mmse"].astype(float) * 2).to_csv(
+        home / "patients.tsv", sep="\t", index=False
+    )
+    assert "is the score column under another name" in refused(path)
     sheet.loc[3, "mmse"] = "high"
     sheet.to_csv(home / "patients.tsv", sep="\t", index=False)
     assert "is no number" in refused(path)

@@ -42,6 +42,10 @@ class OutcomeColumns:
     group gives `validation_fraction` of its patients to the validation part. needed: the groups
     that the validation part must have; None for all. learned: what training is given of a table,
     with the section `cohort` of the configuration.
+
+    What no input may repeat, see `sheets.leaks`: classes: columns of classes. ordered: a column of
+    numbers, if any, and observed: the column that is above 0 where they are exact, if not
+    everywhere. Parsed outcomes with a problem have NaN in the one, or less than 0 in the other.
     """
 
     types: dict[str, type]
@@ -50,11 +54,23 @@ class OutcomeColumns:
     learned: Callable[[pd.DataFrame, CohortConfig], TrainingOutcome]
     needed: tuple[int, ...] | None = None
     optional: dict[str, type] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    ordered: str = ""
+    observed: str = ""
 
     def present(self, frame: pd.DataFrame) -> dict[str, type]:
         """The columns that a table has, and their types."""
         every = {**self.optional, **self.types}
         return {name: kind for name, kind in every.items() if name in frame}
+
+    def sound(self, frame: pd.DataFrame) -> pd.Series[bool]:
+        """Rows of parsed outcomes without a problem."""
+        rows = pd.Series(True, index=frame.index)
+        if self.ordered in frame:
+            rows &= frame[self.ordered].notna()
+        if self.observed in frame:
+            rows &= frame[self.observed] >= 0
+        return rows
 
 
 def columns_by_task() -> dict[str, OutcomeColumns]:

@@ -77,4 +77,7 @@ OUTCOMES = OutcomeColumns(
     strata=class_strata,
     learned=classes_in,
     optional=COLUMNS,
+    classes=("label", "event"),
+    ordered="time_months",
+    observed="event",
 )

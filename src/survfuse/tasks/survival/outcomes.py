@@ -25,4 +25,7 @@ OUTCOMES = OutcomeColumns(
     strata=follow_up_strata,
     learned=lambda outcomes, _: follow_up_in(outcomes),
     needed=(1,),
+    classes=("event",),
+    ordered="time_months",
+    observed="event",
 )
