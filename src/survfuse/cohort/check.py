@@ -85,8 +85,8 @@ def read_sheets(config: Config, found: Findings) -> Sheets:
         patients = replace(patients, rows=patients.rows.map(composed))  # it names no files
         levels = {name: covariate.levels for name, covariate in cohort.covariates.items()}
         words = levels | task_of(config).outcome_words(cohort)
-        patients, told = without_missing_words(patients, words)
-        found.notes += told
+        patients, notes = without_missing_words(patients, words)
+        found.notes += notes
     folds = found.take(*parse_folds(cohort.folds)) if cohort.folds else None
     known = frozenset(patients.rows["patient_id"]) if patients else None
     brought = {

@@ -32,7 +32,7 @@ class Endpoint(Section):
         None,
         pattern=r"^(have|are) \S.*$",
         description="What patients with the event have done, for sentences of the reports: have "
-        "died, have converted to dementia. Default: told by the name and the definition.",
+        "died, have converted to dementia. Default: inferred from the name and the definition.",
     )
     time: str = Field("time", description="Column with the follow-up time.")
     event: str = Field("event", description="Column that says whether the event was observed.")
