@@ -105,8 +105,7 @@ def check_rows(
     if evaluation.reference not in names:
         yield (
             f"evaluation.reference {evaluation.reference!r} is not among the models; "
-            "every leaderboard needs a simple row to compare with: clinical Cox, or logistic "
-            "regression for a diagnosis"
+            "every leaderboard needs a simple row to compare with, one of clinical data alone"
         )
     if "availability" in names:
         yield (

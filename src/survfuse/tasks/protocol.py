@@ -73,7 +73,8 @@ class Task(ABC):
     ) -> tuple[pd.DataFrame, list[Problem]]:
         """Outcomes by spreadsheet row, as outcomes.tsv will hold them, and the problems of them.
 
-        Follow-up is `time_months` and `event` (-1 where there is a problem); classes are `label`.
+        Where there is a problem, values are as `OutcomeColumns.sound` knows it: follow-up is
+        `time_months` and `event` (-1 then); classes are `label`.
         """
 
     def outcome_words(self, cohort: CohortConfig) -> dict[str, Sequence[str]]:

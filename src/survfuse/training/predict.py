@@ -1,4 +1,4 @@
-"""The prediction stage: out-of-fold predictions of every patient, for either task."""
+"""The prediction stage: out-of-fold predictions of every patient, for any task."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def predict_fold(
 ) -> Any:
     """Predict some patients with the model fitted on one fold.
 
-    A Prediction or a ClassPrediction, as the configuration asks for survival or classes;
-    `attention` and `held_out` as in `PredictContext`.
+    What comes is of the class that predictions of the task have; `attention` and `held_out` as in
+    `PredictContext`.
     """
     config, model = fold.config, find_model(fold.config, name)
     fitted = read_matching(name, fold)
