@@ -6,13 +6,19 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .PHONY: demo test check docs sbom setup resume lock clean
 
-demo: setup            ## run both simulated cohorts, ending in reports
+demo: setup            ## run both simulated cohorts, ending in reports; then predict new patients
 	@echo "Two simulated cohorts, about ten minutes on two cores; a line per job says how far it is."
 	snakemake --cores all
 	snakemake --cores all --configfile configs/demo_clinic.yaml
+	survfuse package --config configs/demo.yaml --out results/demo_package
+	survfuse simulate --config configs/demo.yaml --new-patients --out results/demo_new/sheets
+	survfuse predict --package results/demo_package --patients results/demo_new/sheets/patients.tsv \
+	  --slides results/demo_new/sheets/slides.tsv --omics results/demo_new/sheets/omics.parquet \
+	  --out results/demo_new
 	@echo "Cohort reports: $(CURDIR)/results/demo/report/index.html"
 	@echo "                $(CURDIR)/results/demo_clinic/report/index.html"
 	@echo "Patient pages:  in patients/ beside them"
+	@echo "New patients:   $(CURDIR)/results/demo_new/reports/index.html"
 
 test: setup            ## run the tests
 	pytest -n 2 --dist loadfile

@@ -64,9 +64,15 @@ def draw_patients(
     Censoring is uniform up to 60 months; the median time of the average patient is 14 months.
     """
     x = rng.normal(size=(n, features))
-    time = 20 * rng.exponential(size=n) * np.exp(-x[:, : len(effects)] @ effects)
+    time = draw_months(rng, x, effects)
     censored = rng.uniform(0, 60, size=n)
     return x, SurvivalOutcome(np.minimum(time, censored), time <= censored)
+
+
+def draw_months(rng: np.random.Generator, x: np.ndarray, effects: np.ndarray) -> np.ndarray:
+    """Uncensored times of patients with features x (n, p), (n,)."""
+    months: np.ndarray = 20 * rng.exponential(size=len(x)) * np.exp(-x[:, : len(effects)] @ effects)
+    return months
 
 
 def divide(rng: np.random.Generator, outcome: SurvivalOutcome, folds: int, repeats: int) -> Study:

@@ -29,7 +29,7 @@ FLOORS = (
     "survfuse.statistics",
     "survfuse.tasks.*.outcomes",
     "survfuse.tasks.survival.hazards survfuse.tasks.survival.bins",
-    "survfuse.modalities.paths survfuse.modalities.sheets",
+    "survfuse.modalities.paths survfuse.modalities.sheets survfuse.modalities.conformity",
     "survfuse.modalities.protocol",
     "survfuse.modalities.by_patient survfuse.modalities.cohort survfuse.modalities.dense",
     "survfuse.modalities.clinical survfuse.modalities.omics survfuse.modalities.slides "
@@ -50,6 +50,7 @@ FLOORS = (
     "survfuse.tasks.*.learning",  # what models learn of a task; the task names it
     "survfuse.synthesis survfuse.explain",
     "survfuse.reporting survfuse.init survfuse.simulation survfuse.runner",
+    "survfuse.deployment",
     "survfuse.cli",
     "survfuse.__main__",
     "survfuse.api",  # which `import survfuse` leads to, but not before one of its functions is used

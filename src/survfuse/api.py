@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from survfuse.artifacts.layout import ResultsFolder
-from survfuse.core.errors import UserInputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,32 +75,14 @@ def prepare(config: Config) -> Path:
 
 def input_paths(config: Config) -> InputPaths:
     """The files that models may read. Raises UserInputError where one is not prepared yet."""
-    from survfuse.modalities.paths import InputPaths
-    from survfuse.modalities.registry import SOURCES, sheets_of
+    from survfuse.modalities.paths import study_paths
 
-    results = ResultsFolder(config.output)
-    makes = config.synthesis is not None and config.cohort.images is not None
-    paths = InputPaths(
-        splits=results.splits.table,
-        clinical=results.cohort.clinical,
-        files={name: results.root / SOURCES[name] for name in sheets_of(config.cohort)},
-        synthesis=results.synthesis if makes else None,
-        visit=config.imaging.visit,
-    )
-    made = [paths.splits, paths.clinical, *paths.files.values(), paths.synthesis]
-    for path in made:
-        if path and not path.exists():
-            raise UserInputError(
-                f"{path}: is not there yet; call prepare first, and for slides and volumes let the "
-                "workflow make it"
-            )
-    return paths
+    return study_paths(config)
 
 
 def folds_of(config: Config, model: str) -> list[Path]:
     """The folders of the folds that a row is fitted in."""
-    from survfuse.models.specs import repeats_of
-    from survfuse.training.predict import find_model
+    from survfuse.models.specs import find_model, repeats_of
 
     repeats = 1 if config.cohort.folds else repeats_of(find_model(config, model), config)
     numbers = [(repeat, fold) for repeat in range(repeats) for fold in range(config.splits.folds)]
@@ -115,8 +96,7 @@ def fit(config: Config, model: str, device: str = "auto") -> list[Path]:
     needs its parts to be fitted before it. `device`: auto, cpu or cuda. Raises UserInputError for
     an unknown row, or where something is not prepared.
     """
-    from survfuse.models.specs import has_job_per_fold
-    from survfuse.training.predict import find_model
+    from survfuse.models.specs import find_model, has_job_per_fold
     from survfuse.training.stage import train_folds
 
     models = ResultsFolder(config.output).models

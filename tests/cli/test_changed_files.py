@@ -56,8 +56,9 @@ def train(path: Path, shared: list[str], model: str) -> list[object]:
 
 def predict(path: Path, shared: list[str], model: str) -> list[object]:
     out = path.parent / "out"
-    return ["predict", "--config", path, "--model", model, *shared, "--models", out / "models",
-            "--folds", *folds_of(path), "--out", out / f"predictions/{model}.tsv",
+    return ["predict-folds", "--config", path, "--model", model, *shared,
+            "--models", out / "models", "--folds", *folds_of(path),
+            "--out", out / f"predictions/{model}.tsv",
             "--device", "cpu"]  # fmt: skip
 
 

@@ -215,7 +215,7 @@ def run_training(*extra: str) -> int:
 def run_prediction() -> int:
     return main(
         [
-            *["predict", "--config", "config.yaml", "--model", "permuted"],
+            *["predict-folds", "--config", "config.yaml", "--model", "permuted"],
             *["--folds", "splits/r0f0", "--splits", "splits/splits.tsv"],
             *["--clinical", "cohort/clinical.tsv", "--input", "omics=omics.npz"],
             *["--models", "models", "--out", "out.tsv"],
@@ -291,7 +291,7 @@ FITTED = [
 TRAIN = ["train", "--folds", "splits/r0f0", *FITTED]
 # A row that reads genes and slides: others do not open them.
 TRAIN_FUSED = [{"clinical_cox": "fused"}.get(word, word) for word in TRAIN]
-PREDICT = ["predict", "--folds", "splits/r0f0", "--out", "o.tsv", *FITTED]
+PREDICT = ["predict-folds", "--folds", "splits/r0f0", "--out", "o.tsv", *FITTED]
 SLIDES = [
     *["process-slides", "--config", "config.yaml", "--slides", "cohort/slides.tsv"],
     *["--out", "s", "--manifest", "m.tsv"],
@@ -376,7 +376,7 @@ def test_an_input_is_a_name_and_a_path(value: str, capsys: pytest.CaptureFixture
 
 def test_an_option_that_commands_share_is_the_same_in_all_of_them() -> None:
     """Its purpose is its own where it is what one command writes, or the sheet that it reads."""
-    own = {"--out", "--slides", "--omics", "--images"}
+    own = {"--out", "--patients", "--slides", "--omics", "--images"}
     kinds: dict[str, set] = {}
     for command in commands().values():
         for action in command._actions:

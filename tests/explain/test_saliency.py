@@ -28,10 +28,11 @@ from survfuse.modalities.scaling import fit_scalers
 from survfuse.modalities.volumes.measures import read_voxels
 from survfuse.modalities.volumes.store import read_tensor, write_tensor
 from survfuse.models.networks.interface import Batch, Output
+from survfuse.models.specs import find_model
 from survfuse.tasks.diagnosis.classes import UNKNOWN
 from survfuse.tasks.diagnosis.learning.networks import diagnose_neural
 from survfuse.training.ensemble import ensemble
-from survfuse.training.predict import find_model, read_matching
+from survfuse.training.predict import read_matching
 from survfuse.training.tokens import TokenSource, token_source
 from volume_fixture import SHAPE, clinic
 

@@ -46,7 +46,7 @@ NAMING = {
     "models/runnable.py": ROLE,
     "published/hancock.py": "a table of the published cohort",
     "reporting/diagnosis/cohort_page.py": "what a simulation says that sets of inputs could reach",
-    "tasks/diagnosis/same_patients.py": "a key of evaluation.json",
+    "tasks/diagnosis/pet/same_patients.py": "a key of evaluation.json",
 }
 
 

@@ -27,7 +27,6 @@ from survfuse.modalities.volumes.store import Prepared
 from survfuse.reporting.diagnosis.cohort_page import diagnosis_context
 from survfuse.reporting.diagnosis.inputs import (
     DiagnosisData,
-    happened,
     read_diagnosis_data,
     saliency_of,
 )
@@ -39,6 +38,7 @@ from survfuse.reporting.sections.imaging import imaging_context, middle, modalit
 from survfuse.reporting.stage import write_reports
 from survfuse.reporting.survival.cohort_page import cohort_context
 from survfuse.reporting.wording import decimal, lint, of_100
+from survfuse.tasks.diagnosis.asked import happened
 from survfuse.tasks.diagnosis.leaderboard import evaluate_diagnoses
 from survfuse.tasks.diagnosis.predictions import (
     read_class_predictions,
@@ -319,7 +319,7 @@ def test_the_event_is_named(
             "diagnosis": {"name": name, "horizon_months": 36},
         },
     )
-    assert happened(config) == words
+    assert happened(config.cohort) == words
 
 
 @pytest.mark.parametrize(

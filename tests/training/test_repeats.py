@@ -260,7 +260,7 @@ def test_generators_are_fitted_for_the_folds_of_the_rows_that_read_them(tmp_path
     taken = [
         line.split("--model ")[1].split()[0]
         for line in snakemake(tmp_path, "-n", "-p").stdout.splitlines()
-        if "survfuse predict" in line and "--synthesis" in line
+        if "survfuse predict-folds" in line and "--synthesis" in line
     ]
     assert sorted(taken) == ["itcfn", "late"]
 

@@ -87,7 +87,7 @@ rule predict:
         horizons=SETTINGS.evaluation.horizons_months,
     shell:
         model_command(
-            "predict --out {output.table:q} --ablations {output.ablations:q}"
+            "predict-folds --out {output.table:q} --ablations {output.ablations:q}"
             " --attention {output.attention:q}"
         )
 

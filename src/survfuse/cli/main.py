@@ -14,15 +14,23 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 
 from survfuse import __version__
-from survfuse.cli.commands import cohort, models, preparation, reports, schema, study
+from survfuse.cli.commands import (
+    cohort,
+    deployment,
+    models,
+    preparation,
+    reports,
+    schema,
+    study,
+)
 from survfuse.cli.options import Command, shared_options
 from survfuse.cli.terminal import logging_to
 from survfuse.core.errors import SurvfuseError
 from survfuse.core.exit_codes import told
 from survfuse.core.system_errors import of_system
 
-STAGES = (study, cohort, preparation, models, reports, schema)
-WITHOUT_CONFIGURATION = ("init", "schema", "compare")
+STAGES = (study, deployment, cohort, preparation, models, reports, schema)
+WITHOUT_CONFIGURATION = ("init", "schema", "compare", "predict")
 
 log = logging.getLogger("survfuse")
 

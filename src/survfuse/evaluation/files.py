@@ -42,7 +42,9 @@ class EvaluationFiles:
         """The same. Raises UserInputError where it is not there yet."""
         path = self.table(model)
         if not path.is_file():
-            raise UserInputError(f"{path}: there are no predictions of this row; run predict first")
+            raise UserInputError(
+                f"{path}: there are no predictions of this row; run predict-folds first"
+            )
         return path
 
     def ablations(self, model: str) -> Path | None:

@@ -29,10 +29,10 @@ from survfuse.modalities.volumes.measures import read_voxels
 from survfuse.modalities.volumes.modality import paths_of
 from survfuse.models.classical.average import is_average
 from survfuse.models.networks.interface import Batch, FusionModel
-from survfuse.models.specs import spec_of
+from survfuse.models.specs import find_model, spec_of
 from survfuse.tasks.diagnosis.learning.networks import diagnose_neural
 from survfuse.training.ensemble import Ensemble, ensemble
-from survfuse.training.predict import find_model, read_matching, tested_folds
+from survfuse.training.predict import read_matching, tested_folds
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,9 @@ from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.paths import InputPaths
 from survfuse.models.classical.average import is_average
-from survfuse.models.specs import spec_of
+from survfuse.models.specs import find_model, spec_of
 from survfuse.tasks.loading import task_of
-from survfuse.training.predict import find_model, read_matching, tested_folds
+from survfuse.training.predict import read_matching, tested_folds
 
 log = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ import pandas as pd
 from survfuse.artifacts.cohort_tables import read_features
 from survfuse.config.study import Config
 from survfuse.core.files import sha256_file
+from survfuse.modalities.conformity import Conformed, Reference
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.registry import MODALITIES
 from survfuse.modalities.sheets import Brought, CheckedPatients
@@ -173,6 +174,19 @@ class Modality(ABC):
         """
         return False
 
+    def prepare(
+        self,
+        config: Config,
+        patients: Sequence[str],
+        table: pd.DataFrame,
+        path: Path,
+        threads: int,
+        device: str,
+    ) -> None:
+        """Make the file that models read of it in this process, from `table`, what is kept of its
+        sheet; for many patients the workflow has jobs. Raises what its stage raises."""
+        self.pack(config, patients, path)
+
     @abstractmethod
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> Store | None:
         """What the study has, of some patients alone if named; None where it has no file of it.
@@ -256,6 +270,25 @@ class Modality(ABC):
         """
         widths = list(self.parts(store, scaling).values())
         return np.repeat(np.eye(len(widths)), widths, axis=0)
+
+    def reference(
+        self, paths: InputPaths, store: Store, patient_ids: Sequence[str], config: Config
+    ) -> Reference:
+        """What a package keeps of it, by which inputs of new patients are judged."""
+        return Reference(None)
+
+    def conform(
+        self, paths: InputPaths, store: Store | None, reference: Reference, ids: Sequence[str]
+    ) -> Conformed[Store | None]:
+        """What new patients (`ids`) have, None without a sheet, in the form that models read.
+
+        By default as it is. Raises UserInputError where the models cannot read it.
+        """
+        return Conformed(store)
+
+    def unusable(self, paths: InputPaths) -> dict[str, str]:
+        """Why files of patients could not be used, by patient id; by default no files can fail."""
+        return {}
 
     def for_pages(self, path: Path) -> Any:
         """What pages tell of the file that models read; by default a table of features."""

@@ -7,13 +7,19 @@ for it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 # Stand above this floor, and are imported where a page is written.
 SECTIONS = "survfuse.reporting.sections"
 CHIPS = f"{SECTIONS}.input_chips"
+
+
+COPIED, OUTSIDE, NOT_NEEDED = "copied", "outside", "not needed"  # by a package, see `Entry.files`
+OF_VOLUMES = dict.fromkeys(
+    ("imaging.template", "imaging.template_mask", "imaging.reference_region"), COPIED
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,9 @@ class Entry:
     token. scaled_by: the section of the configuration that its scaling reads, if any.
     withheld_as: the column of published folds in which training patients lack it, see
     `splits.published_missing`; what has none cannot be withheld by `cohort.missing`. is_volume:
-    whether its one token holds the voxels of a prepared volume, of which maps can be made.
+    whether its one token holds the voxels of a prepared volume, of which maps can be made. files:
+    what its preparation reads besides its sheet, by section.key of the configuration, and whether a
+    package of a study has it COPIED, knows it by its hash (OUTSIDE), or does without (NOT_NEEDED).
     """
 
     noun: str
@@ -53,6 +61,7 @@ class Entry:
     scaled_by: str = ""
     withheld_as: str = ""
     is_volume: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -101,6 +110,7 @@ MODALITIES: dict[str, Entry] = {
         attention="groups",
         scaled_by="omics",
         withheld_as="Omics",
+        files={"omics.gene_sets": NOT_NEEDED},  # whose genes the package holds, group by group
     ),
     "slides": Entry(
         "slides",
@@ -114,6 +124,7 @@ MODALITIES: dict[str, Entry] = {
         pronoun="them",
         attention="slides",
         withheld_as="WSI",
+        files={"slides.weights": OUTSIDE},  # large, and often not to be passed on
     ),
     "mri": Entry(
         "MRI",
@@ -126,6 +137,7 @@ MODALITIES: dict[str, Entry] = {
         section=f"{SECTIONS}.imaging:imaging_section",
         made_from="pet",
         is_volume=True,
+        files=OF_VOLUMES,
     ),
     "pet": Entry(
         "PET",
@@ -139,6 +151,7 @@ MODALITIES: dict[str, Entry] = {
         made_from="mri",
         costly=True,
         is_volume=True,
+        files=OF_VOLUMES,
     ),
     "radiomics": Entry(
         "radiomics features",
@@ -182,3 +195,24 @@ def sheets_of(cohort: object) -> dict[str, Path]:
     """The sheets that a configuration names for modalities, by the key of SOURCES."""
     named = {entry.source: entry.sheet(cohort) for entry in MODALITIES.values() if entry.source}
     return {source: path for source, path in named.items() if path}
+
+
+def sheet_fields(sheets: Mapping[str, Path]) -> dict[str, Any]:
+    """The fields of the section `cohort` that name these sheets, and no other of a modality.
+
+    `sheets`: by the key of SOURCES.
+    """
+    fields: dict[str, Any] = {}
+    for entry in MODALITIES.values():
+        key, _, table = entry.setting.partition(".")
+        if table:
+            fields.setdefault(key, {})
+            fields[key] |= {table: sheets[entry.source]} if entry.source in sheets else {}
+        elif entry.source:
+            fields[key] = sheets.get(entry.source)
+    return fields
+
+
+def preparation_files() -> dict[str, str]:
+    """What the preparation of all modalities reads besides sheets, see `Entry.files`."""
+    return {place: kept for entry in MODALITIES.values() for place, kept in entry.files.items()}

@@ -53,6 +53,14 @@ def checked_modalities(row: str, listed: Any) -> tuple[str, ...]:
     return tuple(listed)
 
 
+def find_model(config: Config, name: str) -> ModelConfig:
+    """The configuration of a leaderboard row."""
+    for model in config.models:
+        if model.name == name:
+            return model
+    raise UserInputError(f"there is no model {name!r} in the configuration")
+
+
 def estimator_of(model: ModelConfig, config: Config) -> Estimator:
     """What fits and runs a row, imported now.
 

@@ -54,13 +54,14 @@ def activities(truth: Truth, set_noise: float = 1.0) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def expression(truth: Truth, set_noise: float = 1.0) -> pd.DataFrame:
+def expression(truth: Truth, set_noise: float = 1.0, laboratory: int | None = None) -> pd.DataFrame:
     """Log expression of the patients with RNA: `patient_id`, then a float32 column per gene.
 
     A gene's value is its mean, plus the activity of every set it is in times its loading, plus a
-    shift of the site, plus noise; never below 0. `set_noise`: see `activities`.
+    shift of the site, plus noise; never below 0. `set_noise`: see `activities`. `laboratory`: the
+    seed of the cohort whose means, loadings and shifts these patients share; default: their own.
     """
-    rng = stream(truth.seed, "expression")
+    rng = stream(truth.seed if laboratory is None else laboratory, "expression")
     sets = gene_sets()
     genes = sorted({gene for symbols in sets.values() for gene in symbols})
     position = {gene: column for column, gene in enumerate(genes)}
@@ -71,6 +72,8 @@ def expression(truth: Truth, set_noise: float = 1.0) -> pd.DataFrame:
 
     mean = np.clip(rng.normal(7, 2, len(genes)), 2, 13)
     shift = rng.normal(0, SITE_SHIFT, (len(SITES), len(genes)))
+    if laboratory is not None:  # the next numbers are the noise of that cohort
+        rng = stream(truth.seed, "noise of expression")
     noise = rng.normal(0, NOISE, (len(truth.patient_id), len(genes)))
     signal: Array = activities(truth, set_noise).to_numpy() @ loadings
     values = np.clip(mean + signal + shift[truth.site] + noise, 0, None).astype(np.float32)

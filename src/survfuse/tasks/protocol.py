@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
 from survfuse.evaluation.files import EvaluationFiles
 from survfuse.evaluation.mandatory import Mandatory
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from survfuse.artifacts.evaluation import Evaluation
+    from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
     from survfuse.evaluation.metrics import Documented
@@ -136,6 +139,39 @@ class Task(ABC):
     @abstractmethod
     def write_tidy(self, tables: Mapping[str, Path], out: Path) -> None:
         """Write the predictions of all rows, tables by their names, as one long table."""
+
+    def predicted(self, config: Config) -> dict[str, Any]:
+        """What is predicted, in words: `name`, `definition`, and `happened` to whom it did."""
+        raise self.no_package()
+
+    def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:
+        """What a package keeps of a row, to turn its predictions of new patients into estimates.
+
+        JSON, in which no patient of the study stands alone. Raises UserInputError where files of
+        the study are absent or do not belong together, and by default.
+        """
+        raise self.no_package()
+
+    def estimates(
+        self,
+        frozen: Mapping[str, Any],
+        predictions: Mapping[str, Any],
+        has: Mapping[str, np.ndarray],
+        config: Config,
+    ) -> list[dict[str, Any]]:
+        """What is estimated of each of n new patients, as `schemas/prediction` describes it.
+
+        `frozen`: of the row, by `freeze`. `predictions`: by the name of the fold, what its
+        estimator returned. `has`: by modality, (n,) who has it.
+        """
+        raise self.no_package()
+
+    def no_package(self) -> UserInputError:
+        """Why no package is made of a study."""
+        return UserInputError(
+            f"a study of the task {self.name} cannot be packaged: it says of no new patients what "
+            "it estimates of them"
+        )
 
     def documented(self) -> list[Documented]:
         """Its metrics, for docs/reference/metrics.md."""

@@ -24,7 +24,14 @@ from survfuse.modalities.inputs import for_fold, load_inputs
 from survfuse.modalities.paths import InputPaths
 from survfuse.models.classical.average import is_average, predict_average
 from survfuse.models.estimator import OtherRows, PredictContext
-from survfuse.models.specs import estimator_of, fit_settings, parts_of, reads_of, reads_synthesised
+from survfuse.models.specs import (
+    estimator_of,
+    find_model,
+    fit_settings,
+    parts_of,
+    reads_of,
+    reads_synthesised,
+)
 from survfuse.splits.outer_folds import read_test_ids
 from survfuse.tasks.loading import task_of
 from survfuse.training.attention import write_attention
@@ -35,26 +42,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fitted:
-    """Where the models of one fold are, and how to run them."""
+    """Where the models of one fold are, and how to run them.
+
+    packaged: whether a package vouches that they were fitted with the settings of `config`, in
+    which paths of the study are no longer named.
+    """
 
     config: Config
     models_directory: Path
     fold_name: str
     device: str = "auto"
-
-
-def find_model(config: Config, name: str) -> ModelConfig:
-    """The configuration of a leaderboard row."""
-    for model in config.models:
-        if model.name == name:
-            return model
-    raise UserInputError(f"there is no model {name!r} in the configuration")
+    packaged: bool = False
 
 
 def read_matching(name: str, fold: Fitted) -> FittedModel:
     """A fitted row. Raises UserInputError if it was fitted with other settings."""
     directory = fold.models_directory / name / fold.fold_name
     fitted = read_fitted(directory)
+    if fold.packaged:
+        return fitted
     if fitted.fit["settings"] != fit_settings(find_model(fold.config, name), fold.config):
         raise UserInputError(
             f"{directory}: was fitted with other settings; if the configuration was changed while "

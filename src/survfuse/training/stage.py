@@ -28,13 +28,12 @@ from survfuse.models.estimator import (
     PredictContext,
     Refit,
 )
-from survfuse.models.specs import estimator_of, fit_settings, parts_of, spec_of
+from survfuse.models.specs import estimator_of, find_model, fit_settings, parts_of, spec_of
 from survfuse.splits.outer_folds import splits_hash
 from survfuse.splits.training_part import TrainingPart, read_part
 from survfuse.training.compatibility import check_compatibility
 from survfuse.training.predict import (
     Fitted,
-    find_model,
     other_rows,
     paths_of,
     read_of,

@@ -21,6 +21,11 @@ def add_commands(add: Adder) -> None:
     )
     path_option(command, "--out", "directory for the sample sheets and images")
     command.add_argument("--workers", type=count, default=1, help="processes that draw images")
+    command.add_argument(
+        "--new-patients",
+        action="store_true",
+        help="draw three patients who are not in the cohort, without outcomes, instead of it",
+    )
     command = add(
         "import-cohort",
         import_command,
@@ -53,7 +58,15 @@ def simulate_command(given: argparse.Namespace) -> None:
     from survfuse.models.runnable import load
 
     source = load(given.config).source
-    if isinstance(source, SimulatedSource):
+    if given.new_patients and isinstance(source, SimulatedSource):
+        from survfuse.simulation.new_patients import simulate_new_patients
+
+        simulate_new_patients(source.seed, given.out, given.workers)
+    elif given.new_patients:
+        raise UserInputError(
+            f"{given.config}: source.kind is not simulate; new patients are drawn of that one alone"
+        )
+    elif isinstance(source, SimulatedSource):
         from survfuse.simulation.cohort import simulate_cohort
 
         simulate_cohort(source.patients, source.seed, given.out, given.workers)

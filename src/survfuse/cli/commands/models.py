@@ -16,7 +16,7 @@ KNOWN = (
 
 
 def add_commands(add: Adder) -> None:
-    """train, predict, explain, map-volumes and list-inputs."""
+    """train, predict-folds, explain, map-volumes and list-inputs."""
     command = add(
         "train",
         train_command,
@@ -29,7 +29,7 @@ def add_commands(add: Adder) -> None:
         command, "--record", "file that lists the folds once all are fitted", required=False
     )
     command = add(
-        "predict",
+        "predict-folds",
         predict_command,
         "Predict every patient out of fold, with the model that was not trained on the patient.",
         "--config configs/demo.yaml --model cmta --folds results/demo/splits/r0f* "

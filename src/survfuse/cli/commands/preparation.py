@@ -75,15 +75,14 @@ def add_commands(add: Adder) -> None:
 def slides_command(given: argparse.Namespace) -> None:
     from survfuse.artifacts.cohort_tables import read_slides
     from survfuse.modalities.slides.batch import batch_rows, process_batch
+    from survfuse.modalities.slides.modality import slide_roots
     from survfuse.models.runnable import load
 
     config = load(given.config)
-    roots = config.cohort.roots
-    if not roots and config.cohort.slides:
-        roots = [config.cohort.slides.parent]
+    roots = slide_roots(config)
     rows = batch_rows(read_slides(given.slides), given.batch, given.batches)
     process_batch(
-        rows, config.slides, given.out, given.manifest, given.threads, given.device, roots or None
+        rows, config.slides, given.out, given.manifest, given.threads, given.device, roots
     )
 
 

@@ -13,8 +13,10 @@ import pandas as pd
 from survfuse.artifacts.cohort_tables import read_clinical
 from survfuse.config.study import Config
 from survfuse.core.files import sha256_file
+from survfuse.modalities.clinical.conformity import conformed, described
 from survfuse.modalities.clinical.encoder import ClinicalEncoder, fit_encoder
 from survfuse.modalities.cohort import CohortInputs
+from survfuse.modalities.conformity import Conformed, Reference
 from survfuse.modalities.dense import OneToken
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.protocol import (
@@ -109,6 +111,25 @@ class Clinical(Modality):
         """The encoded covariates."""
         assert isinstance(scaling, ClinicalEncoder)
         return encoded(store, scaling, patient_ids).astype(float), scaling.names
+
+    def reference(
+        self, paths: InputPaths, store: Store, patient_ids: Sequence[str], config: Config
+    ) -> Reference:
+        """The usual range or the levels of every covariate."""
+        assert isinstance(store, ClinicalTable)
+        return Reference(described(store.frame.loc[list(patient_ids)], config.cohort.covariates))
+
+    def conform(
+        self,
+        paths: InputPaths,
+        store: Store | None,
+        reference: Reference,
+        ids: Sequence[str],
+    ) -> Conformed[Store | None]:
+        """The covariates of the study; levels that nobody had are missing."""
+        assert isinstance(store, ClinicalTable)
+        found = conformed(store.frame, reference.described)
+        return Conformed(ClinicalTable(found.store), found.remarks)
 
     def parts(self, store: Store | None, scaling: Scaling | None) -> dict[str, int]:
         """Covariate -> number of its columns."""

@@ -13,8 +13,10 @@ import pandas as pd
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import sha256_json
+from survfuse.modalities.conformity import Conformed, Reference
 from survfuse.modalities.dense import OneToken
 from survfuse.modalities.omics.checks import check_genes, check_rows
+from survfuse.modalities.omics.conformity import conformed, kept_of, of_nobody
 from survfuse.modalities.omics.matrix import (
     OmicsMatrix,
     build_matrix,
@@ -191,6 +193,27 @@ class Omics(Modality):
             else:
                 shares[row, groups[name.rpartition(" (")[0]]] = 1.0
         return shares / shares.sum(axis=1, keepdims=True)
+
+    def reference(
+        self, paths: InputPaths, store: Store, patient_ids: Sequence[str], config: Config
+    ) -> Reference:
+        """The genes, their groups, and the scale of their values."""
+        assert isinstance(store, OmicsMatrix)
+        return kept_of(store, patient_ids, dict(config.omics.suffixes))
+
+    def conform(
+        self,
+        paths: InputPaths,
+        store: Store | None,
+        reference: Reference,
+        ids: Sequence[str],
+    ) -> Conformed[Store | None]:
+        """The genes of the study in its order, on its scale; where there is no sheet, of nobody."""
+        if store is None:
+            return Conformed(of_nobody(reference))
+        assert isinstance(store, OmicsMatrix)
+        found = conformed(store, reference, "the gene matrix")
+        return Conformed(found.store, found.remarks)
 
     def for_pages(self, path: Path) -> dict[str, int]:
         """How many of its genes are measured in each patient who has any."""

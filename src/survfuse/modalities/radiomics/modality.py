@@ -16,7 +16,9 @@ import pandas as pd
 
 from survfuse.artifacts.cohort_tables import read_features
 from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
 from survfuse.core.files import sha256_json
+from survfuse.modalities.conformity import Conformed, Reference, Remark
 from survfuse.modalities.dense import OneToken
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.protocol import CLIP, Modality, Scaling, Store, TokenReader, TokenShape
@@ -120,6 +122,34 @@ class Radiomics(Modality):
         assert isinstance(scaling, FeatureScaler)
         table = store if isinstance(store, FeatureTable) else FeatureTable(pd.DataFrame())
         return scaling.transform(table, patient_ids), list(scaling.names)
+
+    def reference(
+        self, paths: InputPaths, store: Store, patient_ids: Sequence[str], config: Config
+    ) -> Reference:
+        """The names of the features."""
+        assert isinstance(store, FeatureTable)
+        return Reference({"features": list(map(str, store.frame.columns))})
+
+    def conform(
+        self,
+        paths: InputPaths,
+        store: Store | None,
+        reference: Reference,
+        ids: Sequence[str],
+    ) -> Conformed[Store | None]:
+        """The features of the study; those that are not there are missing."""
+        if not isinstance(store, FeatureTable):
+            return Conformed(store)
+        wanted = reference.described["features"]
+        absent = [name for name in wanted if name not in store.frame]
+        if len(absent) == len(wanted):
+            raise UserInputError(
+                f"the table of {self.name} has none of the features of the study, such as "
+                f"{absent[0]}; compute the same features"
+            )
+        sentence = f"{len(absent)} of {len(wanted)} {self.name} features are missing"
+        remarks = [Remark(f"{sentence}; they count as average.")] if absent else []
+        return Conformed(FeatureTable(store.frame.reindex(columns=wanted)), remarks)
 
     def parts(self, store: Store | None, scaling: Scaling | None) -> dict[str, int]:
         """Each feature by itself."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from survfuse.artifacts.manifest import OK
 from survfuse.core.errors import UserInputError
@@ -92,6 +93,34 @@ def check_one_encoder(manifest: Path, slides: Sequence[SlideStatus]) -> None:
             untold,
             len(usable),
             next(iter(encoders)),
+        )
+
+
+def how_embedded(manifest: Path) -> dict[str, Any]:
+    """What made the embeddings of usable slides: `encoder` and `tile_um`, None where unknown."""
+    usable = [slide for slide in read_manifest(manifest) if slide.status == OK]
+    return {
+        "encoder": next((slide.encoder for slide in usable if slide.encoder), None),
+        "tile_um": next((slide.tile_um for slide in usable if slide.tile_um), None),
+    }
+
+
+def require_same_embedding(own: Mapping[str, Any], study: Mapping[str, Any]) -> None:
+    """Raise UserInputError where slides were embedded otherwise than those of a study.
+
+    What is not known of either is not compared.
+    """
+    encoders = (own["encoder"], study["encoder"])
+    if all(encoders) and encoders[0].casefold() != encoders[1].casefold():
+        raise UserInputError(
+            f"the slides were embedded by {encoders[0]}, those of the study by {encoders[1]}; its "
+            "models can read no other embeddings: embed the slides with that encoder"
+        )
+    sides = (own["tile_um"], study["tile_um"])
+    if all(sides) and abs(math.log(sides[0] / sides[1])) > math.log1p(SAME_SCALE):
+        raise UserInputError(
+            f"the slides were cut into tiles of {sides[0]:.4g} micrometres, those of the study of "
+            f"{sides[1]:.4g}; embed the slides at that scale"
         )
 
 

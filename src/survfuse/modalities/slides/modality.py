@@ -13,6 +13,7 @@ import pandas as pd
 from survfuse.artifacts.manifest import OK
 from survfuse.config.study import Config
 from survfuse.modalities.by_patient import ByPatient
+from survfuse.modalities.conformity import Conformed, Reference
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.protocol import (
     Attended,
@@ -27,7 +28,12 @@ from survfuse.modalities.protocol import (
 from survfuse.modalities.sheets import Brought, CheckedPatients
 from survfuse.modalities.slides.bags import Bag, load_bags
 from survfuse.modalities.slides.encoder_settings import check_encoder
-from survfuse.modalities.slides.merging import check_one_encoder
+from survfuse.modalities.slides.merging import (
+    check_one_encoder,
+    how_embedded,
+    merge_slides,
+    require_same_embedding,
+)
 from survfuse.modalities.slides.scaling import TileScaler, fit_tiles
 from survfuse.modalities.slides.sheet import COLUMNS, REQUIRED, check_slides
 from survfuse.modalities.slides.store import SlideStatus, read_manifest
@@ -117,6 +123,24 @@ class Slides(Modality):
             check_encoder(config.slides)
         return []
 
+    def prepare(
+        self,
+        config: Config,
+        patients: Sequence[str],
+        table: pd.DataFrame,
+        path: Path,
+        threads: int,
+        device: str,
+    ) -> None:
+        """Tissue, tiles and embeddings of all slides, as one batch."""
+        from survfuse.modalities.slides.batch import batch_rows, process_batch
+
+        manifest = path.parent / "batches" / "0.tsv"
+        roots = slide_roots(config)
+        rows = batch_rows(table, 0, 1)
+        process_batch(rows, config.slides, path.parent, manifest, threads, device, roots)
+        merge_slides([manifest], path)
+
     def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str]:
         """Who has a slide."""
         return sheets.tables[self.source]["patient_id"].tolist()
@@ -195,6 +219,29 @@ class Slides(Modality):
             return None
         return MEAN_TILE, np.concatenate([scaling.transform(slide[:]) for slide in bag.slides])
 
+    def reference(
+        self, paths: InputPaths, store: Store, patient_ids: Sequence[str], config: Config
+    ) -> Reference:
+        """What made the embeddings, as far as it is known."""
+        return Reference(how_embedded(paths.files[self.source]))
+
+    def conform(
+        self,
+        paths: InputPaths,
+        store: Store | None,
+        reference: Reference,
+        ids: Sequence[str],
+    ) -> Conformed[Store | None]:
+        """The bags, if they are of the encoder of the study and of tiles of its size."""
+        if store is not None:
+            require_same_embedding(how_embedded(paths.files[self.source]), reference.described)
+        return Conformed(store)
+
+    def unusable(self, paths: InputPaths) -> dict[str, str]:
+        """The reasons of quarantined slides."""
+        rows = read_manifest(paths.files[self.source])
+        return {row.patient_id: row.reason for row in rows if row.status != OK}
+
     def for_pages(self, path: Path) -> tuple[SlideStatus, ...]:
         """The manifest."""
         return tuple(read_manifest(path))
@@ -204,6 +251,12 @@ class Slides(Modality):
         places = bags_of(store)[patient_id].places()
         columns = (places.slide_id, places.coords, places.tile_px0)
         return Attended(dict(zip(self.beside_attention, columns, strict=True)))
+
+
+def slide_roots(config: Config) -> list[Path] | None:
+    """The directories that slides may lie in: those configured, or that of their sheet."""
+    sheet = config.cohort.slides
+    return config.cohort.roots or ([sheet.parent] if sheet else None)
 
 
 def bags_of(store: Store | None) -> Mapping[str, Bag]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from survfuse.artifacts.manifest import OK
 from survfuse.config.imaging import IMAGES
@@ -35,7 +36,12 @@ from survfuse.modalities.volumes.sheet import (
     check_visit_of_models,
     read_by_models,
 )
-from survfuse.modalities.volumes.store import VolumeStatus, read_manifest
+from survfuse.modalities.volumes.store import (
+    VolumeStatus,
+    merge_manifests,
+    note_copies,
+    read_manifest,
+)
 from survfuse.sheets.findings import Findings
 from survfuse.sheets.text_table import Sheet, parse_sheet
 
@@ -123,6 +129,23 @@ class BrainVolume(Modality):
             found.notes += notes
         return Brought(images)
 
+    def prepare(
+        self,
+        config: Config,
+        patients: Sequence[str],
+        table: pd.DataFrame,
+        path: Path,
+        threads: int,
+        device: str,
+    ) -> None:
+        """Correction, mask, registration and scaling of all volumes, as one batch."""
+        from survfuse.modalities.volumes.batch import batch_rows, process_batch
+
+        manifest = path.parent / "batches" / "0.tsv"
+        process_batch(batch_rows(table, 0, 1), config.imaging, path.parent, manifest, threads)
+        merge_manifests([manifest], path)
+        note_copies(path)
+
     def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str] | None:
         """Who has a volume at the visit that models read."""
         if self.source not in sheets.tables:
@@ -190,6 +213,12 @@ class BrainVolume(Modality):
         unknown = np.full(len(names), np.nan)
         rows = [measures(paths[who]) if who in paths else unknown for who in patient_ids]
         return np.stack(rows), names
+
+    def unusable(self, paths: InputPaths) -> dict[str, str]:
+        """The reasons of quarantined volumes."""
+        rows = read_manifest(paths.files[self.source])
+        own = (row for row in rows if row.modality in IMAGES[self.name])
+        return {row.patient_id: row.reason for row in own if row.status != OK}
 
     def for_pages(self, path: Path) -> tuple[VolumeStatus, ...]:
         """The manifest."""

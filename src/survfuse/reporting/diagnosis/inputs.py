@@ -9,10 +9,8 @@ import pandas as pd
 
 from survfuse.artifacts.evaluation import DiagnosisEvaluation
 from survfuse.artifacts.saliency import Saliency, read_saliency
-from survfuse.config.cohort import Endpoint
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
-from survfuse.core.event_words import UNKNOWN, event_words
 from survfuse.evaluation.risks import COLUMNS, read_risks
 from survfuse.reporting.inputs import ReportInputs, RunData, read_run
 from survfuse.tasks.diagnosis.asked import NAME, asked_of
@@ -55,26 +53,6 @@ def read_diagnosis_data(config: Config, inputs: ReportInputs) -> DiagnosisData:
     if asked.horizon_months is not None:
         risks = read_risks(inputs.risks, run.evaluation["risks_sha256"])
     return DiagnosisData(**vars(run), risks=risks)
-
-
-def happened(config: Config) -> str:
-    """What patients of the second class have done by the horizon: "have converted to dementia".
-
-    As the endpoint says; else by its name, or by that of the diagnosis, where these are not
-    the defaults; else by the name of the class.
-    """
-    endpoint, asked, usual = config.cohort.endpoint, asked_of(config.cohort), Endpoint()
-    if endpoint.event_words:
-        return endpoint.event_words
-    own = [
-        "" if mine == default else mine
-        for mine, default in (
-            (endpoint.name, usual.name),
-            (endpoint.definition, usual.definition),
-        )
-    ]
-    candidates = [event_words(*own), event_words(asked.name, asked.definition)]
-    return next((words for words in candidates if words != UNKNOWN), f"are {asked.classes[1]}")
 
 
 def read_classes(data: RunData, model: str) -> pd.DataFrame:

@@ -24,7 +24,6 @@ from survfuse.reporting.diagnosis.inputs import (
     ClassPrediction,
     DiagnosisData,
     class_prediction,
-    happened,
     nearest_patients,
     read_classes,
     saliency_of,
@@ -45,6 +44,7 @@ from survfuse.reporting.sections.shown_volumes import (
 )
 from survfuse.reporting.sections.unread import fits_of, unread_modalities, why_average, with_unread
 from survfuse.statistics.proportions import proportion
+from survfuse.tasks.diagnosis.asked import happened
 from survfuse.tasks.diagnosis.evaluation import LEAST_OF_A_CLASS
 from survfuse.tasks.diagnosis.metrics import ranking_of
 from survfuse.tasks.diagnosis.predictions import WITHOUT
@@ -130,7 +130,7 @@ def diagnosis_patient_context(
             if chip.used and chip.read and chip.state in ("present", SYNTHETIC)
         ],
         "prediction": prediction,
-        "happened": happened(config),
+        "happened": happened(config.cohort),
         "at_horizon": at_horizon,
         "few": evaluation["counts"]["classes"][1] < LEAST_OF_A_CLASS,
         "least_of_a_class": LEAST_OF_A_CLASS,

@@ -34,10 +34,10 @@ from survfuse.statistics.proportions import proportion
 from survfuse.tasks.diagnosis.asked import NAME, asked_of
 from survfuse.tasks.diagnosis.evaluation import compare_diagnoses
 from survfuse.tasks.diagnosis.mandatory import MANDATORY
-from survfuse.tasks.diagnosis.missing_pet import compare_policies
+from survfuse.tasks.diagnosis.pet.missing import compare_policies
+from survfuse.tasks.diagnosis.pet.same_patients import compare_with_pet
 from survfuse.tasks.diagnosis.risks import class_risks
 from survfuse.tasks.diagnosis.rows import ClassRow, read_class_row
-from survfuse.tasks.diagnosis.same_patients import compare_with_pet
 from survfuse.tasks.diagnosis.scores import score_availability, score_row, score_truth
 from survfuse.tasks.diagnosis.statements import statements
 from survfuse.tasks.diagnosis.study import ClassStudy, read_labelled

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.files import EvaluationFiles
-from survfuse.tasks.diagnosis.asked import NAME, asked_of
+from survfuse.tasks.diagnosis.asked import NAME, asked_of, happened
 from survfuse.tasks.diagnosis.mandatory import MANDATORY
 from survfuse.tasks.protocol import Task
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from survfuse.artifacts.evaluation import Evaluation
+    from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
     from survfuse.evaluation.metrics import Documented
@@ -133,6 +135,30 @@ class DiagnosisTask(Task):
         from survfuse.tasks.diagnosis.predictions import write_class_tidy
 
         write_class_tidy(tables, out)
+
+    def predicted(self, config: Config) -> dict[str, Any]:
+        """What is diagnosed."""
+        asked = asked_of(config.cohort)
+        told = {"name": asked.name, "definition": asked.definition}
+        return {**told, "happened": happened(config.cohort)}
+
+    def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:
+        """The shares of the classes, and the recalibration of a diagnosis at a horizon."""
+        from survfuse.tasks.diagnosis.new_patients import freeze
+
+        return freeze(config, results, row)
+
+    def estimates(
+        self,
+        frozen: Mapping[str, Any],
+        predictions: Mapping[str, Any],
+        has: Mapping[str, np.ndarray],
+        config: Config,
+    ) -> list[dict[str, Any]]:
+        """The probability of each class, and the risk by a horizon."""
+        from survfuse.tasks.diagnosis.new_patients import estimates
+
+        return estimates(frozen, predictions, has, config)
 
     def documented(self) -> list[Documented]:
         """Those of two classes, and those of more."""

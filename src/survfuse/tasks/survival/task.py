@@ -12,9 +12,11 @@ from survfuse.tasks.protocol import Task
 from survfuse.tasks.survival.mandatory import MANDATORY
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from survfuse.artifacts.evaluation import Evaluation
+    from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
     from survfuse.evaluation.metrics import Documented
@@ -98,6 +100,30 @@ class SurvivalTask(Task):
         from survfuse.artifacts.predictions import write_tidy
 
         write_tidy(tables, out)
+
+    def predicted(self, config: Config) -> dict[str, Any]:
+        """The endpoint."""
+        endpoint = config.cohort.endpoint
+        told = {"name": endpoint.name, "definition": endpoint.definition}
+        return {**told, "happened": endpoint.happened}
+
+    def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:
+        """The recalibration at each horizon."""
+        from survfuse.tasks.survival.new_patients import freeze
+
+        return freeze(config, results, row)
+
+    def estimates(
+        self,
+        frozen: Mapping[str, Any],
+        predictions: Mapping[str, Any],
+        has: Mapping[str, np.ndarray],
+        config: Config,
+    ) -> list[dict[str, Any]]:
+        """The risk at each horizon."""
+        from survfuse.tasks.survival.new_patients import estimates
+
+        return estimates(frozen, predictions, has, config)
 
     def documented(self) -> list[Documented]:
         """Those of its one leaderboard."""

@@ -1,0 +1,99 @@
+"""Where everything lies in a package, and in the folder of new patients whom it predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from survfuse.artifacts.layout import CohortFolder, Folder, ModelsFolder
+from survfuse.modalities.registry import MODALITIES
+
+
+class PackageFolder(Folder):
+    """A finished study that was frozen, see `artifacts.package`."""
+
+    @property
+    def record(self) -> Path:
+        """What it is, and the hash of every other file."""
+        return self.root / "package.json"
+
+    @property
+    def config(self) -> Path:
+        return self.root / "config.json"
+
+    @property
+    def models(self) -> ModelsFolder:
+        return ModelsFolder(self.root / "models")
+
+    @property
+    def synthesis(self) -> Path:
+        """The generators, with a folder for each fold."""
+        return self.root / "synthesis"
+
+    @property
+    def reference(self) -> Path:
+        """What inputs of new patients are compared with; its arrays are in `reference_arrays`."""
+        return self.root / "reference.json"
+
+    @property
+    def reference_arrays(self) -> Path:
+        return self.root / "reference.safetensors"
+
+    @property
+    def estimates(self) -> Path:
+        """What turns predictions of the models into estimates."""
+        return self.root / "estimates.json"
+
+    @property
+    def performance(self) -> Path:
+        """What the study found out-of-fold."""
+        return self.root / "performance.json"
+
+    @property
+    def resources(self) -> Path:
+        """Files that the preparation of inputs reads."""
+        return self.root / "resources"
+
+    @property
+    def card(self) -> Path:
+        return self.root / "model_card.md"
+
+    @property
+    def label(self) -> Path:
+        """The source attributes and the reporting items, as JSON."""
+        return self.root / "model_label.json"
+
+    def schema(self, name: str) -> Path:
+        return self.root / "schemas" / f"{name}.schema.json"
+
+
+class NewPatientsFolder(Folder):
+    """What `predict` writes of patients who were in no study."""
+
+    @property
+    def cohort(self) -> CohortFolder:
+        return CohortFolder(self.root / "cohort")
+
+    @property
+    def config(self) -> Path:
+        """The settings that their inputs are prepared with."""
+        return self.root / "config.yaml"
+
+    def read_of(self, modality: str) -> Path:
+        """The file that models read of a modality, where it has one."""
+        return self.root / MODALITIES[modality].stored
+
+    @property
+    def members(self) -> Path:
+        """The predictions of every single model."""
+        return self.root / "predictions" / "members.tsv"
+
+    @property
+    def table(self) -> Path:
+        """One row for each patient and horizon."""
+        return self.root / "predictions" / "predictions.tsv"
+
+    def prediction(self, patient_id: str) -> Path:
+        return self.root / "predictions" / f"{patient_id}.json"
+
+    def page(self, patient_id: str) -> Path:
+        return self.root / "reports" / f"{patient_id}.html"

@@ -1,0 +1,1 @@
+"""From a finished study to patients who were not in it."""

@@ -1,0 +1,132 @@
+"""Predicting patients who were in no study, by the models of a package."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from survfuse.artifacts.layout import fold_numbers
+from survfuse.artifacts.package import Package
+from survfuse.artifacts.package_layout import NewPatientsFolder
+from survfuse.core.files import atomic_path, read_object, write_json
+from survfuse.deployment.inputs import NewInputs, NewSheets, has_of, prepare_new, settings_for
+from survfuse.deployment.moved import what_moved
+from survfuse.deployment.record import prediction_records, table_of
+from survfuse.modalities.cohort import CohortInputs
+from survfuse.modalities.registry import MODALITIES
+from survfuse.models.specs import find_model, reads_synthesised
+from survfuse.tasks.loading import task_of
+from survfuse.training.predict import Fitted, predict_fold
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ByFold:
+    """What the model of every fold of a row says of the new patients, and from what inputs."""
+
+    predictions: Mapping[str, Any]
+    inputs: Mapping[str, CohortInputs]
+
+
+def predict_new(
+    package: Package,
+    sheets: NewSheets,
+    out: Path,
+    threads: int = 1,
+    device: str = "auto",
+    on: date | None = None,
+) -> list[dict[str, Any]]:
+    """Predict new patients and write what is found to the folder `out`; returns a record of each.
+
+    Written are a JSON file for each patient, a table of all, and the predictions of every single
+    model. `on`: the date that the records bear, default today. Raises SheetError and others of
+    UserInputError, as `prepare_new` does, before anything is predicted.
+    """
+    folder = NewPatientsFolder(out)
+    config = settings_for(package, sheets, out)
+    new = prepare_new(package, config, folder, threads, device)
+    has = has_of(new.inputs, tuple(MODALITIES))
+    log.info("%d patients, by the package %s", len(new.patients.ids), package.record["name"])
+    found = {row: by_fold(package, row, new, folder, device) for row in package.rows}
+    task, frozen = task_of(package.config), read_object(package.files.estimates)
+    estimates = {
+        row: task.estimates(frozen[row], one.predictions, has, package.config)
+        for row, one in found.items()
+    }
+    without = {
+        name: task.estimates(
+            frozen[package.row],
+            by_fold(package, package.row, hidden(new, name), folder, device).predictions,
+            {**has, name: np.zeros(len(new.patients.ids), dtype=bool)},
+            package.config,
+        )
+        for name in package.record["reads"]
+        if len(package.record["reads"]) > 1 and has[name].any()
+    }
+    moved = what_moved(package, new, found[package.row].inputs, device)
+    records = prediction_records(package, new, estimates, without, moved, on or date.today())
+    write_members(package, found, folder.members)
+    for record in records:
+        write_json(folder.prediction(record["patient_id"]), record)
+    with atomic_path(folder.table) as temporary:
+        table_of(records).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
+    return records
+
+
+def hidden(new: NewInputs, name: str) -> NewInputs:
+    """The same patients as if none had a modality."""
+    return replace(new, inputs=new.inputs.without({name: new.patients.ids}))
+
+
+def by_fold(
+    package: Package, row: str, new: NewInputs, folder: NewPatientsFolder, device: str
+) -> ByFold:
+    """Ask the model of every fold; volumes that it takes for real ones are made before."""
+    predictions, inputs = {}, {}
+    for fold in package.folds_of(row):
+        inputs[fold] = with_synthetic(package, row, new.inputs, fold, folder, device)
+        fitted = Fitted(package.config, package.files.models.root, fold, device, packaged=True)
+        predictions[fold] = predict_fold(row, fitted, inputs[fold], new.patients.ids)
+    return ByFold(predictions, inputs)
+
+
+def with_synthetic(
+    package: Package,
+    row: str,
+    inputs: CohortInputs,
+    fold: str,
+    folder: NewPatientsFolder,
+    device: str,
+) -> CohortInputs:
+    """The inputs with what the generators of a fold make, for a row that reads such volumes."""
+    model, settings = find_model(package.config, row), package.config.synthesis
+    generators = package.files.synthesis / fold
+    reads = reads_synthesised(model, package.config.models)
+    if settings is None or not reads or not generators.is_dir():
+        return inputs
+    from survfuse.synthesis.frozen import synthesise_new
+
+    out = folder.root / "synthesis" / fold
+    return replace(inputs, synthetic=synthesise_new(generators, settings, inputs, out, device))
+
+
+def write_members(package: Package, found: Mapping[str, ByFold], path: Path) -> None:
+    """Write what every single model says, in the columns of the study's tables of predictions."""
+    frame = task_of(package.config).prediction_tables().frame
+    frames = [
+        frame(prediction, package.config, *fold_numbers(Path(fold))).assign(model=row)
+        for row, one in found.items()
+        for fold, prediction in one.predictions.items()
+    ]
+    with atomic_path(path) as temporary:
+        pd.concat(frames, ignore_index=True).to_csv(
+            temporary, sep="\t", index=False, lineterminator="\n"
+        )

@@ -1,0 +1,143 @@
+"""The record of a prediction: what is known and estimated of one new patient, as JSON.
+
+Pages, documents and messages to other systems are made of it and of nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from survfuse import __version__
+from survfuse.artifacts.package import Package
+from survfuse.core.files import read_object
+from survfuse.deployment.inputs import NewInputs
+from survfuse.modalities.cohort import SYNTHETIC
+from survfuse.modalities.conformity import Remark
+from survfuse.modalities.loading import modality
+from survfuse.modalities.registry import MODALITIES
+from survfuse.models.specs import find_model, label_of
+from survfuse.tasks.loading import task_of
+
+SCHEMA = "survfuse/prediction/1"
+USE = "Research use only. Not validated for clinical decisions."
+
+
+def prediction_records(
+    package: Package,
+    new: NewInputs,
+    estimates: Mapping[str, Sequence[Mapping[str, Any]]],
+    without: Mapping[str, Sequence[Mapping[str, Any]]],
+    moved: Sequence[Mapping[str, Any]] | None,
+    on: date,
+) -> list[dict[str, Any]]:
+    """A record of each patient, in the order of the ids.
+
+    estimates: by row. without: those of the row that predicts, as if a modality were missing.
+    """
+    config, performance = package.config, read_object(package.files.performance)
+    states, beside = states_of(package, new), package.beside
+
+    def present(name: str, patient: str) -> bool:
+        return bool(new.inputs.available(name, [patient])[0])
+
+    return [
+        {
+            "schema": SCHEMA,
+            "patient_id": patient,
+            "predicted_on": on.isoformat(),
+            "use": USE,
+            "package": {
+                "name": package.record["name"],
+                "title": package.record["title"],
+                "sha256": package.identity,
+                "survfuse": __version__,
+                "predicts": package.record["predicts"],
+                "simulated": package.record["simulated"],
+            },
+            "task": config.task,
+            "predicted": task_of(config).predicted(config),
+            "confidence": config.evaluation.confidence,
+            "row": package.row,
+            "label": label_of(find_model(config, package.row)),
+            "estimates": estimates[package.row][number],
+            "beside": None
+            if beside is None
+            else {
+                "row": beside,
+                "label": label_of(find_model(config, beside)),
+                "estimates": estimates[beside][number],
+            },
+            "inputs": states[patient],
+            "without": {
+                name: found[number] for name, found in without.items() if present(name, patient)
+            },
+            "remarks": [
+                {"sentence": one.sentence, "flagged": one.flagged}
+                for one in (
+                    *remarks_on(new, patient),
+                    *remarks_on_estimates(estimates[package.row][number]),
+                )
+            ],
+            "moved": None if moved is None else moved[number],
+            "performance": performance,
+        }
+        for number, patient in enumerate(new.patients.ids)
+    ]
+
+
+def remarks_on(new: NewInputs, patient: str) -> list[Remark]:
+    """What is unusual of a patient, and of all of them."""
+    return [one for one in new.remarks if one.patient_id in (None, patient)]
+
+
+def remarks_on_estimates(estimates: Mapping[str, Any]) -> list[Remark]:
+    """That the models place a patient where the study had nobody."""
+    if not any(one["beyond_study"] for one in estimates["horizons"]):
+        return []
+    sentence = (
+        "The models place this patient beyond all patients of the study; the estimate is that of "
+        "the most extreme of them."
+    )
+    return [Remark(sentence)]
+
+
+def states_of(package: Package, new: NewInputs) -> dict[str, list[dict[str, Any]]]:
+    """By patient: of every modality that the row reads whether it is there, and why not.
+
+    The state is present, synthetic (made from another one), unusable or missing.
+    """
+    ids = new.patients.ids
+    states: dict[str, list[dict[str, Any]]] = {patient: [] for patient in ids}
+    for name in package.record["reads"]:
+        has, made = new.inputs.available(name, ids), new.inputs.available(SYNTHETIC + name, ids)
+        entry = MODALITIES[name]
+        reasons = modality(name).unusable(new.paths) if entry.source in new.paths.files else {}
+        for patient, there, synthetic in zip(ids, has, made, strict=True):
+            state, reason = "present" if there else "missing", None
+            if not there and (synthetic or patient in reasons):
+                state = "synthetic" if synthetic else "unusable"
+                reason = reasons.get(patient)
+            told = {"modality": name, "name": entry.noun, "state": state, "reason": reason}
+            states[patient].append(told)
+    return states
+
+
+def table_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row for each patient and estimate, for a spreadsheet."""
+    rows = [
+        {
+            "patient_id": record["patient_id"],
+            **one,
+            "missing": "+".join(
+                found["modality"] for found in record["inputs"] if found["state"] != "present"
+            ),
+            "flags": sum(remark["flagged"] for remark in record["remarks"]),
+        }
+        for record in records
+        for one in (*record["estimates"].get("classes", ()), *record["estimates"]["horizons"])
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,63 @@
+"""Whether the inputs of new patients are what the models of a finished study were fitted on.
+
+A package keeps a `Reference` of each modality of the study; the modality itself compares the
+inputs of new patients with it, brings them into the form that its models read, and remarks on what
+is unusual. What cannot be read at all is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+LEAST_SHARE, MOST_SHARE = 0.01, 0.99  # of the study's patients: the usual range of a value
+
+Kept = TypeVar("Kept")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a package keeps of a modality of the study: of all its patients together, of none alone.
+
+    described: JSON. arrays: named, for safetensors.
+    """
+
+    described: Any
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Remark:
+    """A sentence on the inputs of one new patient, or of all of them (None).
+
+    flagged: whether the estimate is less to be trusted for it.
+    """
+
+    sentence: str
+    patient_id: str | None = None
+    flagged: bool = True
+
+
+@dataclass(frozen=True)
+class Conformed(Generic[Kept]):
+    """The inputs of new patients in the form that the models read, with what is unusual of them."""
+
+    store: Kept
+    remarks: Sequence[Remark] = ()
+
+
+def usual_range(values: np.ndarray) -> tuple[float, float]:
+    """Between which 98 of 100 of the values (n,) lie; NaN is left out, of which not all may be."""
+    low, high = np.nanquantile(values, [LEAST_SHARE, MOST_SHARE])
+    return float(low), float(high)
+
+
+def outside_sentence(what: str, value: float, low: float, high: float) -> str:
+    """That a value is unusual."""
+    return (
+        f"{what} is {value:g}; of 100 patients of the study 98 had {low:g} to {high:g}, so that "
+        "the models are extrapolating."
+    )

@@ -1,0 +1,103 @@
+"""Diagnoses of patients who were in no study, from the models of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from survfuse.artifacts.layout import ResultsFolder
+from survfuse.artifacts.prediction import ClassPrediction
+from survfuse.artifacts.study import Study
+from survfuse.config.study import Config
+from survfuse.evaluation.absolute_risk import inputs_of
+from survfuse.evaluation.files import EvaluationFiles
+from survfuse.evaluation.frozen_risks import FrozenRisks, NewRisks, freeze_risks
+from survfuse.evaluation.new_estimates import horizon_estimates
+from survfuse.models.specs import find_model
+from survfuse.statistics.availability import read_availability
+from survfuse.statistics.intervals import NotEstimableError
+from survfuse.statistics.metrics import HorizonError
+from survfuse.tasks.diagnosis.asked import asked_of
+from survfuse.tasks.diagnosis.risks import ablated_survival
+from survfuse.tasks.diagnosis.rows import read_class_row
+from survfuse.tasks.diagnosis.study import read_labelled
+
+
+def freeze(config: Config, results: ResultsFolder, name: str) -> dict[str, Any]:
+    """What a package keeps of a row: the `classes` with their `shares` of the study.
+
+    Of a diagnosis at a horizon also what `tasks.survival.new_patients.freeze` keeps, of that one.
+    Raises UserInputError where tables are absent or do not match.
+    """
+    asked, confidence = asked_of(config.cohort), config.evaluation.confidence
+    study = read_labelled(
+        results.cohort.outcomes, results.splits.table, asked.classes, asked.horizon_months
+    )
+    known = study.label >= 0
+    shares = [
+        float(np.average(study.label[known] == number, weights=study.weight[known]))
+        for number in range(len(asked.classes))
+    ]
+    frozen: dict[str, Any] = {"classes": list(asked.classes), "shares": shares}
+    frozen |= {"horizons": {}, "reasons": {}}
+    months, outcome = asked.horizon_months, study.outcome
+    if months is None or outcome is None:
+        return frozen
+    files = EvaluationFiles(
+        results.cohort.outcomes,
+        results.splits.table,
+        results.predictions.root,
+        results.evaluation.scores,
+    )
+    model = find_model(config, name)
+    row = read_class_row(model, config.models, config.evaluation.reference, files, study)
+    own, ablations = study.first_repeats(row.n_repeats), files.ablations(name)
+    followed = Study(own.patient_ids, outcome, own.folds)
+    present = read_availability(results.predictions.availability, study)
+    survival = np.stack([1 - one.probability[:, 1] for one in row.repeats])
+    ablated = ablated_survival(ablations, own, row) if ablations else {}
+    inputs = inputs_of(row.modalities, present)
+    try:
+        kept = freeze_risks(followed, survival, months, confidence, inputs, ablated)
+        frozen["horizons"] = {f"{months:g}": kept.as_json()}
+    except (HorizonError, NotEstimableError) as error:
+        frozen["reasons"] = {f"{months:g}": str(error)}
+    return frozen
+
+
+def estimates(
+    frozen: Mapping[str, Any],
+    predictions: Mapping[str, ClassPrediction],
+    has: Mapping[str, np.ndarray],
+    _config: Config,
+) -> list[dict[str, Any]]:
+    """Of each patient the probability of each class: the mean over the models, and their range.
+
+    Of a diagnosis at a horizon also the risk by then, recalibrated on the study.
+    """
+    every = np.stack([one.probability for one in predictions.values()])  # (folds, n, K)
+    mean, low, high = every.mean(axis=0), every.min(axis=0), every.max(axis=0)
+    found = list[tuple[FrozenRisks, NewRisks]]()
+    for stored in frozen["horizons"].values():
+        kept = FrozenRisks.from_json(stored)
+        survival = {fold: 1 - one.probability[:, 1] for fold, one in predictions.items()}
+        found.append((kept, kept.risks(survival, has)))
+    by_horizon = horizon_estimates(found, len(mean), frozen["reasons"])
+    return [
+        {
+            "classes": [
+                {
+                    "name": name,
+                    "probability": float(mean[row, number]),
+                    "lowest_of_models": float(low[row, number]),
+                    "highest_of_models": float(high[row, number]),
+                    "share_in_study": frozen["shares"][number],
+                }
+                for number, name in enumerate(frozen["classes"])
+            ],
+            **by_horizon[row],
+        }
+        for row in range(len(mean))
+    ]

@@ -1,0 +1,75 @@
+"""Estimates of survival for patients who were in no study, from the models of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+
+from survfuse.artifacts.evaluation import SurvivalEvaluation, read_evaluation
+from survfuse.artifacts.layout import ResultsFolder
+from survfuse.artifacts.prediction import Prediction
+from survfuse.artifacts.study import read_study
+from survfuse.config.study import Config
+from survfuse.evaluation.absolute_risk import inputs_of
+from survfuse.evaluation.frozen_risks import FrozenRisks, NewRisks, freeze_risks
+from survfuse.evaluation.new_estimates import horizon_estimates
+from survfuse.models.specs import find_model
+from survfuse.statistics.availability import read_availability
+from survfuse.statistics.intervals import NotEstimableError
+from survfuse.statistics.metrics import HorizonError
+from survfuse.tasks.survival.rows import read_row
+
+
+def freeze(config: Config, results: ResultsFolder, name: str) -> dict[str, Any]:
+    """What a package keeps of a row: `horizons` by months, and the `reasons` where there is none.
+
+    Raises UserInputError where tables are absent or do not match.
+    """
+    tau = cast(SurvivalEvaluation, read_evaluation(results.evaluation.scores))["tau_months"]
+    study = read_study(results.cohort.outcomes, results.splits.table)
+    present = read_availability(results.predictions.availability, study)
+    predictions = results.predictions
+    ablations = predictions.ablations(name)
+    row = read_row(
+        find_model(config, name),
+        config.models,
+        predictions.table(name),
+        ablations if ablations.is_file() else None,
+        study,
+    )
+    own, confidence = study.first_repeats(row.n_repeats), config.evaluation.confidence
+    horizons, reasons = {}, {}
+    for months in config.evaluation.horizons_months:
+        if months > tau:
+            reasons[f"{months:g}"] = (
+                f"{months:g} months lie beyond {tau:.0f} months, up to which "
+                "enough patients of the study were followed"
+            )
+            continue
+        try:
+            survival, ablated = row.predicted.survival_at(months), row.ablated_survival.get(months)
+            inputs = inputs_of(row.modalities, present)
+            frozen = freeze_risks(own, survival, months, confidence, inputs, ablated)
+            horizons[f"{months:g}"] = frozen.as_json()
+        except (HorizonError, NotEstimableError) as error:
+            reasons[f"{months:g}"] = str(error)
+    return {"horizons": horizons, "reasons": reasons}
+
+
+def estimates(
+    frozen: Mapping[str, Any],
+    predictions: Mapping[str, Prediction],
+    has: Mapping[str, np.ndarray],
+    config: Config,
+) -> list[dict[str, Any]]:
+    """Of each patient the risk at each horizon; none falls below that of an earlier one."""
+    grid, found = config.grid_months(), list[tuple[FrozenRisks, NewRisks]]()
+    for stored in frozen["horizons"].values():
+        kept = FrozenRisks.from_json(stored)
+        column = grid.index(kept.months)
+        survival = {fold: one.survival[:, column] for fold, one in predictions.items()}
+        found.append((kept, kept.risks(survival, has)))
+    n = len(next(iter(predictions.values())).patient_ids)
+    return horizon_estimates(found, n, frozen["reasons"])
