@@ -159,6 +159,16 @@ def test_a_patient_on_another_scale_than_the_others_is_flagged(
     assert "distributed otherwise" not in sentences(records[genes.iloc[1, 0]])
 
 
+def test_a_patient_unlike_those_of_the_study_is_flagged(package: Path, tmp_path: Path) -> None:
+    patients, genes = new_sheets(tmp_path)
+    genes.loc[genes.index[0], GENES] += np.array([2.5, -2.5] * 6)
+    records = predicted(package, tmp_path, patients, genes)
+    odd, usual = (records[patient] for patient in genes["patient_id"][:2])
+    assert odd["unlike"]["omics"] < 0.01 < usual["unlike"]["omics"]
+    assert "Gene expression: unlike that of the study" in sentences(odd)
+    assert "unlike" not in sentences(usual)
+
+
 def test_levels_that_are_none_are_refused(package: Path, tmp_path: Path) -> None:
     patients, genes = new_sheets(tmp_path)
     with pytest.raises(UserInputError, match="is not a level"):

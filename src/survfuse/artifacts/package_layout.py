@@ -39,6 +39,15 @@ class PackageFolder(Folder):
         return self.root / "reference.safetensors"
 
     @property
+    def usual(self) -> Path:
+        """What is usual of the study's patients, whom others may be unlike; arrays beside it."""
+        return self.root / "usual.json"
+
+    @property
+    def usual_arrays(self) -> Path:
+        return self.root / "usual.safetensors"
+
+    @property
     def estimates(self) -> Path:
         """What turns predictions of the models into estimates."""
         return self.root / "estimates.json"

@@ -21,11 +21,19 @@ from survfuse.config.fields import PATH_OPTIONS
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
-from survfuse.core.files import atomic_path, read_object, sha256_file, write_json, write_text
+from survfuse.core.files import (
+    atomic_path,
+    read_object,
+    read_text_table,
+    sha256_file,
+    write_json,
+    write_text,
+)
 from survfuse.deployment.card import model_card
 from survfuse.deployment.inputs import with_files
 from survfuse.deployment.label import model_label
 from survfuse.deployment.schemas import SCHEMAS
+from survfuse.deployment.unlike import write_usual
 from survfuse.modalities.inputs import load_inputs
 from survfuse.modalities.loading import modality
 from survfuse.modalities.paths import study_paths
@@ -219,6 +227,10 @@ def write_reference(study: Study, files: PackageFolder) -> None:
     write_json(files.reference, described)
     with atomic_path(files.reference_arrays) as temporary:
         save_file(arrays, temporary)
+    splits = read_text_table(paths.splits, ["patient_id", "repeat", "fold"])
+    first = splits[splits["repeat"] == "0"]
+    folds = dict(zip(first["patient_id"], first["fold"].astype(int), strict=True))
+    write_usual(files, inputs, folds, list(described), study.config)
 
 
 def performance_of(study: Study) -> dict[str, Any]:

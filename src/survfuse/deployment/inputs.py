@@ -16,6 +16,7 @@ from survfuse.cohort.new_patients import NewPatients, check_new_patients
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_object, sha256_file
+from survfuse.deployment.unlike import p_values, remarks_on
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.conformity import Reference, Remark
 from survfuse.modalities.inputs import load_inputs
@@ -47,7 +48,7 @@ class NewSheets:
 class NewInputs:
     """What is known of new patients, in the form that the models read, and what is unusual of it.
 
-    brought: the modalities that their sheets bring.
+    brought: the modalities that their sheets bring. unlike: p-values by patient and modality.
     """
 
     patients: NewPatients
@@ -55,6 +56,7 @@ class NewInputs:
     paths: InputPaths
     brought: tuple[str, ...]
     remarks: tuple[Remark, ...]
+    unlike: Mapping[str, Mapping[str, float]]
 
 
 def settings_for(package: Package, sheets: NewSheets, out: Path) -> Config:
@@ -130,8 +132,9 @@ def prepare_new(
     listed = out.cohort.clinical
     paths = InputPaths(listed, listed, files, visit=config.imaging.visit)
     inputs, remarks = conform(package, paths, load_inputs(paths))
+    unlike = p_values(package.files, inputs)
     brought = tuple(name for name, entry in MODALITIES.items() if entry.brought_by(config.cohort))
-    return NewInputs(patients, inputs, paths, brought, remarks)
+    return NewInputs(patients, inputs, paths, brought, (*remarks, *remarks_on(unlike)), unlike)
 
 
 def conform(

@@ -82,6 +82,7 @@ def prediction_records(
                     *remarks_on_estimates(estimates[package.row][number]),
                 )
             ],
+            "unlike": dict(new.unlike[patient]),
             "moved": None if moved is None else moved[number],
             "performance": performance,
         }
