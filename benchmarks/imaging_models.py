@@ -13,7 +13,7 @@ from torch import nn
 from survfuse.modalities.protocol import TokenShape
 from survfuse.models.networks.interface import Batch, Shapes
 from survfuse.models.networks.registry import MODELS, build
-from survfuse.tasks.diagnosis.loss import ClassTargets
+from survfuse.tasks.diagnosis.learning.loss import ClassTargets
 
 SHAPE = (96, 128, 96)
 COVARIATES = 9

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sksurv.metrics import concordance_index_censored
 
 from survfuse.artifacts.checkpoint import FittedModel
+from survfuse.artifacts.follow_up import follow_up_in
 from survfuse.artifacts.study import SurvivalOutcome
 from survfuse.config.splits import SplitConfig
 from survfuse.config.study import Config
@@ -56,8 +57,7 @@ class Simulated:
             fold,
             frame["patient_id"].to_numpy(dtype=str),
             frame["role"].to_numpy(dtype=str),
-            frame["time_months"].to_numpy(dtype=float),
-            frame["event"].to_numpy(dtype=bool),
+            follow_up_in(frame),
         )
 
     def tested(self, fold: int) -> list[str]:

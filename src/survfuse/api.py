@@ -142,7 +142,7 @@ def evaluate(config: Config) -> dict[str, Any]:
     """
     from survfuse.evaluation.files import EvaluationFiles
     from survfuse.modalities.inputs import write_availability
-    from survfuse.tasks.registry import task_of
+    from survfuse.tasks.loading import task_of
 
     results, paths = ResultsFolder(config.output), input_paths(config)
     predictions = results.predictions

@@ -62,7 +62,7 @@ def test_shipped_configurations_load(path: Path, monkeypatch: pytest.MonkeyPatch
         ({"models": []}, "models: "),
         ({"models": MINIMAL["models"] * 2}, "used twice"),
         ({"cohort": {}}, "cohort.patients is missing"),
-        ({"evaluation": {"reference": "other"}}, "clinical Cox"),
+        ({"evaluation": {"reference": "other"}}, "one of clinical data alone"),
         ({"evaluation": {"horizons_months": [24, 12]}}, "increasing"),
         ({"training": {"bins_months": []}}, "increasing"),
         ({"report": {"model": "other"}}, "not among the models"),

@@ -257,6 +257,9 @@ def test_an_output_among_what_is_read_is_refused(path: Path, tmp_path: Path) -> 
         cohort=f"cohort: {{patients: {tmp_path}/data/p.tsv, slides: {tmp_path}/slides/slides.tsv}}",
     )
     assert "cohort.slides: lies in slides/ of the output" in told
+    tables = f"{{patients: {tmp_path}/data/p.tsv, tables: {{radiomics: {tmp_path}/cohort/r.tsv}}}}"
+    told = refused(path, "", output=f"output: {tmp_path}", cohort=f"cohort: {tables}")
+    assert "cohort.tables.radiomics: lies in cohort/ of the output" in told
     inside = {
         "output": f"output: {tmp_path}/results",
         "cohort": f"cohort: {{patients: {tmp_path}/p.tsv}}",

@@ -15,6 +15,7 @@ from survfuse.evaluation.board import compare_rows, notes_on_rows, read_candidat
 from survfuse.evaluation.mandatory import require_rows
 from survfuse.evaluation.records import FoldRecord, write_record
 from survfuse.evaluation.rows import PredictedRow, order_of, role_of
+from survfuse.tasks.loading import task_named
 from survfuse.tasks.registry import TASKS
 
 
@@ -86,7 +87,7 @@ def test_a_handful_of_pairs_is_no_estimate() -> None:
 
 @pytest.mark.parametrize("name", TASKS)
 def test_mandatory_rows_are_asked_for_unless_the_cohort_cannot_have_them(name: str) -> None:
-    mandatory = TASKS[name].mandatory
+    mandatory = task_named(name).mandatory
     kind = {"survival": "clinical_cox", "diagnosis": "logistic"}[name]
     clinical = ModelConfig(name="clinical", kind=kind)
     network = ModelConfig(name="network", kind="mri_cnn")

@@ -30,7 +30,8 @@ from survfuse.modalities.volumes.store import read_tensor, write_tensor
 from survfuse.models.networks.interface import Batch, Output
 from survfuse.models.specs import find_model
 from survfuse.tasks.diagnosis.classes import UNKNOWN
-from survfuse.training.ensemble import diagnose_neural, ensemble
+from survfuse.tasks.diagnosis.learning.networks import diagnose_neural
+from survfuse.training.ensemble import ensemble
 from survfuse.training.predict import read_matching
 from survfuse.training.tokens import TokenSource, token_source
 from volume_fixture import SHAPE, clinic

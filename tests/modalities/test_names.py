@@ -20,8 +20,6 @@ NAMING = {
     "config/imaging.py": "the names that an image sheet may use",
     "config/study.py": SHEETS,
     "config/synthesis.py": "which volumes can be asked for",
-    "config/writable.py": SHEETS,
-    "evaluation/mandatory.py": ROLE,
     "evaluation/roles.py": ROLE,
     "init/leaderboard.py": "rows for what a cohort of unknown sheets turns out to have",
     "init/sections.py": SHEETS,
@@ -48,11 +46,7 @@ NAMING = {
     "models/runnable.py": ROLE,
     "published/hancock.py": "a table of the published cohort",
     "reporting/diagnosis/cohort_page.py": "what a simulation says that sets of inputs could reach",
-    "reporting/findings.py": ROLE,
-    "tasks/diagnosis/rows.py": ROLE,
-    "tasks/diagnosis/same_patients.py": "a key of evaluation.json",
-    "tasks/required.py": ROLE,
-    "tasks/survival/mandatory.py": ROLE,
+    "tasks/diagnosis/pet/same_patients.py": "a key of evaluation.json",
 }
 
 

@@ -34,7 +34,7 @@ def test_every_network_is_a_kind_and_names_do_not_clash() -> None:
     for name, entry in MODELS.items():
         kind = kinds[name]
         assert (kind.label, kind.reads, kind.role) == (entry.label, entry.reads, "fusion")
-        assert kind.tasks == (("survival", "diagnosis") if entry.diagnoses else ("survival",))
+        assert kind.tasks == (("survival", "diagnosis") if entry.any_task else ("survival",))
         assert (kind.network, kind.chooses, kind.absent) == (True, entry.chooses, entry.absent)
     assert not KINDS.keys() & MODELS.keys()
     assert {name: kind.role for name, kind in KINDS.items()} == {

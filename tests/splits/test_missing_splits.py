@@ -81,7 +81,8 @@ def test_folds_and_losses(
     assert folds.to_dict("list") == {"patient_id": IDS, "fold": [0, 0, 1, 1, 2, 2]}
     assert list(withheld) == ["fold", "patient_id", "modality"]
     assert list(withheld.itertuples(index=False, name=None)) == EXPECTED
-    message = f"fold {first}: 25 % of 4 training patients lack omics, nominally 40 %"
+    fold = f"fold 1 (number {first} of the file)"
+    message = f"{fold}: 25 % of 4 training patients lack omics, nominally 40 %"
     assert message in caplog.messages
     with pytest.raises(SheetError, match="lacks omics"):
         read_missing_splits(path, 0, 60, all_of(IDS))

@@ -15,16 +15,15 @@ from survfuse.artifacts.outcome_columns import columns_of
 from survfuse.config.splits import SplitConfig
 from survfuse.core.files import sha256_file
 from survfuse.splits.outer_folds import (
-    LEAST_TEST_EVENTS,
     make_splits,
     read_test_ids,
     read_train,
     splits_hash,
-    too_few_events,
-    too_few_of_a_class,
     training_part,
     write_splits,
 )
+from survfuse.tasks.diagnosis.cohort import too_few_of_a_class
+from survfuse.tasks.survival.cohort import LEAST_TEST_EVENTS, too_few_events
 
 
 def cohort(

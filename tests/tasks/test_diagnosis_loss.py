@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from survfuse.tasks.diagnosis.loss import ClassTargets, focal
+from survfuse.tasks.diagnosis.learning.loss import ClassTargets, focal
 
 ONES = torch.ones(2)
 

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from survfuse.config.cohort import CohortConfig, Endpoint
-from survfuse.config.diagnosis import DiagnosisConfig
 from survfuse.sheets.problems import Problem
 from survfuse.sheets.text_table import Sheet
-from survfuse.tasks.registry import TASKS, task_of
+from survfuse.tasks.diagnosis.section import DiagnosisConfig
+from survfuse.tasks.loading import task_named, task_of
 
 
 def parsed(
@@ -135,7 +135,7 @@ def test_a_diagnosis_is_defined_in_one_way(settings: dict[str, Any]) -> None:
 
 
 def test_what_is_told_of_outcomes() -> None:
-    survival, diagnosis = TASKS["survival"], TASKS["diagnosis"]
+    survival, diagnosis = task_named("survival"), task_named("diagnosis")
     outcomes = pd.DataFrame({"patient_id": ["A", "B", "C"], "event": [1, 0, 1]})
     assert survival.counted(outcomes) == "3 patients with 2 events"
     assert survival.cases(outcomes).tolist() == [1, 0, 1]

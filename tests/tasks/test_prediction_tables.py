@@ -12,7 +12,7 @@ from inputs_fixture import inputs_of
 from survfuse.artifacts.prediction import ClassPrediction, Prediction
 from survfuse.config.study import Config
 from survfuse.modalities.cohort import CohortInputs
-from survfuse.tasks.registry import TASKS
+from survfuse.tasks.loading import task_named
 from training_fixture import cohort
 
 HORIZONS = [12.0, 24.0]
@@ -34,7 +34,7 @@ def test_survival_has_a_row_for_each_patient_and_the_range_of_the_members() -> N
     curves = np.stack([np.linspace(0.9, low, len(grid)) for low in (0.1, 0.3)])
     members = np.repeat(curves[:, None], 3, axis=1)
     prediction = Prediction(("A", "B", "C"), np.array([1.0, 2.0, 3.0]), members)
-    frame = TASKS["survival"].prediction_tables().frame(prediction, config(), 1, 4)
+    frame = task_named("survival").prediction_tables().frame(prediction, config(), 1, 4)
     assert frame["patient_id"].tolist() == ["A", "B", "C"] and frame["risk"].tolist() == [1, 2, 3]
     assert set(frame["repeat"]) == {1} and set(frame["fold"]) == {4}
     assert [name for name in frame if name.startswith("surv_")] == [f"surv_{t:g}" for t in grid]
@@ -43,7 +43,7 @@ def test_survival_has_a_row_for_each_patient_and_the_range_of_the_members() -> N
     np.testing.assert_allclose(frame["risk_low_12"], 1 - curves[1, at])
     np.testing.assert_allclose(frame["risk_high_12"], 1 - curves[0, at])
     alone = (
-        TASKS["survival"]
+        task_named("survival")
         .prediction_tables()
         .frame(Prediction(("A",), np.ones(1), members[:1, :1]), config(), 0, 0)
     )
@@ -62,7 +62,9 @@ def test_ablations_of_survival_give_each_modality_alone_and_what_some_patients_h
         number, months = len(patient_ids), len(config().grid_months())
         return Prediction(tuple(patient_ids), np.zeros(number), np.ones((1, number, months)))
 
-    frames = TASKS["survival"].prediction_tables().ablations(predict, config(), reads, inputs, ids)
+    frames = (
+        task_named("survival").prediction_tables().ablations(predict, config(), reads, inputs, ids)
+    )
     assert [set(given) for given, _ in asked] == [
         *({"slides"}, {"omics"}, {"clinical"}, {"clinical", "omics"}, {"clinical", "slides"})
     ]
@@ -85,7 +87,9 @@ def test_ablations_of_a_diagnosis_also_withhold_one_kind_of_volume(tmp_path: Pat
         return ClassPrediction(tuple(patient_ids), members, 0.5, np.zeros(len(patient_ids), bool))
 
     frames = (
-        TASKS["diagnosis"].prediction_tables().ablations(diagnose, config(), reads, inputs, ids)
+        task_named("diagnosis")
+        .prediction_tables()
+        .ablations(diagnose, config(), reads, inputs, ids)
     )
     named = [frame["inputs"].unique().tolist() for frame in frames]
     assert named == [["mri"], ["without mri"], ["pet"], ["without pet"], ["clinical"]]

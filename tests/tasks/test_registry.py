@@ -11,12 +11,15 @@ import pytest
 
 import clinic_fixture
 import reporting_fixture
-from survfuse.artifacts.outcome_columns import OUTCOMES
-from survfuse.core.errors import UserInputError
+from survfuse.config.cohort import CohortConfig
+from survfuse.config.task_section import SECTIONS, UNASKED
+from survfuse.core.by_name import named
+from survfuse.models.registry import all_kinds
 from survfuse.reporting.pages import TaskPages, pages_of
 from survfuse.reporting.render import TEMPLATES
+from survfuse.tasks.loading import every_task, task_named, task_of
 from survfuse.tasks.protocol import Task
-from survfuse.tasks.registry import TASKS, task_of
+from survfuse.tasks.registry import TASKS, declared
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "survfuse"
@@ -25,19 +28,12 @@ CONFIGURATIONS = {
     "diagnosis": clinic_fixture.configuration,
 }
 # A task's own code, and what reads and writes the configuration itself.
-OWN = ("tasks", "config", "init", "reporting/survival", "reporting/diagnosis")
-# What still asks, and why.
-EXCEPTIONS = {
-    "models/classical/logistic.py": "it reads how many classes there are",
-    "models/stacking/class_stack.py": "it reads how many classes there are",
-    "training": "networks choose their targets and loss",
-    "models/specs.py": "volumes are mapped for diagnoses alone",
-}
+OWN = ("tasks", "init", "reporting/survival", "reporting/diagnosis")
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_answers_the_protocol(name: str, tmp_path: Path) -> None:
-    task, config = TASKS[name], CONFIGURATIONS[name](tmp_path)
+    task, config = task_named(name), CONFIGURATIONS[name](tmp_path)
     assert isinstance(task, Task)
     assert task.name == name == config.task
     assert task_of(config) is task
@@ -55,16 +51,26 @@ def test_every_task_answers_the_protocol(name: str, tmp_path: Path) -> None:
         assert (TEMPLATES / template).is_file()
 
 
-def test_the_outcome_columns_of_every_task_are_declared() -> None:
-    assert set(OUTCOMES) == set(TASKS)
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_declares_what_all_stages_ask_for(name: str) -> None:
+    task = task_named(name)
+    assert declared(name, "section") is SECTIONS.get(name)
+    outcomes = declared(name, "outcomes")
+    assert outcomes.types and callable(outcomes.strata) and callable(outcomes.learned)
+    average = named(task.average)
+    assert callable(average.fit) and callable(average.predict)
+    networks = named(task.networks)
+    assert callable(networks.targets) and callable(networks.predict)
+    assert [kind for kind, spec in all_kinds().items() if name in spec.tasks]
 
 
-def test_an_unknown_task_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    config = reporting_fixture.configuration(tmp_path)
-    others = {name: task for name, task in TASKS.items() if name != "survival"}
-    monkeypatch.setattr("survfuse.tasks.registry.TASKS", others)
-    with pytest.raises(UserInputError, match="there is no task 'survival'; this version has diag"):
-        task_of(config)
+def test_one_task_is_asked_for_without_a_section_and_one_section_asks_for_a_task() -> None:
+    assert CohortConfig().task == UNASKED == "survival"
+    assert CohortConfig().why_task == "cohort.diagnosis is not set"
+    asked = CohortConfig(diagnosis={"column": "group"})
+    assert asked.task == "diagnosis" and asked.asked is asked.diagnosis
+    assert asked.why_task == "cohort.diagnosis is set, so models classify"
+    assert [task.name for task in every_task()] == list(TASKS)
 
 
 def asks(tree: ast.AST) -> list[int]:
@@ -73,7 +79,9 @@ def asks(tree: ast.AST) -> list[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Compare):
             compared = [node.left, *node.comparators]
-            if any(isinstance(one, ast.Attribute) and one.attr == "task" for one in compared):
+            names = [one for side in compared for one in ast.walk(side)]
+            task = any(isinstance(one, ast.Attribute) and one.attr == "task" for one in compared)
+            if task and any(isinstance(one, ast.Constant) for one in names):
                 found.append(node.lineno)
         if isinstance(node, ast.Attribute) and node.attr == "diagnosis":
             section = ast.unparse(node.value).split(".")[-1]
@@ -90,7 +98,7 @@ def test_nothing_outside_branches_on_the_task() -> None:
     wrong = []
     for path in sorted(SOURCE.rglob("*.py")):
         name = path.relative_to(SOURCE).as_posix()
-        if under(name, OWN) or under(name, EXCEPTIONS):
+        if under(name, OWN):
             continue
         wrong += [f"{name}:{line}" for line in asks(ast.parse(path.read_text("utf-8")))]
     rules = [ROOT / "Snakefile", *sorted((ROOT / "workflow").rglob("*.smk"))]
@@ -101,6 +109,11 @@ def test_nothing_outside_branches_on_the_task() -> None:
 
 
 def test_the_search_finds_what_it_looks_for() -> None:
-    for code in ('if config.task == "x": pass', "a = config.cohort.diagnosis is None"):
+    for code in (
+        'if config.task == "x": pass',
+        'if config.task in ("x", "y"): pass',
+        "a = config.cohort.diagnosis is None",
+    ):
         assert asks(ast.parse(code)) == [1]
+    assert asks(ast.parse("config.task in spec.tasks")) == []
     assert asks(ast.parse("task_of(config).evaluate(config, files)")) == []

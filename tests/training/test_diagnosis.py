@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from diagnosis_fixture import TESTED, TRAINED, config, fitted_and_predicted
 from inputs_fixture import changed, fitting_config, inputs_of, volumes_in
 from survfuse.artifacts.checkpoint import write_fitted
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import ClassPrediction
 from survfuse.artifacts.study import SurvivalOutcome
 from survfuse.config.models import ModelConfig
@@ -25,19 +26,22 @@ from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.scaling import fit_scalers
 from survfuse.modalities.volumes.measures import measure_names, measures, read_voxels
-from survfuse.models.classical.average import fit_average
 from survfuse.models.classical.logistic import fit_logistic, of_penalty, probabilities, settled
 from survfuse.models.specs import fit_settings
 from survfuse.splits.training_part import TrainingPart
 from survfuse.statistics.censoring import share_by
 from survfuse.tasks.diagnosis.classes import conversion_label
+from survfuse.tasks.diagnosis.learning.average import AVERAGE
+from survfuse.tasks.diagnosis.learning.targets import training_classes
+from survfuse.tasks.diagnosis.outcomes import Classes
 from survfuse.tasks.diagnosis.thresholds import threshold_of, threshold_patients
 from survfuse.training.neural import prepare
 from survfuse.training.predict import Fitted, predict_fold
 from survfuse.training.stage import check_models, fit_row, train_fold
-from survfuse.training.targets import training_classes
 from survfuse.training.tokens import token_source
 from volume_fixture import AFFINE, SHAPE, clinic, part_of
+
+NAMES = ("stable", "converted")
 
 
 @pytest.fixture(scope="module")
@@ -113,16 +117,14 @@ def test_unknown_labels_change_nothing_that_is_fitted(
 ) -> None:
     """Who is of unknown class is no example of any."""
     part = part_of(cohort[1], TRAINED)
-    known = part.label != -1
+    known = part.outcome.label != -1
     assert not known.all()
     x = np.random.default_rng(0).normal(size=(len(TRAINED), 3))
-    weights, *_ = fit_logistic(x, part, 2, 0.5)
-    columns = ("patient_ids", "role", "time_months", "event", "label")
-    fewer = replace(part, **{name: getattr(part, name)[known] for name in columns})
-    again, *_ = fit_logistic(x[known], fewer, 2, 0.5)
+    weights, *_ = fit_logistic(x, part, 0.5)
+    again, *_ = fit_logistic(x[known], part.only(known), 0.5)
     np.testing.assert_allclose(weights["coefficients"], again["coefficients"])
-    targets = training_classes(part.label, 2, part.role == "train", part.weight())
-    counts = np.bincount(part.label[(part.role == "train") & known], minlength=2)
+    targets = training_classes(part.outcome.label, 2, part.role == "train", part.outcome.weight())
+    counts = np.bincount(part.outcome.label[(part.role == "train") & known], minlength=2)
     np.testing.assert_allclose(np.exp(targets.marginal), counts / counts.sum())
     assert (targets.class_weight * np.exp(targets.marginal)).sum() == pytest.approx(1)
 
@@ -136,45 +138,45 @@ def censored_part(n: int = 300) -> tuple[np.ndarray, TrainingPart]:
     label = conversion_label(time, event, 36.0)
     role = np.where(np.arange(n) % 4 == 0, "validation", "train")
     ids = np.arange(n).astype(str)
-    return x, TrainingPart(0, 0, ids, role, time, event, label=label, horizon_months=36.0)
+    classes = Classes(label, NAMES, FollowUp(time, event), 36.0)
+    return x, TrainingPart(0, 0, ids, role, classes)
 
 
 def test_patients_of_a_part_count_by_the_inverse_probability_of_censoring() -> None:
     """Horizon 4: one of 5 censored at 1, an event at 2, and one of 3 censored at 3."""
     nothing, roles = np.arange(5).astype(str), np.array(["train"] * 5)
     time, event = np.array([1.0, 2.0, 3.0, 4.0, 9.0]), np.array([0, 1, 0, 0, 1], bool)
-    part = TrainingPart(
-        0, 0, nothing, roles, time, event, label=conversion_label(time, event, 4.0),
-        horizon_months=4.0,
-    )  # fmt: skip
+    label = conversion_label(time, event, 4.0)
+    part = TrainingPart(0, 0, nothing, roles, Classes(label, NAMES, FollowUp(time, event), 4.0))
     expected = [np.nan, 1 / 0.8, np.nan, 1 / (0.8 * 2 / 3), 1 / (0.8 * 2 / 3)]
-    np.testing.assert_allclose(part.weight(), expected)
-    assert np.nansum(part.weight()) == pytest.approx(5)
-    assert replace(part, horizon_months=None).weight().tolist() == [1.0] * 5
+    np.testing.assert_allclose(part.outcome.weight(), expected)
+    assert np.nansum(part.outcome.weight()) == pytest.approx(5)
+    assert replace(part.outcome, horizon_months=None).weight().tolist() == [1.0] * 5
     # 1.25 converted and 3.75 stable of 5: the network's frequencies, and the average's.
-    targets = training_classes(part.label, 2, roles == "train", part.weight())
+    targets = training_classes(part.outcome.label, 2, roles == "train", part.outcome.weight())
     np.testing.assert_allclose(np.exp(targets.marginal), [0.75, 0.25])
     np.testing.assert_allclose(targets.class_weight, [1 / 1.5, 1 / 0.5])
     np.testing.assert_allclose(
         targets.patient_weight[[1, 3, 4]], np.array([1.25, 1.875, 1.875]) * 0.6
     )
     assert np.isnan(targets.patient_weight[[0, 2]]).all()
-    assert fit_average(part, 2, "")[0]["shares"].tolist() == pytest.approx([0.75, 0.25])
+    assert AVERAGE.fit(part)["shares"].tolist() == pytest.approx([0.75, 0.25])
 
 
 def test_a_weighted_regression_is_that_of_another_library_and_right_for_all() -> None:
     x, part = censored_part()
-    known, weight = part.label >= 0, part.weight()
+    known, weight = part.outcome.label >= 0, part.outcome.weight()
     assert 0.3 < (~known).mean() < 0.5
-    weights, chosen, _ = fit_logistic(x, part, 2, 0.0)
+    weights, chosen, _ = fit_logistic(x, part, 0.0)
     other = LogisticRegression(C=1 / (chosen["penalty"] * weight[known].sum()), tol=1e-8)
-    other.fit(x[known], part.label[known], sample_weight=weight[known])
+    other.fit(x[known], part.outcome.label[known], sample_weight=weight[known])
     ours = probabilities(x, **weights)[:, 1]
     np.testing.assert_allclose(ours, other.predict_proba(x)[:, 1], atol=5e-3)
-    share = share_by(SurvivalOutcome(part.time_months, part.event), 36.0, 0.95).value
+    followed = part.outcome.follow_up
+    share = share_by(SurvivalOutcome(followed.time_months, followed.event), 36.0, 0.95).value
     assert np.average(ours[known], weights=weight[known]) == pytest.approx(share)
-    plain = replace(part, horizon_months=None)
-    unweighted = probabilities(x, **fit_logistic(x, plain, 2, 0.0)[0])[:, 1]
+    plain = replace(part, outcome=replace(part.outcome, horizon_months=None))
+    unweighted = probabilities(x, **fit_logistic(x, plain, 0.0)[0])[:, 1]
     assert unweighted.mean() > share + 0.05
 
 
@@ -182,30 +184,31 @@ def test_where_a_penalty_leaves_nothing_everybody_gets_kaplan_meiers_share() -> 
     """All coefficients are 0, and the solver stops before the intercept is right."""
     _, part = censored_part(90)
     x = np.random.default_rng(1).normal(size=(90, 5))
-    known, weight = part.label >= 0, part.weight()
-    alone = of_penalty(x, part.label, weight, known, 2, 30.0, 0.5)
+    known, weight = part.outcome.label >= 0, part.outcome.weight()
+    alone = of_penalty(x, part.outcome.label, weight, known, 2, 30.0, 0.5)
     assert not alone["coefficients"].any()
-    share = share_by(SurvivalOutcome(part.time_months, part.event), 36.0, 0.95).value
-    fitted = settled(alone, x[known], part.label[known], weight[known])
+    followed = part.outcome.follow_up
+    share = share_by(SurvivalOutcome(followed.time_months, followed.event), 36.0, 0.95).value
+    fitted = settled(alone, x[known], part.outcome.label[known], weight[known])
     np.testing.assert_allclose(probabilities(x, **fitted)[:, 1], share)
 
 
 def test_without_a_horizon_a_regression_is_the_unweighted_one_to_the_last_bit() -> None:
     """The intercept excepted, which is taken to its minimum."""
     x, part = censored_part()
-    plain = replace(part, horizon_months=None)
-    weights, chosen, _ = fit_logistic(x, plain, 2, 0.5)
-    known = part.label >= 0
+    plain = replace(part, outcome=replace(part.outcome, horizon_months=None))
+    weights, chosen, _ = fit_logistic(x, plain, 0.5)
+    known = part.outcome.label >= 0
     other = LogisticRegression(
         solver="saga", l1_ratio=0.5, C=1 / (chosen["penalty"] * known.sum()), max_iter=2000,
         tol=1e-4, random_state=0,
     )  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        other.fit(x[known], part.label[known])
+        other.fit(x[known], part.outcome.label[known])
     assert weights["coefficients"][1].tolist() == other.coef_[0].tolist()
     said = probabilities(x[known], **weights)[:, 1].mean()
-    assert said == pytest.approx(np.mean(part.label[known] == 1), abs=1e-9)
+    assert said == pytest.approx(np.mean(part.outcome.label[known] == 1), abs=1e-9)
 
 
 def test_logistic_regression_agrees_with_statistics() -> None:
@@ -215,12 +218,9 @@ def test_logistic_regression_agrees_with_statistics() -> None:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(400, 1))
     label = (rng.random(400) < 1 / (1 + np.exp(-1.2 * x[:, 0] + 0.4))).astype(np.int64)
-    nothing = np.full(400, np.nan)
-    part = TrainingPart(
-        0, 0, np.arange(400).astype(str), np.array(["train", "validation"] * 200), nothing,
-        nothing > 0, label=label,
-    )  # fmt: skip
-    weights, chosen, _ = fit_logistic(x, part, 2, 0.0)
+    role = np.array(["train", "validation"] * 200)
+    part = TrainingPart(0, 0, np.arange(400).astype(str), role, Classes(label, NAMES))
+    weights, chosen, _ = fit_logistic(x, part, 0.0)
     assert chosen["penalty"] < 0.1
     fitted = probabilities(x, **weights)[:, 1]
     design = np.column_stack([np.ones(400), x[:, 0]])
@@ -233,10 +233,9 @@ def test_three_classes_have_no_threshold() -> None:
     rng = np.random.default_rng(2)
     label = np.arange(90) % 3
     x = np.eye(3)[label] + rng.normal(0, 0.5, (90, 3))
-    nothing = np.full(90, np.nan)
     role = np.where(np.arange(90) % 4 == 0, "validation", "train")
-    part = TrainingPart(0, 0, np.arange(90).astype(str), role, nothing, nothing > 0, label=label)
-    weights, _, others = fit_logistic(x, part, 3, 0.5)
+    part = TrainingPart(0, 0, np.arange(90).astype(str), role, Classes(label, ("a", "b", "c")))
+    weights, _, others = fit_logistic(x, part, 0.5)
     p, held_out = probabilities(x, **weights), probabilities(x, **others)
     np.testing.assert_allclose(p.sum(axis=1), 1)
     assert (p.argmax(axis=1) == label).mean() > 0.8 and held_out.shape == (90, 3)
@@ -366,7 +365,7 @@ def test_a_logistic_row_is_refused_where_survival_is_asked() -> None:
 
 def test_without_a_column_that_varies_everybody_gets_the_frequencies() -> None:
     part = part_of(np.array([0, 0, 0, 1, -1, 0, 0, 1]), np.arange(8))
-    weights, *_ = fit_logistic(np.zeros((8, 0)), part, 2, 0.5)
+    weights, *_ = fit_logistic(np.zeros((8, 0)), part, 0.5)
     np.testing.assert_allclose(probabilities(np.zeros((3, 0)), **weights), [[5 / 7, 2 / 7]] * 3)
 
 
@@ -380,9 +379,7 @@ def test_the_same_networks_estimate_survival(
     time = rng.exponential(np.where(label == 1, 15.0, 60.0)) + 0.5
     event = time < 40
     part = part_of(label, TRAINED)
-    part = replace(
-        part, label=None, time_months=np.minimum(time, 40)[TRAINED], event=event[TRAINED]
-    )
+    part = replace(part, outcome=FollowUp(np.minimum(time, 40)[TRAINED], event[TRAINED]))
     plain = config([{"name": "net", "kind": kind}], min_events_per_bin=3, bins_months=[12, 36])
     cohort_section = plain.cohort.model_copy(update={"diagnosis": None})
     settings = plain.model_copy(update={"cohort": cohort_section})
@@ -418,9 +415,8 @@ def test_who_is_of_unknown_class_decides_nothing_about_masking(
     clinical = pd.DataFrame({"age": [str(50 + i % 40) for i in range(n)]}, index=ids)
     label = np.where(known, np.arange(n) // 5 % 2, -1)  # PET says nothing of the class either
     settings = config([{"name": "itcfn", "kind": "itcfn"}], modality_dropout=0.0)
-    nothing = np.full(n, np.nan)
     role = np.full(n, "train")
-    part = TrainingPart(0, 0, np.array(ids), role, nothing, nothing > 0, label=label)
+    part = TrainingPart(0, 0, np.array(ids), role, Classes(label, NAMES))
     made = inputs_of(clinical, {}, None, volumes)
     masking = prepare(settings, settings.models[1], part, made).run.masking
     column = masking.modalities.index("pet")

@@ -13,15 +13,17 @@ from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.metrics import concordance_index_censored
 
 from survfuse.artifacts.checkpoint import FittedModel, read_fitted, write_fitted
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.config.study import Config
 from survfuse.config.training import TrainingConfig
 from survfuse.core.device import choose_device
 from survfuse.core.errors import MissingResourceError, UserInputError
 from survfuse.models.classical.cox import breslow
 from survfuse.splits.training_part import TrainingPart
+from survfuse.tasks.survival.learning.networks import predict_neural
 from survfuse.training import engine, neural, tuning
 from survfuse.training.engine import start_engine
-from survfuse.training.ensemble import ensemble, predict_neural
+from survfuse.training.ensemble import ensemble
 from survfuse.training.fit import TrainingRun
 from survfuse.training.neural import check_options, fit_neural, prepare
 from survfuse.training.progress import Progress
@@ -62,7 +64,7 @@ def fitted(config: Config, home: Path) -> tuple[FittedModel, float]:
     inputs, time, event = cohort(n=160)
     ids = np.array(inputs.patients.index)
     role = np.where(np.arange(100) % 5 == 0, "validation", "train")
-    part = TrainingPart(0, 0, ids[:100], role, time[:100], event[:100])
+    part = TrainingPart(0, 0, ids[:100], role, FollowUp(time[:100], event[:100]))
     model = config.models[1]
     tensors, described = fit_neural(prepare(config, model, part, inputs), home, "key", CPU)
     write_fitted(home / "out", model.kind, tensors, described)
@@ -130,7 +132,7 @@ def test_tuning_tries_the_configured_settings_first_as_they_are(
     wanted = {"learning_rate": rate, "weight_decay": decay, "tuning": {"trials": 4}}
     inputs, time, event = cohort(n=60)
     role = np.where(np.arange(60) % 5 == 0, "validation", "train")
-    part = TrainingPart(0, 0, np.array(inputs.patients.index), role, time, event)
+    part = TrainingPart(0, 0, np.array(inputs.patients.index), role, FollowUp(time, event))
     config = configuration("snn", **wanted)
     tried = []
 
@@ -164,7 +166,7 @@ def test_a_fold_whose_training_patients_all_lack_genes_still_trains(tmp_path: Pa
     inputs, time, event = cohort(n=60)
     ids = np.array(inputs.patients.index)
     role = np.where(np.arange(50) % 5 == 0, "validation", "train")
-    part = TrainingPart(0, 0, ids[:50], role, time[:50], event[:50])
+    part = TrainingPart(0, 0, ids[:50], role, FollowUp(time[:50], event[:50]))
     less = inputs.without({"omics": ids[:50].tolist()})
     model = config.models[1]
     arrays, described = fit_neural(prepare(config, model, part, less), tmp_path, "key", CPU)

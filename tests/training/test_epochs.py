@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from survfuse.artifacts.checkpoint import ids_hash
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.config.study import Config
 from survfuse.splits.training_part import TrainingPart
 from survfuse.training import epochs
@@ -41,7 +42,7 @@ def configuration(**training: object) -> Config:
 
 def part_of(inputs: object, time: np.ndarray, event: np.ndarray) -> TrainingPart:
     role = np.where(np.arange(N) % 5 == 0, "validation", "train")
-    return TrainingPart(0, 0, np.array(inputs.patients.index), role, time, event)
+    return TrainingPart(0, 0, np.array(inputs.patients.index), role, FollowUp(time, event))
 
 
 def test_everybody_is_trained_on_for_the_median_of_the_folds(tmp_path: Path) -> None:

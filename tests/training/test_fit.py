@@ -16,6 +16,12 @@ from survfuse.core.errors import RetryableError, UserInputError
 from survfuse.modalities.scaling import Scalers, fit_scalers
 from survfuse.models.networks.registry import build
 from survfuse.models.networks.snn import SNN
+from survfuse.tasks.survival.learning.missingness import strata_of
+from survfuse.tasks.survival.learning.targets import (
+    TrainingSurvival,
+    cox_survival,
+    discrete_survival,
+)
 from survfuse.training import fit
 from survfuse.training.batches import epoch_batches, within_budget
 from survfuse.training.engine import start_engine
@@ -24,7 +30,6 @@ from survfuse.training.fit import TrainingRun, fit_member, predict_logits
 from survfuse.training.modality_masking import fit_masking
 from survfuse.training.progress import Epoch, Progress
 from survfuse.training.resume import Resume
-from survfuse.training.targets import TrainingSurvival, cox_survival, discrete_survival
 from survfuse.training.tokens import TokenSource, token_source
 from training_fixture import cohort
 
@@ -54,14 +59,13 @@ def task_of(
     seed: int = 3,
     validation: tuple[int, ...] = tuple(range(40, 56)),
 ) -> TrainingRun:
-    time, event = targets.time_months, targets.event
+    fitted = np.arange(len(targets.event)) < 40
     masking = fit_masking(
         settings.missingness,
         settings.modality_dropout,
         source.available,
-        time,
-        event,
-        np.arange(len(time)) < 40,
+        strata_of(targets.time_months, targets.event, fitted),
+        fitted,
         source.modalities,
     )
     return TrainingRun(source, targets, masking, tuple(range(40)), validation, settings, seed)

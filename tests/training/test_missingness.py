@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from survfuse.training.missingness_association import STRATA, association, class_strata, strata
+from survfuse.tasks.diagnosis.learning.missingness import class_strata
+from survfuse.tasks.survival.learning.missingness import STRATA, association, strata, strata_of
 from survfuse.training.modality_masking import (
     POLICIES,
     ModalityMasking,
@@ -31,7 +32,9 @@ def fitted(
     time = np.choose(stratum, [1.0, 9.0, 2.0])
     names = tuple(f"m{column}" for column in range(available.shape[1]))
     everyone = np.ones(len(stratum), dtype=bool)
-    masking = fit_masking(policy, dropout, available, time, stratum < 2, everyone, names)
+    masking = fit_masking(
+        policy, dropout, available, strata_of(time, stratum < 2, everyone), everyone, names
+    )
     assert masking.tau_months > 1, "else nobody has an event before it"
     return masking
 
@@ -71,9 +74,13 @@ def test_only_fitted_patients_count() -> None:
     time, event = rng.exponential(20, 80), rng.random(80) < 0.6
     available = rng.random((80, 2)) < 0.7
     training = np.arange(80) < 60
-    first = fit_masking("equalise", 0.1, available, time, event, training, MODALITIES)
+    first = fit_masking(
+        "equalise", 0.1, available, strata_of(time, event, training), training, MODALITIES
+    )
     available[60:], time[60:], event[60:] = False, 1000.0, True
-    second = fit_masking("equalise", 0.1, available, time, event, training, MODALITIES)
+    second = fit_masking(
+        "equalise", 0.1, available, strata_of(time, event, training), training, MODALITIES
+    )
     assert first.to_json() == second.to_json()
     np.testing.assert_array_equal(first.probability[:60], second.probability[:60])
 
@@ -112,7 +119,7 @@ def test_ignore_hides_at_one_rate_and_keeps_the_association() -> None:
         ({"policy": "drop"}, "no policy 'drop'"),
         ({"dropout": 1.0}, "not a rate below 1"),
         ({"dropout": -0.1}, "not a rate below 1"),
-        ({"time_months": np.ones(3)}, "does not fit"),
+        ({"strata": strata_of(np.ones(3), np.ones(3) > 0, np.ones(3) > 0)}, "does not fit"),
         ({"modalities": ("slides",)}, "does not fit"),
         ({"fitted": np.zeros(4, dtype=bool)}, "no patient to fit"),
     ],
@@ -122,8 +129,7 @@ def test_refusals(change: dict[str, object], message: str) -> None:
         "policy": "equalise",
         "dropout": 0.1,
         "available": np.ones((4, 2), dtype=bool),
-        "time_months": np.arange(4.0),
-        "event": np.ones(4, dtype=bool),
+        "strata": strata_of(np.arange(4.0), np.ones(4) > 0, np.ones(4) > 0),
         "fitted": np.ones(4, dtype=bool),
         "modalities": MODALITIES,
     }
@@ -152,7 +158,9 @@ def test_never_the_last_modality(
     time, event, training = rng.exponential(9, n), rng.random(n) < 0.5, rng.random(n) < 0.8
     training[0] = True
     names = tuple("abcd"[:m])
-    masking = fit_masking(policy, dropout, available, time, event, training, names)
+    masking = fit_masking(
+        policy, dropout, available, strata_of(time, event, training), training, names
+    )
     assert ((masking.probability >= 0) & (masking.probability <= 1)).all()
     for draw in range(3):
         hidden = masking.draw(np.random.default_rng(draw))
@@ -239,7 +247,9 @@ def test_a_modality_that_only_others_have() -> None:
     available = np.array([[True, False]] * 30 + [[False, True]])
     training = np.arange(31) < 30
     time, event = np.arange(31.0), np.ones(31, dtype=bool)
-    masking = fit_masking("equalise", 0.5, available, time, event, training, MODALITIES)
+    masking = fit_masking(
+        "equalise", 0.5, available, strata_of(time, event, training), training, MODALITIES
+    )
     assert masking.worst.tolist() == [0, 1] and not masking.probability.any()
     assert not masking.draw(np.random.default_rng(0)).any(), "it is the only one that each has"
     assert "cannot support omics" in masking.warnings[0]
@@ -286,7 +296,9 @@ def test_classes_are_called_by_their_names() -> None:
     assert stratum.tolist() == [0, 2, 3, 1]
     assert names == ("class 0", "class 1", "class 2", "class unknown")
     assert who == ("of class CN", "of class MCI", "of class AD", "of unknown class")
-    assert class_strata(label)[2][1] == "of class 1"
+    assert class_strata(label[:1], ["CN", "MCI", "AD"])[1:] == (
+        ("class 0", "class unknown"), ("of class CN", "of unknown class")
+    )  # fmt: skip
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
@@ -353,7 +365,9 @@ def test_a_model_no_longer_relies_on_who_was_sampled(
     }
 
     def auroc(policy: str, have: np.ndarray) -> dict[str, float]:
-        masking = fit_masking(policy, 0.2, have, observed, event, everyone, names)
+        masking = fit_masking(
+            policy, 0.2, have, strata_of(observed, event, everyone), everyone, names
+        )
         stratum = strata(observed, event, masking.tau_months)
         known = stratum != 2
         drawn = [have & ~masking.draw(rng) for _ in range(6)]
@@ -405,7 +419,9 @@ def test_json_has_no_patients_and_no_infinity() -> None:
     available = np.array([[True, False], [True, True], [False, True]])
     everyone = np.ones(3, dtype=bool)
     masking = fit_masking(
-        "equalise", 0.25, available, np.ones(3), np.zeros(3, dtype=bool), everyone, MODALITIES
+        *("equalise", 0.25, available),
+        strata_of(np.ones(3), np.zeros(3, dtype=bool), everyone),
+        *(everyone, MODALITIES),
     )
     assert not masking.probability.any()
     stored = json.loads(json.dumps(masking.to_json(), allow_nan=False))

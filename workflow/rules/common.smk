@@ -20,7 +20,7 @@ from survfuse.models.specs import (
 )
 from survfuse.runner import merged_config as run_config
 from survfuse.runner import source_files
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 
 def load_settings():

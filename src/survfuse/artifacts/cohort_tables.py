@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from survfuse.artifacts.outcome_columns import OUTCOMES, columns_in
+from survfuse.artifacts.outcome_columns import columns_by_task, columns_in
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, read_text_table
 
@@ -18,9 +18,10 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
 
 def read_outcomes(path: Path) -> pd.DataFrame:
-    """outcomes.tsv: `patient_id` (text), `time_months` (float), `event` (0 or 1).
+    """outcomes.tsv: `patient_id` (text) and the outcome columns of the task, as numbers.
 
-    For a diagnosis, `label` (int, -1 = unknown), with or without the follow-up.
+    For survival `time_months` and `event` (0 or 1); for a diagnosis `label` (-1 = unknown), with or
+    without the follow-up.
     """
     return typed_outcomes(path, read_text_table(path, ["patient_id"]))
 
@@ -28,7 +29,7 @@ def read_outcomes(path: Path) -> pd.DataFrame:
 def typed_outcomes(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     """The outcome columns of a table as numbers. Raises UserInputError where there are none."""
     if (declared := columns_in(frame)) is None:
-        known = ", or ".join(" and ".join(one.types) for one in OUTCOMES.values())
+        known = ", or ".join(" and ".join(one.types) for one in columns_by_task().values())
         raise UserInputError(
             f"{path}: has no outcome, which is {known}; run the stage that writes it"
         )

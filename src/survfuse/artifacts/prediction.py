@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
+
+
+class Predicted(Protocol):
+    """What predictions of all tasks have; each task has a class of its own.
+
+    attention: of each patient, by what it is called, where a model gives any and was asked for it.
+    """
+
+    @property
+    def patient_ids(self) -> tuple[str, ...]: ...
+
+    @property
+    def attention(self) -> dict[str, list[np.ndarray]]: ...
 
 
 @dataclass(frozen=True)

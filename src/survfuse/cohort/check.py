@@ -22,7 +22,7 @@ from survfuse.sheets.problems import Note, counted, ranges
 from survfuse.sheets.text_table import Sheet, parse_sheet
 from survfuse.splits.published_folds import check_folds, parse_folds
 from survfuse.splits.published_missing import published_pattern
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 
 def check_cohort(config: Config) -> Cohort:
@@ -85,8 +85,8 @@ def read_sheets(config: Config, found: Findings) -> Sheets:
         patients = replace(patients, rows=patients.rows.map(composed))  # it names no files
         levels = {name: covariate.levels for name, covariate in cohort.covariates.items()}
         words = levels | task_of(config).outcome_words(cohort)
-        patients, told = without_missing_words(patients, words)
-        found.notes += told
+        patients, notes = without_missing_words(patients, words)
+        found.notes += notes
     folds = found.take(*parse_folds(cohort.folds)) if cohort.folds else None
     known = frozenset(patients.rows["patient_id"]) if patients else None
     brought = {

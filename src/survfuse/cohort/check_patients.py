@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from survfuse.artifacts.outcome_columns import columns_of
 from survfuse.cohort.covariate_notes import notes_of_columns
 from survfuse.cohort.covariates import check_covariates, check_leaks, check_site
 from survfuse.config.cohort import CohortConfig
 from survfuse.config.study import Config
 from survfuse.sheets.findings import Findings
 from survfuse.sheets.text_table import Sheet, check_identifiers
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 
 def check_patients(sheet: Sheet, config: Config, found: Findings) -> pd.DataFrame | None:
@@ -27,7 +28,7 @@ def check_patients(sheet: Sheet, config: Config, found: Findings) -> pd.DataFram
         outcomes, wrong = task.read_outcomes(sheet, settings)
         decisive += len(wrong)
         problems += wrong
-        sound = outcomes[sound_rows(outcomes)]
+        sound = outcomes[columns_of(outcomes).sound(outcomes)]
         problems += check_leaks(sheet, sound, settings)
         found.notes += task.outcome_notes(sheet, sound, settings)
         outcomes.insert(0, "patient_id", sheet.rows["patient_id"])
@@ -42,10 +43,3 @@ def with_columns(config: CohortConfig, sheet: Sheet) -> CohortConfig:
     covariates = {name: c for name, c in config.covariates.items() if name in sheet.rows}
     site = config.site if config.site in sheet.rows else None
     return config.model_copy(update={"covariates": covariates, "site": site})
-
-
-def sound_rows(outcomes: pd.DataFrame) -> pd.Series[bool]:
-    """The rows of parsed outcomes without a problem."""
-    if "event" not in outcomes:
-        return pd.Series(True, index=outcomes.index)
-    return (outcomes["event"] >= 0) & outcomes["time_months"].notna()

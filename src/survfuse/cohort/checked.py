@@ -25,8 +25,9 @@ def nobody() -> pd.DataFrame:
 class Cohort:
     """A checked cohort; frames are sorted by id, whatever the order in the sheets.
 
-    outcomes: `patient_id, time_months, event` (1 = observed), for a diagnosis also `label` or, by a
-    column, `label` alone (-1 = unknown).
+    outcomes: `patient_id` and the outcome columns of the task: for survival `time_months` and
+    `event` (1 = observed), for a diagnosis also `label` or, by a column, `label` alone
+    (-1 = unknown).
     clinical: `patient_id`, `site` if configured, covariates; raw text, "" = missing. No outcome.
     tables: what was brought of other modalities, by the key of `modalities.registry.SOURCES`.
     `slides`: `slide_id, patient_id, path, mpp, features`; text, absolute paths, "" = missing.

@@ -10,7 +10,7 @@ from survfuse.config.cohort import CohortConfig, Covariate
 from survfuse.sheets.leaks import leak_of_cells
 from survfuse.sheets.problems import Problem
 from survfuse.sheets.text_table import Sheet, as_number, cells_of, fault_of_text
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 
 def check_site(sheet: Sheet, column: str) -> list[Problem]:

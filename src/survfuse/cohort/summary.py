@@ -15,7 +15,7 @@ from survfuse.cohort.checked import Cohort
 from survfuse.config.cohort import Covariate
 from survfuse.config.study import Config
 from survfuse.core.files import write_json
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 
 def write_cohort(cohort: Cohort, config: Config, out: Path) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-from survfuse.config.diagnosis import DiagnosisConfig
 from survfuse.config.missing import MissingConfig
 from survfuse.config.section import Section
+from survfuse.config.task_section import SECTIONS, UNASKED, TaskSection, settings_of
 from survfuse.core.event_words import event_words
 from survfuse.modalities.registry import MODALITIES
 
@@ -32,7 +32,7 @@ class Endpoint(Section):
         None,
         pattern=r"^(have|are) \S.*$",
         description="What patients with the event have done, for sentences of the reports: have "
-        "died, have converted to dementia. Default: told by the name and the definition.",
+        "died, have converted to dementia. Default: inferred from the name and the definition.",
     )
     time: str = Field("time", description="Column with the follow-up time.")
     event: str = Field("event", description="Column that says whether the event was observed.")
@@ -91,8 +91,8 @@ class Covariate(Section):
         return self
 
 
-class CohortConfig(Section):
-    """Where the sample sheets are and what their columns mean."""
+class CohortTables(Section):
+    """The section `cohort` but for what asks for a task; see `CohortConfig`."""
 
     patients: Path | None = Field(None, description="patients.tsv: one row per patient.")
     slides: Path | None = Field(None, description="slides.tsv: one row per slide, or none.")
@@ -119,28 +119,42 @@ class CohortConfig(Section):
         None, description="Modalities withheld from training patients; default: none."
     )
     endpoint: Endpoint = Field(default_factory=lambda: Endpoint())
-    diagnosis: DiagnosisConfig | None = Field(
-        None,
-        description="What class a patient is of; models then classify. Default: models "
-        "estimate survival.",
-    )
     site: str | None = Field(None, description="Column of the centre that supplied the patient.")
     covariates: dict[str, Covariate] = Field(
         default_factory=dict, description="Clinical covariates by column name."
     )
 
     @property
-    def task(self) -> Literal["survival", "diagnosis"]:
+    def asked(self) -> TaskSection | None:
+        """The section that asks for a task; None where none does."""
+        found = (getattr(self, name) for name in SECTIONS)
+        return next((section for section in found if section is not None), None)
+
+    @property
+    def task(self) -> str:
         """What the models are asked for."""
-        return "diagnosis" if self.diagnosis else "survival"
+        return next((name for name in SECTIONS if getattr(self, name) is not None), UNASKED)
 
     @property
     def why_task(self) -> str:
         """What in the configuration asks for the task, for messages."""
-        return f"cohort.diagnosis is {'set, so models classify' if self.diagnosis else 'not set'}"
+        asked = self.asked
+        if asked is None:
+            return f"{settings_of(SECTIONS)} is not set"
+        return f"cohort.{self.task} is set, so {asked.asks}"
 
     @model_validator(mode="after")
-    def tables_are_modalities(self) -> CohortConfig:
+    def one_task(self) -> CohortTables:
+        asked = [name for name in SECTIONS if getattr(self, name) is not None]
+        if len(asked) > 1:
+            raise ValueError(
+                f"{' and '.join(asked)} ask for tasks of their own, and a run has one; keep one "
+                "of them"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def tables_are_modalities(self) -> CohortTables:
         known = [name for name, entry in MODALITIES.items() if entry.is_table]
         for name in self.tables:
             if name not in known:
@@ -149,3 +163,19 @@ class CohortConfig(Section):
                     f"{', '.join(known)}"
                 )
         return self
+
+
+# With an optional section for every task that is asked for by one, under the name of the task.
+if TYPE_CHECKING:
+    CohortConfig = CohortTables
+else:
+    CohortConfig = create_model(
+        "CohortConfig",
+        __base__=CohortTables,
+        __module__=__name__,
+        __doc__="Where the sample sheets are and what their columns mean.",
+        **{
+            name: (section | None, Field(None, description=section.meaning))
+            for name, section in SECTIONS.items()
+        },
+    )

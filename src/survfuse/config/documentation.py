@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from survfuse.config.cohort import CohortConfig, Covariate, Endpoint
-from survfuse.config.diagnosis import DiagnosisConfig
 from survfuse.config.evaluation import EvaluationConfig
 from survfuse.config.imaging import ImagingConfig
 from survfuse.config.missing import MissingConfig
@@ -28,6 +27,7 @@ from survfuse.config.source import (
 from survfuse.config.splits import SplitConfig
 from survfuse.config.study import Config
 from survfuse.config.synthesis import FlowConfig, SynthesisConfig, UNetConfig, VQGANConfig
+from survfuse.config.task_section import SECTIONS as OF_TASKS
 from survfuse.config.training import TrainingConfig, TuningConfig
 
 SECTIONS: list[tuple[str, type[BaseModel]]] = [
@@ -39,7 +39,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("source: OASIS", OasisSource),
     ("cohort", CohortConfig),
     ("cohort.endpoint", Endpoint),
-    ("cohort.diagnosis", DiagnosisConfig),
+    *((f"cohort.{name}", section) for name, section in OF_TASKS.items()),
     ("cohort.covariates.NAME", Covariate),
     ("cohort.missing", MissingConfig),
     ("splits", SplitConfig),

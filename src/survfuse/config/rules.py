@@ -77,11 +77,9 @@ def check_missing(cohort: CohortConfig) -> Iterator[str]:
             "cohort.missing"
         )
     by_time = missing.mechanism == "mnar" and missing.published is None
-    if by_time and cohort.diagnosis and cohort.diagnosis.column:
-        yield (
-            "cohort.missing.mechanism: mnar goes by the time of the event, which a diagnosis by "
-            "column does not have; use mcar, or cohort.diagnosis.horizon_months"
-        )
+    asked = cohort.asked
+    if by_time and asked is not None and asked.no_times:
+        yield f"cohort.missing.mechanism: mnar goes by the time of the event, {asked.no_times}"
 
 
 def check_times(training: TrainingConfig, evaluation: EvaluationConfig) -> Iterator[str]:
@@ -107,8 +105,7 @@ def check_rows(
     if evaluation.reference not in names:
         yield (
             f"evaluation.reference {evaluation.reference!r} is not among the models; "
-            "every leaderboard needs a simple row to compare with: clinical Cox, or logistic "
-            "regression for a diagnosis"
+            "every leaderboard needs a simple row to compare with, one of clinical data alone"
         )
     if "availability" in names:
         yield (
@@ -151,9 +148,8 @@ def check_words(cohort: CohortConfig, report: ReportConfig, source: Source | Non
         "cohort.endpoint.name": cohort.endpoint.name,
         "cohort.endpoint.definition": cohort.endpoint.definition,
     }
-    if cohort.diagnosis:
-        words["cohort.diagnosis.name"] = cohort.diagnosis.name
-        words["cohort.diagnosis.definition"] = cohort.diagnosis.definition
+    if (asked := cohort.asked) is not None:
+        words |= {f"cohort.{cohort.task}.{key}": getattr(asked, key) for key in asked.printed}
     for key, text in words.items():
         if found := MADE_UP.search(text):
             yield (

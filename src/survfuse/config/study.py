@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -26,11 +26,15 @@ from survfuse.config.slides import SlideConfig
 from survfuse.config.source import SOURCE_KINDS, SimulatedClinicSource, SimulatedSource, Source
 from survfuse.config.splits import SplitConfig
 from survfuse.config.synthesis import SynthesisConfig
+from survfuse.config.task_section import SECTIONS
 from survfuse.config.training import TrainingConfig
 from survfuse.core.files import sha256_json
 
 # Words of the cohort that the reports print and nothing computes with.
-WORDS = {"endpoint": {"name", "definition", "event_words"}, "diagnosis": {"name", "definition"}}
+WORDS = {
+    "endpoint": {"name", "definition", "event_words"},
+    **{name: set(section.printed) for name, section in SECTIONS.items()},
+}
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ class Config(Section):
         return copy
 
     @property
-    def task(self) -> Literal["survival", "diagnosis"]:
+    def task(self) -> str:
         """What the models are asked for."""
         return self.cohort.task
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from survfuse.config.fields import Place
 from survfuse.config.study import Config
+from survfuse.modalities.registry import MODALITIES, SOURCES
 
 # Directories that the workflow writes below `output`, and so overwrites.
 WRITTEN = (
-    *("cohort", "splits", "slides", "images", "synthesis", "omics", "models", "predictions"),
+    *("cohort", "splits", "synthesis", "models", "predictions"),
     *("evaluation", "report", "logs", "benchmarks"),
+    *(stored.split("/")[0] for stored in SOURCES.values()),
 )
 
 
@@ -24,8 +26,9 @@ def faults_of_places(config: Config) -> list[tuple[Place, str]]:
                 return [(("output",), "is or lies below a file; name a directory")]
             break
     faults: list[tuple[Place, str]] = []
-    for key in ("patients", "slides", "omics", "images", "folds"):
-        sheet = getattr(config.cohort, key)
+    cohort = config.cohort
+    sheets = {entry.setting: entry.sheet(cohort) for entry in MODALITIES.values() if entry.source}
+    for key, sheet in {"patients": cohort.patients, **sheets, "folds": cohort.folds}.items():
         if sheet is None:
             continue
         folder = absolute(sheet).parent
@@ -33,11 +36,11 @@ def faults_of_places(config: Config) -> list[tuple[Place, str]]:
             advice = f"name a folder of its own, e.g. {config.output / 'results'}"
             return [(("output",), f"is the folder of cohort.{key}; {advice}")]
         if any(folder == output / name for name in WRITTEN):
-            told = (
+            sentence = (
                 f"lies in {folder.name}/ of the output, where the run writes tables of its own; "
                 "name your own sheet, and keep it elsewhere"
             )
-            faults.append((("cohort", key), told))
+            faults.append((("cohort", *key.split(".")), sentence))
     return faults
 
 

@@ -46,7 +46,7 @@ from survfuse.modalities.registry import (
 )
 from survfuse.models.specs import find_model, parts_of, reads_of, repeats_of
 from survfuse.reporting.findings import page_model
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 from survfuse.training.predict import Fitted, read_matching
 
 # Of a fitted model: what belongs to single patients of the study, or says where it was fitted.

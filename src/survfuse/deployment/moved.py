@@ -17,7 +17,7 @@ from survfuse.deployment.inputs import NewInputs
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.models.classical.average import is_average
 from survfuse.models.specs import find_model, spec_of
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 from survfuse.training.predict import Fitted, TestedFold, read_matching
 
 MOST_PARTS = 8  # of all modalities, those that moved the estimate most

@@ -22,7 +22,7 @@ from survfuse.deployment.record import prediction_records, table_of
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.registry import MODALITIES
 from survfuse.models.specs import find_model, reads_synthesised
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 from survfuse.training.predict import Fitted, predict_fold
 
 log = logging.getLogger(__name__)

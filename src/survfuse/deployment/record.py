@@ -20,7 +20,7 @@ from survfuse.modalities.conformity import Remark
 from survfuse.modalities.loading import modality
 from survfuse.modalities.registry import MODALITIES
 from survfuse.models.specs import find_model, label_of
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 SCHEMA = "survfuse/prediction/1"
 USE = "Research use only. Not validated for clinical decisions."

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import LeftOut
 from survfuse.core.errors import UserInputError
+from survfuse.evaluation.roles import CLINICAL
 from survfuse.evaluation.rows import ORACLE
 
 
@@ -37,7 +38,7 @@ def require_rows(
     """
     excused = {one.role for one in left_out}
     clinical = any(mandatory.is_clinical(model, models) for model in models)
-    if not clinical and "clinical" not in excused:
+    if not clinical and CLINICAL not in excused:
         raise UserInputError(f"models: the leaderboard {mandatory.needs_clinical}")
     control = any(model.permute_outcomes for model in models)
     if not control and "control" not in excused:

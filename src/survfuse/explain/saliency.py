@@ -30,7 +30,8 @@ from survfuse.modalities.volumes.modality import paths_of
 from survfuse.models.classical.average import is_average
 from survfuse.models.networks.interface import Batch, FusionModel
 from survfuse.models.specs import find_model, spec_of
-from survfuse.training.ensemble import Ensemble, diagnose_neural, ensemble
+from survfuse.tasks.diagnosis.learning.networks import diagnose_neural
+from survfuse.training.ensemble import Ensemble, ensemble
 from survfuse.training.predict import read_matching, tested_folds
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from survfuse.core.errors import UserInputError
 from survfuse.modalities.paths import InputPaths
 from survfuse.models.classical.average import is_average
 from survfuse.models.specs import find_model, spec_of
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 from survfuse.training.predict import read_matching, tested_folds
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from survfuse.init.leaderboard import FEWEST_WITH_SLIDES, Inputs, single_rows
 from survfuse.init.sheets import Genes, Images, Slides
 from survfuse.sheets.leaks import leak_of_cells
 from survfuse.sheets.text_table import Sheet
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 SITES = {"site", "center", "centre", "hospital", "institution", "institute", "clinic", "tss"}
 LATER = {"treatment", "treatments", "therapy", "chemotherapy", "radiotherapy", "response"}

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from survfuse.artifacts.checkpoint import Arrays, FittedModel
-from survfuse.artifacts.prediction import ClassPrediction, Prediction
+from survfuse.artifacts.prediction import Predicted
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.splits.training_part import TrainingPart
-
-Predicted = Prediction | ClassPrediction  # of survival, of a diagnosis
 
 
 class NothingToLearnError(UserInputError):

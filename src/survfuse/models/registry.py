@@ -1,29 +1,35 @@
 """The kinds of models by name. Adding one: a file with its estimator, and a line in KINDS.
 
-Networks have a table of their own, `models.networks.registry`; `all_kinds` holds both. Reading the
-tables imports no model, and so neither PyTorch nor scikit-survival: the module of an estimator is
-imported when it is used.
+Networks have a table of their own, `models.networks.registry`, and tasks bring kinds and estimators
+in their folders; `all_kinds` holds all of them. Reading the tables imports no model, and so neither
+PyTorch nor scikit-survival: the module of an estimator is imported when it is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from survfuse.core.by_name import named
 from survfuse.models.networks.registry import MODELS
+from survfuse.tasks.registry import TASKS, declared
 
 if TYPE_CHECKING:
     from survfuse.models.estimator import Estimator
 
-Task = Literal["survival", "diagnosis"]
 Role = Literal["site", "clinical", "late", "classical", "fusion"]
-BOTH: tuple[Task, ...] = ("survival", "diagnosis")
+BOTH = ("survival", "diagnosis")
 
 TABULAR = ("clinical", "omics", "slides")  # what classical models read unless configured otherwise
 CLASSICAL = "survfuse.models.classical"
 STACKING = "survfuse.models.stacking"
+NETWORK = "survfuse.training.network_estimator:NETWORK"  # of any network, for any task
+
+
+def behind(module: str, tasks: tuple[str, ...] = ("survival",)) -> dict[str, str]:
+    """The estimators of a module, each under the name of its task: SURVIVAL or DIAGNOSIS."""
+    return {task: f"{module}:{task.upper()}" for task in tasks}
 
 
 @dataclass(frozen=True)
@@ -31,9 +37,9 @@ class ModelSpec:
     """A kind of model as a configuration names it, and what is particular to it.
 
     label: its name in reports. reads: modalities in the order that reports list them; empty for one
-    that averages other rows (see `specs.reads_of`). module: where its estimators are, each under
-    the name of its task, SURVIVAL or DIAGNOSIS. tasks: those that it can be fitted for. role: what
-    it is on a leaderboard; fusion and classical models are so where they read several modalities.
+    that averages other rows (see `specs.reads_of`). estimators: "module:name" of its estimator by
+    the task that it is fitted for. role: what it is on a leaderboard; fusion and classical models
+    are so where they read several modalities.
     chooses: its option `modalities` may name others that it reads instead. averages: it reads
     nothing of its own, and averages the rows that its option `parts` names. network: its fits take
     so long that each is a job and `training.repeats` limits them. explanation: the module whose
@@ -44,8 +50,7 @@ class ModelSpec:
 
     label: str
     reads: tuple[str, ...]
-    module: str
-    tasks: tuple[Task, ...] = ("survival",)
+    estimators: Mapping[str, str]
     role: Role = "classical"
     chooses: bool = False
     averages: bool = False
@@ -54,50 +59,67 @@ class ModelSpec:
     absent: str = ""
     labelled: Callable[[Mapping[str, Any]], str] | None = None
 
-    def load(self, task: Task) -> Estimator:
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that it can be fitted for."""
+        return tuple(self.estimators)
+
+    def load(self, task: str) -> Estimator:
         """The estimator of a task, imported now."""
-        estimator: Estimator = getattr(import_module(self.module), task.upper())
+        estimator: Estimator = named(self.estimators[task])
         return estimator
 
 
 KINDS: dict[str, ModelSpec] = {
-    "site_only": ModelSpec("Site only", ("site",), f"{CLASSICAL}.site_only", BOTH, "site"),
+    "site_only": ModelSpec(
+        "Site only", ("site",), behind(f"{CLASSICAL}.site_only", BOTH), role="site"
+    ),
     "clinical_cox": ModelSpec(
-        "Clinical Cox", ("clinical",), f"{CLASSICAL}.clinical_cox", role="clinical"
+        "Clinical Cox", ("clinical",), behind(f"{CLASSICAL}.clinical_cox"), role="clinical"
     ),
     "late_fusion": ModelSpec(
-        "Late fusion", (), f"{CLASSICAL}.late_fusion", BOTH, "late", averages=True
+        "Late fusion", (), behind(f"{CLASSICAL}.late_fusion", BOTH), role="late", averages=True
     ),
     "survfuse": ModelSpec(
-        *("survfuse", TABULAR, f"{STACKING}.survfuse", BOTH),
+        *("survfuse", TABULAR, behind(f"{STACKING}.survfuse", BOTH)),
         role="fusion",
         chooses=True,
         explanation="survfuse.explain.stack",
     ),
     "residual_ridge": ModelSpec(
-        *("Clinical offset + residual ridge", TABULAR, f"{STACKING}.residual_ridge"),
+        *("Clinical offset + residual ridge", TABULAR, behind(f"{STACKING}.residual_ridge")),
         role="fusion",
         chooses=True,
         explanation="survfuse.explain.stack",
     ),
-    "stack": ModelSpec("Stack of rows", (), f"{STACKING}.stack", role="late", averages=True),
-    "coxnet": ModelSpec("Elastic-net Cox", TABULAR, f"{CLASSICAL}.elastic_net", chooses=True),
-    "rsf": ModelSpec("Random survival forest", TABULAR, f"{CLASSICAL}.forest", chooses=True),
-    "boosting": ModelSpec("Gradient boosting", TABULAR, f"{CLASSICAL}.boosting", chooses=True),
+    "stack": ModelSpec(
+        "Stack of rows", (), behind(f"{STACKING}.stack"), role="late", averages=True
+    ),
+    "coxnet": ModelSpec(
+        "Elastic-net Cox", TABULAR, behind(f"{CLASSICAL}.elastic_net"), chooses=True
+    ),
+    "rsf": ModelSpec(
+        "Random survival forest", TABULAR, behind(f"{CLASSICAL}.forest"), chooses=True
+    ),
+    "boosting": ModelSpec(
+        "Gradient boosting", TABULAR, behind(f"{CLASSICAL}.boosting"), chooses=True
+    ),
     "logistic": ModelSpec(
-        "Logistic regression", ("clinical",), f"{CLASSICAL}.logistic", ("diagnosis",), chooses=True
+        *("Logistic regression", ("clinical",), behind(f"{CLASSICAL}.logistic", ("diagnosis",))),
+        chooses=True,
     ),
 }
 
 
 def all_kinds() -> dict[str, ModelSpec]:
     """Every kind by the `kind` of a configuration, the networks last."""
+    tasks = {name: declared(name, "task") for name in TASKS}
+    fitting_networks = [name for name, task in tasks.items() if task.networks]
     networks = {
         name: ModelSpec(
             entry.label,
             entry.reads,
-            "survfuse.training.network_estimator",
-            BOTH if entry.diagnoses else ("survival",),
+            dict.fromkeys(fitting_networks if entry.any_task else ["survival"], NETWORK),
             role="fusion",
             chooses=entry.chooses,
             network=True,
@@ -107,4 +129,11 @@ def all_kinds() -> dict[str, ModelSpec]:
         )
         for name, entry in sorted(MODELS.items())
     }
-    return {**KINDS, **networks}
+    kinds = {**KINDS}
+    for task in tasks.values():
+        kinds |= task.kinds()
+    kinds |= networks
+    for name, task in tasks.items():
+        for kind, place in task.estimators().items():
+            kinds[kind] = replace(kinds[kind], estimators={**kinds[kind].estimators, name: place})
+    return kinds

@@ -16,6 +16,7 @@ from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import MODALITIES, VOLUMES
 from survfuse.models.registry import ModelSpec, all_kinds
+from survfuse.tasks.registry import declared
 
 if TYPE_CHECKING:
     from survfuse.models.estimator import Estimator
@@ -155,8 +156,8 @@ def explained_model(config: Config) -> ModelConfig | None:
 
 
 def mapped_model(config: Config) -> ModelConfig | None:
-    """The network of the patient pages, or else the first one, that diagnoses from volumes."""
-    if config.task != "diagnosis":
+    """The network of the patient pages, or else the first one, whose volumes are mapped."""
+    if not declared(config.task, "task").maps_volumes:
         return None
     return shown_model(config, lambda spec: spec.network and bool(set(spec.reads) & set(VOLUMES)))
 

@@ -10,7 +10,7 @@ from typing import Any
 from survfuse.artifacts.evaluation import Evaluation
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
-from survfuse.evaluation.roles import COMBINING
+from survfuse.evaluation.roles import CLINICAL, COMBINING
 from survfuse.modalities.registry import MODALITIES as REGISTRY
 
 Row = Mapping[str, Any]
@@ -100,7 +100,7 @@ def row_of(evaluation: Evaluation, model: str) -> Row | None:
 def headings(noun: str) -> list[tuple[str, Sequence[str]]]:
     """The parts of the leaderboard, in its order: heading and roles. `noun`: of what ranks it."""
     return [
-        ("For reference", ("site", "clinical")),
+        ("For reference", ("site", CLINICAL)),
         (f"Models, highest {noun} first", ("unimodal", *COMBINING)),
         ("For checking, not for use", ("control", "oracle")),
     ]
@@ -212,7 +212,7 @@ def page_model(config: Config, evaluation: Evaluation) -> str:
     usable = [name for name, role in roles.items() if role not in ("site", "control", "oracle")]
     combining = [name for name in usable if roles[name] in COMBINING]
     if gone and usable:
-        best = [name for name in usable if roles[name] != "clinical"] or usable
+        best = [name for name in usable if roles[name] != CLINICAL] or usable
         return (combining or best)[0]
     raise UserInputError(
         "no fusion model was evaluated, so patient pages have no model; set report.model"

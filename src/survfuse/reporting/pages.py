@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from survfuse.config.study import Config
+from survfuse.core.by_name import named
 from survfuse.reporting.inputs import ReportInputs, RunData
 from survfuse.tasks.protocol import Task
 
@@ -43,6 +43,5 @@ class TaskPages(Generic[Data, Model]):
 
 def pages_of(task: Task) -> TaskPages[Any, Any]:
     """The pages that a task names; they stand above tasks and are imported by name."""
-    module, name = task.pages.split(":")
-    found: TaskPages[Any, Any] = getattr(import_module(module), name)
+    found: TaskPages[Any, Any] = named(task.pages)
     return found

@@ -18,7 +18,7 @@ from survfuse.reporting.patient_shell import check_patient
 from survfuse.reporting.render import WordingError, write_page
 from survfuse.reporting.saved_files import remove_others, remove_patient
 from survfuse.reporting.sections.provenance import check_same_splits
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 from survfuse.tasks.required import check_evaluated
 
 log = logging.getLogger(__name__)

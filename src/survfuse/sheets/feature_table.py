@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from survfuse.artifacts.outcome_columns import columns_of
 from survfuse.sheets.leaks import leaks_of_numbers
 from survfuse.sheets.owners import check_owners
 from survfuse.sheets.problems import Problem, SheetError
@@ -47,8 +48,7 @@ def check_feature_leaks(
 ) -> list[Problem]:
     """Problems of columns that give the outcome away. outcomes: indexed by patient id."""
     known = outcomes[~outcomes.index.duplicated(keep=False)]
-    if "time_months" in known:
-        known = known[known["time_months"].notna() & (known["event"] >= 0)]
+    known = known[columns_of(known).sound(known)]
     shared = features.index.intersection(known.index)
     found = leaks_of_numbers(features.loc[shared].to_numpy(), known.loc[shared])
     return [

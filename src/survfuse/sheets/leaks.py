@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from survfuse.artifacts.outcome_columns import columns_of
 from survfuse.sheets.text_table import as_number
 
 LEAST_ROWS = 8  # with fewer filled cells a column is not checked
@@ -38,8 +39,9 @@ Numbers = NDArray[np.float64]
 def leaks_of_numbers(values: NDArray[np.floating], outcomes: pd.DataFrame) -> dict[int, str]:
     """How columns of numbers give the outcome away: a clause by the position of the column.
 
-    values: (n, p), NaN = missing. outcomes: n rows in the same order with `time_months` and
-    `event`, or `label` (-1 = unknown), or both; all known. A clause continues a sentence whose
+    values: (n, p), NaN = missing. outcomes: n rows in the same order with the outcome columns of a
+    task, none with a problem; it says which of them are classes, and which are in an order, such as
+    the time (`OutcomeColumns`). A clause continues a sentence whose
     subject is the column, e.g. "is the event column under another name". Honest columns are left
     out. 20,000 columns of 500 patients take a few seconds.
     """
@@ -61,7 +63,7 @@ def leak_of_cells(cells: Sequence[str], outcomes: pd.DataFrame) -> str | None:
     codes = np.where(known, pd.factorize(np.array(cells, dtype=object))[0], np.nan)
     is_number = not np.isnan(numbers[known]).any()
     clause = class_leaks((numbers if is_number else codes)[:, None], outcomes, 1).get(0)
-    if clause is None and is_number and "time_months" in outcomes:
+    if clause is None and is_number:
         clause = time_leaks(numbers[:, None], outcomes, 1).get(0)
     return clause
 
@@ -87,14 +89,13 @@ def day_of(text: str) -> float | None:
 def leaks_of_block(block: Numbers, outcomes: pd.DataFrame, tried: int) -> dict[int, str]:
     """`leaks_of_numbers` of some of `tried` columns."""
     of_classes = class_leaks(block, outcomes, tried)
-    of_times = time_leaks(block, outcomes, tried) if "time_months" in outcomes else {}
-    return of_times | of_classes
+    return time_leaks(block, outcomes, tried) | of_classes
 
 
 def class_leaks(block: Numbers, outcomes: pd.DataFrame, tried: int) -> dict[int, str]:
     """Columns that give away the event or the class."""
     found: dict[int, str] = {}
-    for name in ("label", "event"):
+    for name in columns_of(outcomes).classes:
         if name not in outcomes:
             continue
         labels = outcomes[name].to_numpy()
@@ -177,10 +178,26 @@ def log_choose(n: int, k: int) -> float:
     return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
+def times_of(outcomes: pd.DataFrame) -> tuple[Numbers, NDArray[np.bool_], str] | None:
+    """The times (n,), or what else is in an order, where they are exact (n,), and their name.
+
+    None where the outcome has no such column.
+    """
+    columns = columns_of(outcomes)
+    if columns.ordered not in outcomes:
+        return None
+    exact = np.ones(len(outcomes), dtype=bool)
+    if columns.observed in outcomes:
+        exact = outcomes[columns.observed].to_numpy() > 0
+    time = outcomes[columns.ordered].to_numpy(dtype=float)
+    return time, exact, columns.ordered.removesuffix("_months")
+
+
 def time_leaks(block: Numbers, outcomes: pd.DataFrame, tried: int) -> dict[int, str]:
     """Columns that are the time, a monotone function of it, or nearly one."""
-    time = outcomes["time_months"].to_numpy(dtype=float)
-    event = outcomes["event"].to_numpy() == 1
+    if (times := times_of(outcomes)) is None:
+        return {}
+    time, event, name = times
     n_filled, n_events = (np.isfinite(part).sum(axis=0) for part in (block, block[event]))
     filled = np.where(np.isfinite(block), time[:, None], np.nan)
     linear = correlation(block, filled)
@@ -192,25 +209,25 @@ def time_leaks(block: Numbers, outcomes: pd.DataFrame, tried: int) -> dict[int, 
         of_events = known & event
         exact, near = abs(ranked[column]), abs(ranked_events[column])
         if abs(linear[column]) > LINEAR:
-            found[column] = "is the time column under another name or in another unit"
+            found[column] = f"is the {name} column under another name or in another unit"
         elif exact > AMONG_EVENTS and is_monotone(values[known], time[known], tried):
-            found[column] = "is the time column in another scale: it rises or falls with it"
+            found[column] = f"is the {name} column in another scale: it rises or falls with it"
         elif near > AMONG_EVENTS and is_monotone(values[of_events], time[of_events], tried):
-            found[column] = "is the time column in another scale where there was an event"
+            found[column] = f"is the {name} column in another scale where there was an event"
         elif near >= NEAR and n_events[column] >= LEAST_RANKED:
-            found[column] = almost("of patients with an event", ranked_events[column])
+            found[column] = almost(name, "of patients with an event", ranked_events[column])
         elif (
             exact >= NEAR
             and n_filled[column] >= LEAST_RANKED
             and (n_events[column] < LEAST_EVENTS or near >= AMONG_EVENTS)
         ):
-            found[column] = almost("of patients", ranked[column])
+            found[column] = almost(name, "of patients", ranked[column])
     return found
 
 
-def almost(whose: str, rho: float) -> str:
+def almost(name: str, whose: str, rho: float) -> str:
     """The clause of a near copy of the time."""
-    return f"is almost the time column {whose} (rank correlation {rho:.3f})"
+    return f"is almost the {name} column {whose} (rank correlation {rho:.3f})"
 
 
 def correlation(values: Numbers, others: Numbers) -> Numbers:

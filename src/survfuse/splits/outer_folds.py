@@ -18,7 +18,7 @@ from survfuse.artifacts.cohort_tables import (
     typed_outcomes,
     write_table,
 )
-from survfuse.artifacts.layout import CohortFolder, SplitsFolder, folds_in_words
+from survfuse.artifacts.layout import CohortFolder, SplitsFolder
 from survfuse.artifacts.outcome_columns import columns_of
 from survfuse.artifacts.split_record import write_split_record
 from survfuse.config.splits import SplitConfig
@@ -28,10 +28,8 @@ from survfuse.core.files import read_text_table, sha256_file
 from survfuse.splits.published_folds import read_published
 from survfuse.splits.published_missing import published_pattern
 from survfuse.splits.withheld import withheld_of_folds
-from survfuse.tasks.diagnosis.classes import UNKNOWN
 
 ROLES = ("train", "validation")  # of the training patients of a fold
-LEAST_TEST_EVENTS = 2  # a test fold with fewer has no pair of events to order
 
 
 def make_splits(
@@ -143,15 +141,15 @@ def training_part(
     """Training patients of one outer fold: `patient_id, role` and the outcome, by patient id.
 
     Of each group of the outcome, `validation_fraction` get the role `validation` (early stopping);
-    the others get the role `train`. At least one event is among the validation patients and, for a
-    diagnosis, one patient of each class.
+    the others get the role `train`. Of each group that the task needs there, such as those with an
+    event, at least one patient is among the validation patients.
     """
     outcomes = outcomes.sort_values("patient_id", ignore_index=True)
     tested = outcomes["patient_id"].isin(tested_in(splits, repeat, fold))
     part = outcomes[~tested].reset_index(drop=True)
     rng = generator(config.seed, repeat, fold)
     declared = columns_of(part)
-    group = part[declared.group].to_numpy()
+    group = declared.groups(part)
     needed = {*group} if declared.needed is None else declared.needed
     validation = np.zeros(len(part), dtype=bool)
     for value in sorted({0, 1, *group}):
@@ -160,49 +158,6 @@ def training_part(
         validation[rng.permutation(members)[:wanted]] = True
     part.insert(1, "role", np.where(validation, "validation", "train"))
     return part[["patient_id", "role", *declared.present(part)]]
-
-
-def too_few_events(splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig) -> list[str]:
-    """Sentences about folds that cannot be evaluated or trained.
-
-    The rule: every test fold has at least 2 events, every validation part at least 1 and every
-    remaining training part at least 1. Folds that are not tied to sites meet it whenever there
-    are at least 2 events per fold.
-    """
-    events = outcomes.set_index("patient_id")["event"]
-    sentences = []
-    for repeat, fold in parts(splits):
-        tested = tested_in(splits, repeat, fold)
-        where = folds_in_words([fold], repeat if config.repeats > 1 else None)
-        if (n := int(events.loc[tested].sum())) < LEAST_TEST_EVENTS:
-            sentences.append(f"{where} has {n} events to test on, {LEAST_TEST_EVENTS} are needed")
-        part = training_part(splits, outcomes, config, repeat, fold)
-        for role in ROLES:
-            if part.loc[part["role"] == role, "event"].sum() < 1:
-                sentences.append(f"{where} has no event in its {role} part")
-    return sentences
-
-
-def too_few_of_a_class(
-    splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig
-) -> list[str]:
-    """Sentences about folds in which a class that the cohort has is not tested or not trained."""
-    labels = outcomes.set_index("patient_id")["label"]
-    known = set(labels[labels != UNKNOWN])
-    sentences = []
-    for repeat, fold in parts(splits):
-        part = training_part(splits, outcomes, config, repeat, fold)
-        groups = {
-            "test": labels.loc[tested_in(splits, repeat, fold)],
-            **{role: part.loc[part["role"] == role, "label"] for role in ROLES},
-        }
-        where = folds_in_words([fold], repeat if config.repeats > 1 else None)
-        sentences += [
-            f"{where} has no patient of class {number} in its {role} part"
-            for role, members in groups.items()
-            for number in sorted(known - set(members))
-        ]
-    return sentences
 
 
 def write_splits(
@@ -231,10 +186,10 @@ def write_splits(
 
 
 def read_train(path: Path) -> pd.DataFrame:
-    """train.tsv: `patient_id`, `role` (train or validation), `time_months` (float), `event` (int).
+    """train.tsv: `patient_id`, `role` (train or validation), and the outcome columns of the task.
 
-    For a diagnosis, `label` (int), with or without the follow-up. Where modalities are withheld,
-    `withheld` names them, separated by commas. Raises UserInputError for any other role.
+    Where modalities are withheld, `withheld` names them, separated by commas. Raises
+    UserInputError for any other role.
     """
     table = read_text_table(path, ["patient_id", "role"])
     if strange := sorted({*table["role"]} - {*ROLES}):

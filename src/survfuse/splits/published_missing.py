@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from survfuse.artifacts.layout import folds_in_words
 from survfuse.config.missing import MissingConfig
 from survfuse.config.splits import SplitConfig
 from survfuse.core.errors import UserInputError
@@ -97,8 +98,8 @@ def read_missing_splits(
     stop_if_any(problem for fold in folds for problem in check_rows(fold))
     stop_if_any([*check_held_out(path, folds), *check_patients(folds, available.index)])
     stop_if_any(problem for fold in folds for problem in check_last(fold, available))
-    for fold in folds:
-        log_rates(fold, dict(zip(WITHHELD, pattern, strict=True)))
+    for position, fold in enumerate(folds):
+        log_rates(position, fold, dict(zip(WITHHELD, pattern, strict=True)))
     return held_out(folds), losses(folds)
 
 
@@ -239,12 +240,13 @@ def losses(folds: Sequence[PublishedFold]) -> pd.DataFrame:
     return pd.concat(parts).sort_values(["fold", "patient_id"], ignore_index=True)
 
 
-def log_rates(fold: PublishedFold, nominal: Mapping[str, int]) -> None:
+def log_rates(position: int, fold: PublishedFold, nominal: Mapping[str, int]) -> None:
     """Say how many training patients lack what, beside what the name of the pattern says."""
     training = fold.sheet.rows["Split"] == "train"
     for modality in WITHHELD:
         log.info(
-            "fold %d: %.0f %% of %d training patients lack %s, nominally %d %%",
+            "%s (number %d of the file): %.0f %% of %d training patients lack %s, nominally %d %%",
+            folds_in_words([position]),
             fold.number,
             100 * fold.lacks(modality)[training].mean(),
             training.sum(),

@@ -4,44 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from survfuse.artifacts.layout import FoldFolder, fold_numbers
-from survfuse.artifacts.study import SurvivalOutcome
+from survfuse.artifacts.outcome_columns import TrainingOutcome
+from survfuse.config.cohort import CohortConfig
+from survfuse.core.errors import UserInputError
 from survfuse.splits.outer_folds import read_train
-from survfuse.statistics.censoring import known_weights
+from survfuse.tasks.registry import declared
+
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True)
 class TrainingPart:
     """Outcomes of the training patients of fold `fold` in repeat `repeat`.
 
-    For a diagnosis there is a `label` (n,), -1 where it is not known; where it comes from a column,
-    nothing is known of follow-up, times are NaN and there are no events. With `horizon_months` it
-    is the class at that time.
+    `outcome` is of the class that the task declares: `FollowUp` for survival, `Classes` for a
+    diagnosis.
     """
 
     repeat: int
     fold: int
     patient_ids: np.ndarray  # (n,) str
     role: np.ndarray  # (n,) "train" or "validation"
-    time_months: np.ndarray  # (n,)
-    event: np.ndarray  # (n,) bool
+    outcome: TrainingOutcome
     withheld: dict[str, frozenset[str]] = field(default_factory=dict)  # modality -> patients
-    label: np.ndarray | None = None  # (n,) int64
-    horizon_months: float | None = None
 
-    def weight(self) -> np.ndarray:
-        """(n,) what each patient of known class stands for, in anything that is learned.
-
-        At a horizon the inverse probability of censoring among these patients, and NaN for those of
-        unknown class: see `statistics.censoring`. Without a horizon 1.
-        """
-        if self.horizon_months is None:
-            return np.ones(len(self.patient_ids))
-        return known_weights(SurvivalOutcome(self.time_months, self.event), self.horizon_months)
+    def outcome_as(self, kind: type[Outcome]) -> Outcome:
+        """The outcome, for what is made for the task whose outcomes are of this class."""
+        assert isinstance(self.outcome, kind), f"made for {kind.__name__}"
+        return self.outcome
 
     def seed(self, base: int) -> int:
         """A seed that depends on the fold alone, so that folds can run in any order."""
@@ -53,9 +49,7 @@ class TrainingPart:
             self,
             patient_ids=self.patient_ids[rows],
             role=self.role[rows],
-            time_months=self.time_months[rows],
-            event=self.event[rows],
-            label=None if self.label is None else self.label[rows],
+            outcome=self.outcome[rows],
         )
 
     def permuted(self, base: int) -> TrainingPart:
@@ -65,26 +59,29 @@ class TrainingPart:
         for role in ("train", "validation"):
             rows = np.flatnonzero(self.role == role)
             order[rows] = generator.permutation(rows)
-        label = None if self.label is None else self.label[order]
-        return replace(
-            self, time_months=self.time_months[order], event=self.event[order], label=label
-        )
+        return replace(self, outcome=self.outcome[order])
 
 
-def read_part(fold_directory: Path, horizon_months: float | None = None) -> TrainingPart:
-    """Read the training outcomes of a fold directory; `horizon_months` of a diagnosis, if any."""
+def read_part(fold_directory: Path, cohort: CohortConfig) -> TrainingPart:
+    """Read the training outcomes of a fold directory, as the task of the cohort learns from them.
+
+    Raises UserInputError where the table has not the columns of the task.
+    """
     repeat, fold = fold_numbers(fold_directory)
-    frame = read_train(FoldFolder(fold_directory).train)
+    path = FoldFolder(fold_directory).train
+    frame = read_train(path)
+    columns = declared(cohort.task, "outcomes")
+    if lacking := [name for name in columns.types if name not in frame]:
+        raise UserInputError(
+            f"{path}: has no column {lacking[0]}, and {cohort.why_task}; make the splits again"
+        )
     return TrainingPart(
         repeat,
         fold,
         frame["patient_id"].to_numpy(dtype=str),
         frame["role"].to_numpy(dtype=str),
-        frame.get("time_months", pd.Series(np.nan, frame.index)).to_numpy(dtype=float),
-        frame.get("event", pd.Series(0, frame.index)).to_numpy(dtype=int).astype(bool),
+        columns.learned(frame, cohort),
         withheld_in(frame),
-        frame["label"].to_numpy(dtype=np.int64) if "label" in frame else None,
-        horizon_months,
     )
 
 

@@ -10,7 +10,7 @@ from survfuse.artifacts.layout import ResultsFolder
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import sha256_file
 from survfuse.evaluation.comparable import Comparable, FinishedStudy
-from survfuse.tasks.registry import TASKS
+from survfuse.tasks.loading import every_task
 
 
 def read_studies(folders: Sequence[Path]) -> list[FinishedStudy]:
@@ -65,7 +65,7 @@ def read_study(name: str, folder: Path) -> FinishedStudy:
 
 def comparable_of(evaluation: Evaluation, path: Path) -> Comparable:
     """How the studies of the task that wrote an evaluation are compared."""
-    for task in TASKS.values():
+    for task in every_task():
         if found := task.comparable(evaluation):
             return found
     raise UserInputError(f"{path}: is of no task whose studies can be compared; evaluate it again")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from survfuse.evaluation.metrics import Documented, Metric
-from survfuse.tasks.registry import TASKS
+from survfuse.tasks.loading import every_task
 
 HEAD = """# Metrics
 
@@ -33,7 +33,7 @@ EACH = {"": "", "horizon": " at each horizon", "class": " of each class"}
 
 def markdown() -> str:
     """The whole page."""
-    boards = [board for task in TASKS.values() for board in task.documented()]
+    boards = [board for task in every_task() for board in task.documented()]
     return HEAD + "".join(table(board) for board in boards)
 
 

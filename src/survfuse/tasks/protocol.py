@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
 from survfuse.evaluation.files import EvaluationFiles
 from survfuse.evaluation.mandatory import Mandatory
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
     from survfuse.evaluation.metrics import Documented
+    from survfuse.models.registry import ModelSpec
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
     from survfuse.tasks.prediction_tables import PredictionTables
@@ -35,12 +37,34 @@ class Task(ABC):
     name: what `Config.task` calls it. mandatory: the rows without which its leaderboard cannot be
     read. pages: "module:name" of its pages, see `reporting.pages`; reporting stands above tasks.
     attributed: whether estimates are explained by attributions, see `survfuse.explain.stage`.
+    maps_volumes: whether there are maps of what moved them in volumes, see `explain.saliency`.
+    average: "module:name" of what a row predicts where it can learn nothing, see
+    `models.classical.average`. networks: that of what networks learn of it, see
+    `training.network_task`; empty where none can be fitted for it. Both stand above models.
     """
 
     name: ClassVar[str]
     mandatory: ClassVar[Mandatory]
     pages: ClassVar[str]
+    average: ClassVar[str]
+    networks: ClassVar[str] = ""
     attributed: ClassVar[bool] = False
+    maps_volumes: ClassVar[bool] = False
+
+    def kinds(self) -> Mapping[str, ModelSpec]:
+        """Kinds of models that are made for it alone, which its folder holds."""
+        return {}
+
+    def estimators(self) -> Mapping[str, str]:
+        """By other kinds of models, "module:name" of what fits them for it, in its folder.
+
+        Kinds whose own files hold an estimator for the task name it themselves.
+        """
+        return {}
+
+    def check_settings(self, config: Config) -> None:
+        """Refuse settings that a run would accept and not honour. Raises UserInputError."""
+        return
 
     @abstractmethod
     def outcome_columns(self, cohort: CohortConfig) -> tuple[str, ...]:
@@ -52,7 +76,8 @@ class Task(ABC):
     ) -> tuple[pd.DataFrame, list[Problem]]:
         """Outcomes by spreadsheet row, as outcomes.tsv will hold them, and the problems of them.
 
-        Follow-up is `time_months` and `event` (-1 where there is a problem); classes are `label`.
+        Where there is a problem, values are as `OutcomeColumns.sound` knows it: follow-up is
+        `time_months` and `event` (-1 then); classes are `label`.
         """
 
     def outcome_words(self, cohort: CohortConfig) -> dict[str, Sequence[str]]:
@@ -115,19 +140,18 @@ class Task(ABC):
     def write_tidy(self, tables: Mapping[str, Path], out: Path) -> None:
         """Write the predictions of all rows, tables by their names, as one long table."""
 
-    @abstractmethod
     def predicted(self, config: Config) -> dict[str, Any]:
         """What is predicted, in words: `name`, `definition`, and `happened` to whom it did."""
+        raise self.no_package()
 
-    @abstractmethod
     def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:
         """What a package keeps of a row, to turn its predictions of new patients into estimates.
 
         JSON, in which no patient of the study stands alone. Raises UserInputError where files of
-        the study are absent or do not belong together.
+        the study are absent or do not belong together, and by default.
         """
+        raise self.no_package()
 
-    @abstractmethod
     def estimates(
         self,
         frozen: Mapping[str, Any],
@@ -140,6 +164,14 @@ class Task(ABC):
         `frozen`: of the row, by `freeze`. `predictions`: by the name of the fold, what its
         estimator returned. `has`: by modality, (n,) who has it.
         """
+        raise self.no_package()
+
+    def no_package(self) -> UserInputError:
+        """Why no package is made of a study."""
+        return UserInputError(
+            f"a study of the task {self.name} cannot be packaged: it says of no new patients what "
+            "it estimates of them"
+        )
 
     def documented(self) -> list[Documented]:
         """Its metrics, for docs/reference/metrics.md."""

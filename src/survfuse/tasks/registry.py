@@ -1,21 +1,30 @@
-"""The tasks by name. Adding one: a folder beside this file and an entry in TASKS."""
+"""The tasks by name. Adding one: a folder of its name beside this file, and a line in TASKS.
+
+Stages from the configuration to the report ask a task for what they need of it. As each stands on
+a floor of its own, a folder declares it in modules of fixed names, one constant in each:
+
+- `section`, SECTION: the section of `cohort` that asks for the task; None for the one task that a
+  run has without any (`config.task_section`).
+- `outcomes`, OUTCOMES: the columns of its outcomes, and what training learns from
+  (`artifacts.outcome_columns`).
+- `task`, TASK: everything else, with the names of what stands higher still (`tasks.protocol`).
+
+Reading the table costs nothing; a module is imported where it is asked for.
+"""
 
 from __future__ import annotations
 
-from survfuse.config.cohort import CohortConfig
-from survfuse.config.study import Config
-from survfuse.core.errors import UserInputError
-from survfuse.tasks.diagnosis.task import DiagnosisTask
-from survfuse.tasks.protocol import Task
-from survfuse.tasks.survival.task import SurvivalTask
+from typing import Any
 
-TASKS: dict[str, Task] = {task.name: task for task in (SurvivalTask(), DiagnosisTask())}
+from survfuse.core.by_name import named
+
+# The names of the folders, in the order in which messages and pages list them.
+TASKS = (
+    "survival",
+    "diagnosis",
+)
 
 
-def task_of(config: Config | CohortConfig) -> Task:
-    """What the models of a run are asked for. Raises UserInputError where nobody offers it."""
-    if config.task not in TASKS:
-        raise UserInputError(
-            f"there is no task {config.task!r}; this version has {', '.join(TASKS)}"
-        )
-    return TASKS[config.task]
+def declared(task: str, what: str) -> Any:
+    """What the folder of a task declares in one of its modules: section, outcomes or task."""
+    return named(f"survfuse.tasks.{task}.{what}:{what.upper()}")

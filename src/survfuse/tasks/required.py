@@ -10,9 +10,9 @@ from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.mandatory import require_rows
-from survfuse.evaluation.roles import COMBINING
+from survfuse.evaluation.roles import CLINICAL, COMBINING
 from survfuse.evaluation.rows import role_of
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 
 
 def check_leaderboard(config: Config) -> None:
@@ -33,7 +33,7 @@ def check_leaderboard(config: Config) -> None:
 
 
 MANDATORY = {
-    "clinical": "the clinical row, with which all others are compared",
+    CLINICAL: "the clinical row, with which all others are compared",
     "control": "the control, trained on permuted outcomes",
 }
 

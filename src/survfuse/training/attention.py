@@ -17,7 +17,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from survfuse.artifacts.prediction import ClassPrediction, Prediction
+from survfuse.artifacts.prediction import Predicted
 from survfuse.core.files import atomic_path
 from survfuse.core.hdf5_files import new_hdf5, open_hdf5
 from survfuse.modalities.cohort import CohortInputs
@@ -37,9 +37,7 @@ class StoredAttention:
     names: tuple[str, ...] = ()
 
 
-def write_attention(
-    path: Path, predictions: Sequence[tuple[Prediction | ClassPrediction, CohortInputs]]
-) -> None:
+def write_attention(path: Path, predictions: Sequence[tuple[Predicted, CohortInputs]]) -> None:
     """Write the attention of predictions, each with its inputs, into one HDF5 file, atomically."""
     with atomic_path(path) as temporary, new_hdf5(temporary, track_order=True) as file:
         for prediction, inputs in predictions:

@@ -6,6 +6,7 @@ from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import VOLUMES
 from survfuse.models.specs import spec_of
+from survfuse.tasks.loading import task_of
 
 
 def check_compatibility(config: Config) -> None:
@@ -26,11 +27,7 @@ def check_compatibility(config: Config) -> None:
             f"imaging.reorient is false and there is no imaging.template, but {reader} reads "
             "volumes, which must be in RAS+ orientation; set it to true, or name a template"
         )
-    if config.task == "diagnosis" and config.training.loss == "cox":
-        raise UserInputError(
-            "training.loss is cox, but cohort.diagnosis asks for classes, which have their own "
-            "loss; remove training.loss"
-        )
+    task_of(config).check_settings(config)
 
 
 def reader_of_volumes(config: Config) -> str | None:

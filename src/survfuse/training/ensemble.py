@@ -10,18 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from survfuse.artifacts.checkpoint import FittedModel
-from survfuse.artifacts.prediction import ClassPrediction, Prediction
 from survfuse.config.models import ModelConfig
 from survfuse.config.training import TrainingConfig
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.scaling import Scalers
-from survfuse.models.classical.cox import CoxModel
 from survfuse.models.networks.interface import FusionModel, Shapes
 from survfuse.models.networks.registry import build
 from survfuse.models.specs import reads_synthesised
-from survfuse.tasks.survival.bins import survival_at
-from survfuse.tasks.survival.hazards import survival_from_logits
 from survfuse.training.batches import within_budget
 from survfuse.training.fit import predict_logits
 from survfuse.training.tokens import TokenSource, read_weights, token_source
@@ -102,47 +98,21 @@ def ensemble(
     return Ensemble(fitted, model, source, settings, device)
 
 
-def predict_neural(team: Ensemble, grid_months: np.ndarray, attention: bool = False) -> Prediction:
-    """Predict with every member; optionally with attention per patient."""
-    fitted, rows = team.fitted, list(range(len(team.source.patient_ids)))
-    curves, risks = [], []
-    weights: dict[str, list[np.ndarray]] = {}
-    for member in range(team.members):
-        network = team.network(member)
-        logits = predict_logits(network, team.source, rows, team.settings).double()
-        if fitted.fit["loss"] == "cox":
-            cox = CoxModel(np.ones(1), **fitted.under(f"baseline{member}."))
-            risks.append(logits[:, 0].numpy())
-            curves.append(cox.survival(logits.numpy(), grid_months))
-        else:
-            surviving = survival_from_logits(logits + team.marginal_logits()).numpy()
-            risks.append(-surviving.sum(axis=1))
-            edges = fitted.arrays["edges_months"]
-            curves.append(survival_at(surviving, edges, grid_months))
-        if attention:
-            add_attention(weights, network, team.source, team.settings, 1 / team.members)
-    return Prediction(team.source.patient_ids, np.mean(risks, axis=0), np.stack(curves), weights)
+def logits_of(
+    team: Ensemble, attention: bool = False
+) -> tuple[list[Tensor], dict[str, list[np.ndarray]]]:
+    """Logits (n, K), in double precision, by every member; optionally the mean attention.
 
-
-def diagnose_neural(team: Ensemble, attention: bool = False) -> ClassPrediction:
-    """Probabilities of the classes by every member; optionally with attention per patient."""
+    They are relative to the training patients as a whole, see `Ensemble.marginal_logits`.
+    """
     rows = list(range(len(team.source.patient_ids)))
     members, weights = [], dict[str, list[np.ndarray]]()
     for member in range(team.members):
         network = team.network(member)
-        logits = predict_logits(network, team.source, rows, team.settings).double()
-        balanced = logits + team.marginal_logits()
-        members.append(balanced.softmax(dim=1).numpy())
+        members.append(predict_logits(network, team.source, rows, team.settings).double())
         if attention:
             add_attention(weights, network, team.source, team.settings, 1 / team.members)
-    threshold = team.fitted.arrays.get("threshold", np.array([np.nan]))
-    return ClassPrediction(
-        team.source.patient_ids,
-        np.stack(members),
-        float(threshold[0]),
-        team.source.synthesised(),
-        weights,
-    )
+    return members, weights
 
 
 @torch.inference_mode()

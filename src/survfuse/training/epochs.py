@@ -22,7 +22,6 @@ from survfuse.training.fit import fit_member, hash_seed
 from survfuse.training.prepared import Prepared
 from survfuse.training.progress import Epoch
 from survfuse.training.resume import Resume
-from survfuse.training.targets import TrainingClasses
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -42,9 +41,7 @@ def cross_validated_epochs(
     """
     run = prepared.run
     rows = np.array(run.train_rows)
-    targets = run.targets
-    strata = targets.label if isinstance(targets, TrainingClasses) else targets.event.astype(int)
-    folds = assign_folds(strata[rows], FOLDS, np.random.default_rng(run.seed))
+    folds = assign_folds(run.targets.groups[rows], FOLDS, np.random.default_rng(run.seed))
     found = []
     for fold in range(FOLDS):
         one = replace(

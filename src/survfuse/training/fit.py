@@ -19,7 +19,7 @@ from survfuse.training.batches import epoch_batches, within_budget
 from survfuse.training.modality_masking import ModalityMasking
 from survfuse.training.progress import Epoch, Progress
 from survfuse.training.resume import Resume, State, copied
-from survfuse.training.targets import TrainingClasses, TrainingSurvival
+from survfuse.training.targets import TrainingTargets
 from survfuse.training.tokens import TokenSource
 
 if TYPE_CHECKING:  # half a job of prediction would be its import
@@ -33,7 +33,7 @@ class TrainingRun:
     """One network to fit: everything an epoch depends on besides the weights and its number."""
 
     source: TokenSource
-    targets: TrainingSurvival | TrainingClasses
+    targets: TrainingTargets
     masking: ModalityMasking
     train_rows: tuple[int, ...]
     validation_rows: tuple[int, ...]  # empty where the number of epochs is fixed

@@ -1,91 +1,38 @@
-"""The association of missing modalities with the outcome: strata, rates, AUROCs, warnings."""
+"""The association of missing modalities with the outcome: strata, rates, warnings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from survfuse.artifacts.study import SurvivalOutcome
-from survfuse.statistics.availability import association as of_having
-from survfuse.statistics.availability import associations
-from survfuse.tasks.diagnosis.classes import UNKNOWN
-
-STRATA: tuple[str, ...] = ("event before tau", "followed to tau", "censored before tau")
 PRIOR_PATIENTS = 2.0  # the weight of a stratum's prior, that of a flat Beta(1, 1)
 LARGEST_RATE = 0.95  # where more than this lack a modality, equalising leaves nothing of it
 SMALLEST_STRATUM = 20  # patients; rates of fewer are mostly noise
 LARGEST_DIFFERENCE = 0.05  # between strata, in the share who keep a modality
-CONFIDENCE = 0.95
+CONFIDENCE = 0.95  # of the AUROCs
 
 
-def association(
-    available: np.ndarray, time_months: np.ndarray, event: np.ndarray, modalities: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """AUROC of having each modality for an event before tau, with its interval, by modality.
+@dataclass(frozen=True)
+class OutcomeStrata:
+    """Strata of the outcome of n patients, which a task declares.
 
-    See `survfuse.statistics.availability`. `available` (n, M), times and events (n,). The value
-    and its limits are None, with a reason, where all or none have the modality or nobody had the
-    event.
+    associated(available, fitted, modalities): by modality, whether having it is associated with the
+    outcome, as JSON, from `available` (n, M) of the patients in `fitted` (n,) bool. tau_months: the
+    median time of the events, infinite without any.
     """
-    if not np.any(event):
-        unknown = {"auroc": None, "low": None, "high": None, "reason": "nobody had the event"}
-        return {modality: dict(unknown) for modality in modalities}
-    present = {modality: available[:, column] for column, modality in enumerate(modalities)}
-    found = associations(present, SurvivalOutcome(time_months, event), CONFIDENCE)
-    return {one.pop("modality"): one for one in found}
 
-
-def median_event_time(time_months: np.ndarray, event: np.ndarray) -> float:
-    """tau: the median time of the events, infinite if there is none."""
-    return float(np.median(time_months[event])) if event.any() else float("inf")
-
-
-def strata(time_months: np.ndarray, event: np.ndarray, tau_months: float) -> np.ndarray:
-    """Index (n,) into STRATA. Of those censored before tau the outcome at tau is unknown."""
-    return np.where(time_months >= tau_months, 1, np.where(event, 0, 2))
-
-
-def of_follow_up(tau_months: float) -> tuple[str, ...]:
-    """The strata of STRATA in words."""
-    return (
-        f"with an event before {tau_months:.1f} months",
-        f"followed to {tau_months:.1f} months",
-        f"censored before {tau_months:.1f} months",
-    )
-
-
-def class_strata(
-    label: np.ndarray, classes: Sequence[str] = ()
-) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
-    """Strata (n,) of patients by class, the unknown last; their names, and the same in words.
-
-    `classes`: the names of the classes in sentences, by their numbers where it is empty.
-    """
-    number = int(label.max()) + 1
-    names = tuple(f"class {one}" for one in range(number))
-    called = classes[:number] or range(number)
-    return (
-        np.where(label == UNKNOWN, number, label),
-        (*names, "class unknown"),
-        (*(f"of class {one}" for one in called), "of unknown class"),
-    )
-
-
-def class_association(
-    available: np.ndarray, label: np.ndarray, modalities: Sequence[str]
-) -> dict[str, dict[str, Any]]:
-    """AUROC of having each modality for being of another class than the first, by modality."""
-    known = label != UNKNOWN
-    return {
-        modality: of_having(available[known, column], label[known] > 0, CONFIDENCE).as_json()
-        for column, modality in enumerate(modalities)
-    }
+    stratum: np.ndarray  # (n,) index into the names
+    names: tuple[str, ...]  # in fit.json
+    in_words: tuple[str, ...]  # after "patients"
+    associated: Callable[[np.ndarray, np.ndarray, Sequence[str]], dict[str, dict[str, Any]]]
+    tau_months: float = float("inf")
 
 
 def lacking(
-    available: np.ndarray, stratum: np.ndarray, strata: int = len(STRATA)
+    available: np.ndarray, stratum: np.ndarray, strata: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rate (S, M) at which each stratum lacks each modality, and the size (S,) of the strata.
 
@@ -100,9 +47,7 @@ def lacking(
     return rates, size.astype(int)
 
 
-def mean_by_stratum(
-    values: np.ndarray, stratum: np.ndarray, strata: int = len(STRATA)
-) -> np.ndarray:
+def mean_by_stratum(values: np.ndarray, stratum: np.ndarray, strata: int) -> np.ndarray:
     """Mean (S, M) of the values (n, M) over each stratum; NaN where it is empty."""
     means = np.full((strata, values.shape[1]), np.nan)
     for number in np.unique(stratum):

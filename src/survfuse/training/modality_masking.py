@@ -15,16 +15,10 @@ from typing import Any
 import numpy as np
 
 from survfuse.training.missingness_association import (
-    STRATA,
-    association,
-    class_association,
-    class_strata,
+    OutcomeStrata,
     lacking,
     mean_by_stratum,
-    median_event_time,
     named,
-    of_follow_up,
-    strata,
     warn,
 )
 
@@ -44,13 +38,13 @@ class ModalityMasking:
     available: np.ndarray  # (n, M) bool
     probability: np.ndarray  # (n, M) of being masked to equalise; 0 with the other policies
     dropout: float  # rate of the modality dropout that follows
-    tau_months: float  # median event time; infinite where nobody had the event
+    tau_months: float  # median event time; infinite without events
     rates: np.ndarray  # (S, M) share of the patients who lack it
     worst: np.ndarray  # (M,) largest of the rates
     kept: np.ndarray  # (S, M) expected share who keep it, before dropout; NaN = no patient
     association: dict[str, dict[str, Any]]  # as from `association`, of the patients fitted on
+    strata: tuple[str, ...]
     warnings: tuple[str, ...] = ()
-    strata: tuple[str, ...] = STRATA
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """What one epoch masks, (n, M) bool: only what a patient has, and never all of it.
@@ -80,20 +74,16 @@ def fit_masking(
     policy: str,
     dropout: float,
     available: np.ndarray,
-    time_months: np.ndarray,
-    event: np.ndarray,
+    strata: OutcomeStrata,
     fitted: np.ndarray,
     modalities: Sequence[str],
-    label: np.ndarray | None = None,
-    classes: Sequence[str] = (),
 ) -> ModalityMasking:
     """Fit a policy to the patients marked in `fitted` (n,) of those with `available` (n, M).
 
     use: nothing is masked. ignore: every modality is masked at the rate `dropout`. equalise: in
     addition, a patient of stratum s loses modality m with the probability
     1 - (1 - r*[m]) / (1 - r[s, m]), where r is the rate at which s lacks m, and r* its largest
-    over s. The modality is then present at the rate 1 - r* in every stratum. With `label` (n,)
-    the strata are its classes instead of those of STRATA, which `classes` names in the warnings.
+    over s. The modality is then present at the rate 1 - r* in every stratum.
 
     This is exact while every patient has a modality that no stratum lacks. Otherwise some would
     lose everything and are left one (see `mask_modalities`); the remaining difference between the
@@ -104,17 +94,13 @@ def fit_masking(
         raise ValueError(f"no policy {policy!r} for missing modalities; use {', '.join(POLICIES)}")
     if not 0 <= dropout < 1:
         raise ValueError(f"the modality dropout {dropout} is not a rate below 1")
-    lengths = {len(values) for values in (available, time_months, event, fitted)}
+    lengths = {len(values) for values in (available, strata.stratum, fitted)}
     if len(lengths) > 1 or available.shape[1] != len(modalities):
         raise ValueError(f"availability {available.shape} does not fit patients and modalities")
     if not np.any(fitted):
         raise ValueError("there is no patient to fit the masking of modalities on")
     available, fitted = available.astype(bool), fitted.astype(bool)
-    event = event.astype(bool)
-    tau = median_event_time(time_months[fitted], event[fitted])
-    stratum, names, in_words = strata(time_months, event, tau), STRATA, of_follow_up(tau)
-    if label is not None:
-        stratum, names, in_words = class_strata(label, classes)
+    stratum, names = strata.stratum, strata.names
     rates, size = lacking(available[fitted], stratum[fitted], len(names))
     worst = rates.max(axis=0)
     probability = np.zeros(available.shape)
@@ -130,17 +116,17 @@ def fit_masking(
         available,
         probability,
         0.0 if policy == "use" else dropout,
-        tau,
+        strata.tau_months,
         rates,
         worst,
         kept,
-        association(available[fitted], time_months[fitted], event[fitted], modalities)
-        if label is None
-        else class_association(available[fitted], label[fitted], modalities),
-        tuple(warn(modalities, np.asarray(available.any(axis=0)), in_words, rates, size, kept))
+        strata.associated(available, fitted, modalities),
+        names,
+        tuple(
+            warn(modalities, np.asarray(available.any(axis=0)), strata.in_words, rates, size, kept)
+        )
         if policy == "equalise"
         else (),
-        names,
     )
 
 

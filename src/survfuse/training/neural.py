@@ -21,7 +21,6 @@ from survfuse.core.files import sha256_json
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.loading import modality
 from survfuse.modalities.scaling import fit_scalers
-from survfuse.models.classical.cox import breslow
 from survfuse.models.estimator import NothingToLearnError
 from survfuse.models.networks.interface import Shapes
 from survfuse.models.networks.registry import build
@@ -32,14 +31,9 @@ from survfuse.training.ensemble import loaded
 from survfuse.training.epochs import cross_validated_epochs
 from survfuse.training.fit import TrainingRun, fit_member, hash_seed, predict_logits
 from survfuse.training.modality_masking import fit_masking
+from survfuse.training.network_task import networks_of
 from survfuse.training.prepared import Prepared
 from survfuse.training.resume import Resume
-from survfuse.training.targets import (
-    TrainingClasses,
-    known_outcomes,
-    least_outputs,
-    targets_of,
-)
 from survfuse.training.tokens import token_source
 from survfuse.training.tuning import tuned
 
@@ -53,7 +47,9 @@ def check_options(config: Config, model: ModelConfig) -> None:
     """Build the model at the smallest size, which refuses unknown, mistyped and immense options."""
     try:
         smallest = {name: modality(name).smallest for name in spec_of(model).reads}
-        build(model.kind, Shapes(smallest, least_outputs(config)), model.options)
+        build(
+            model.kind, Shapes(smallest, networks_of(config).least_outputs(config)), model.options
+        )
     except RuntimeError as error:  # of PyTorch, which cannot allocate the weights
         raise UserInputError(
             f"models.{model.name}: {model.kind} cannot be built with the options {model.options}, "
@@ -69,9 +65,9 @@ def prepare(
     With `stop: validation` these are the training role, and the validation role only stops the
     training; otherwise they are all.
     """
-    settings, diagnosis = config.training, config.cohort.diagnosis
+    settings, task = config.training, networks_of(config)
     fitting = (part.role == "train") | (settings.stop != "validation")
-    known = known_outcomes(part)
+    known = part.outcome.known
     train_ids = part.patient_ids[fitting].tolist()
     modalities = spec_of(model).reads
     require_inputs(model, modalities, inputs)
@@ -79,18 +75,15 @@ def prepare(
     source = token_source(
         inputs, part.patient_ids.tolist(), modalities, scalers, reads_synthesised(model, ())
     )
-    targets, for_prediction = targets_of(config, part, fitting)
-    arrays = scalers.arrays() | for_prediction
+    targets, for_prediction = task.targets(config, part, fitting)
+    arrays = {**scalers.arrays(), **for_prediction}
     masking = fit_masking(
         settings.missingness,
         settings.modality_dropout,
         source.available,
-        part.time_months,
-        part.event,
+        task.strata(part, fitting & known),
         fitting & known,
         modalities,
-        part.label,
-        diagnosis.classes if diagnosis else (),
     )
     for warning in masking.warnings:
         log.warning("%s in fold r%df%d: %s", model.name, part.repeat, part.fold, warning)
@@ -158,7 +151,7 @@ def fit_ensemble(
     return arrays, {
         **prepared.described,
         "members": settings.members,
-        "loss": "focal" if isinstance(prepared.run.targets, TrainingClasses) else settings.loss,
+        "loss": prepared.run.targets.loss,
         "tuned": chosen,
         **stopping,
         "parameters": parameters,
@@ -169,16 +162,14 @@ def fit_ensemble(
 def baseline(
     prepared: Prepared, weights: Mapping[str, Tensor], device: torch.device, prefix: str
 ) -> Arrays:
-    """Breslow's cumulative baseline hazard of a network trained by the partial likelihood."""
-    run = prepared.run
-    if run.settings.loss != "cox" or isinstance(run.targets, TrainingClasses):
-        return {}
-    network = loaded(prepared.build, weights, device)
-    rows = list(run.train_rows)
-    ratios = predict_logits(network, run.source, rows, run.settings)[:, 0].double().numpy()
-    targets = run.targets
-    fitted = breslow(ratios, targets.time_months[rows], targets.event[rows])
-    return {f"{prefix}times": fitted.times, f"{prefix}hazard": fitted.hazard}
+    """What prediction needs of a fitted member besides its weights, under names with a prefix."""
+    run, rows = prepared.run, list(prepared.run.train_rows)
+
+    def logits() -> np.ndarray:
+        network = loaded(prepared.build, weights, device)
+        return predict_logits(network, run.source, rows, run.settings).numpy()
+
+    return {f"{prefix}{name}": kept for name, kept in run.targets.baseline(rows, logits).items()}
 
 
 def require_inputs(model: ModelConfig, modalities: Sequence[str], inputs: CohortInputs) -> None:

@@ -1,4 +1,4 @@
-"""The prediction stage: out-of-fold predictions of every patient, for either task."""
+"""The prediction stage: out-of-fold predictions of every patient, for any task."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from survfuse.models.specs import (
     reads_synthesised,
 )
 from survfuse.splits.outer_folds import read_test_ids
-from survfuse.tasks.registry import task_of
+from survfuse.tasks.loading import task_of
 from survfuse.training.attention import write_attention
 from survfuse.training.same_inputs import input_hashes, require_same
 
@@ -85,13 +85,13 @@ def predict_fold(
 ) -> Any:
     """Predict some patients with the model fitted on one fold.
 
-    A Prediction or a ClassPrediction, as the configuration asks for survival or classes;
-    `attention` and `held_out` as in `PredictContext`.
+    What comes is of the class that predictions of the task have; `attention` and `held_out` as in
+    `PredictContext`.
     """
     config, model = fold.config, find_model(fold.config, name)
     fitted = read_matching(name, fold)
     if is_average(fitted):
-        return predict_average(fitted, patient_ids, np.array(config.grid_months()))
+        return predict_average(fitted, patient_ids, config)
     others = other_rows(fold, inputs)
     context = PredictContext(
         *(config, model, inputs, patient_ids, others, fold.device, attention, held_out)

@@ -11,6 +11,7 @@ from typing import Any
 
 from survfuse.artifacts.checkpoint import Arrays, ids_hash, read_fitted, software, write_fitted
 from survfuse.artifacts.layout import FoldFolder, ModelsFolder, fold_name
+from survfuse.artifacts.prediction import Predicted
 from survfuse.artifacts.split_record import verify_cohort, verify_fold
 from survfuse.config.fields import PATH_OPTIONS
 from survfuse.config.models import ModelConfig
@@ -25,13 +26,11 @@ from survfuse.models.estimator import (
     FitContext,
     NothingToLearnError,
     PredictContext,
-    Predicted,
     Refit,
 )
 from survfuse.models.specs import estimator_of, find_model, fit_settings, parts_of, spec_of
 from survfuse.splits.outer_folds import splits_hash
 from survfuse.splits.training_part import TrainingPart, read_part
-from survfuse.tasks.diagnosis.classes import UNKNOWN
 from survfuse.training.compatibility import check_compatibility
 from survfuse.training.predict import (
     Fitted,
@@ -109,9 +108,7 @@ def train_folds(
         for number, (out, key) in enumerate(zip(outs, keys, strict=True))
         if len(outs) == 1 or not is_finished(out, key)
     ]
-    diagnosis = config.cohort.diagnosis
-    horizon = diagnosis.horizon_months if diagnosis else None
-    parts = {number: read_part(fold_directories[number], horizon) for number in waiting}
+    parts = {number: read_part(fold_directories[number], config.cohort) for number in waiting}
     if waiting:
         trained = {who for part in parts.values() for who in part.patient_ids.tolist()}
         cohort = load_inputs(paths, trained)
@@ -174,9 +171,7 @@ def fit_and_write(
             "%s cannot be fitted in fold %s and predicts the average training patient: %s",
             *(model.name, name, reason),
         )
-        diagnosis = config.cohort.diagnosis
-        classes = len(diagnosis.classes) if diagnosis else 0
-        arrays, described = fit_average(part, classes, str(reason))
+        arrays, described = fit_average(config, part, str(reason))
     described = {**described, **provenance(config, model, part, paths), "input_hashes": recorded}
     out = fold.models_directory / model.name / name
     write_fitted(out, model.kind, arrays, {**described, "key": key})
@@ -263,7 +258,6 @@ def provenance(config: Config, model: ModelConfig, part: TrainingPart, paths: In
         "inputs_sha256": digest(paths, fold_name(part.repeat, part.fold)),
         "n_train": int((part.role == "train").sum()),
         "n_validation": int((part.role == "validation").sum()),
-        "n_events": int(part.event.sum()),
-        **({} if part.label is None else {"n_known": int((part.label != UNKNOWN).sum())}),
+        **part.outcome.counted(),
         "withheld": {modality: len(who) for modality, who in part.withheld.items()},
     }

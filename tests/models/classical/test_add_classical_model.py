@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from scarce_fixture import row_of, run, write_cohort
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_json
 from survfuse.models import registry
@@ -54,14 +55,14 @@ def test_the_example_estimates_what_its_data_were_drawn_from(example: ModuleType
     end = rng.uniform(5, 60, 4000)
     event = time <= end
     ids, role = np.arange(4000).astype(str), np.full(4000, "train")
-    part = TrainingPart(0, 0, ids, role, np.minimum(time, end), event)
+    part = TrainingPart(0, 0, ids, role, FollowUp(np.minimum(time, end), event))
     model: SurvivalModel = example.fit_exponential(x, part, 0, penalty=0.0)[0]
     np.testing.assert_allclose(
         model.arrays()["exponential.coefficients"], [np.log(0.05), 0.8, 0.0], atol=0.08
     )
     # By its score equation as many events are expected as were seen.
     hazard = -np.log(model.survival(x, np.array([1.0])))[:, 0]
-    assert hazard @ part.time_months == pytest.approx(event.sum(), rel=1e-3)
+    assert hazard @ np.minimum(time, end) == pytest.approx(event.sum(), rel=1e-3)
     restored = example.SURVIVAL.restore(model.arrays())
     np.testing.assert_array_equal(restored.risk(x), model.risk(x))
 

@@ -10,6 +10,7 @@ from lifelines import CoxPHFitter, NelsonAalenFitter
 from estimator_fixture import fit
 from inputs_fixture import inputs_of
 from survfuse.artifacts.checkpoint import FittedModel
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import Prediction, mean_over_available, percentile_ranks
 from survfuse.config.cohort import CohortConfig, Covariate
 from survfuse.config.models import ModelConfig
@@ -166,7 +167,9 @@ def test_late_fusion_by_hand() -> None:
         COHORT, {"name": "a", "kind": "coxnet"}, {"name": "b", "kind": "coxnet"}, late
     )
     ids = np.array(training["a"].patient_ids)
-    trained = TrainingPart(0, 0, ids, np.full(4, "train"), np.ones(4), np.ones(4, dtype=bool))
+    trained = TrainingPart(
+        0, 0, ids, np.full(4, "train"), FollowUp(np.ones(4), np.ones(4, dtype=bool))
+    )
     inputs = inputs_of(pd.DataFrame(index=ids))
     others = OtherRows(lambda row, *_: training[row], lambda _: [])
     fitted = FittedModel("late_fusion", *fit(config, config.models[3], trained, inputs, others))

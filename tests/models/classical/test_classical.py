@@ -17,6 +17,7 @@ from sksurv.util import Surv
 from estimator_fixture import fit, predict
 from inputs_fixture import bags_in, changed, genes_in, inputs_of
 from survfuse.artifacts.checkpoint import FittedModel, read_fitted, write_fitted
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import Prediction
 from survfuse.config.cohort import CohortConfig, Covariate
 from survfuse.config.models import ModelConfig
@@ -68,7 +69,7 @@ GRID = np.array(config().grid_months())
 def part_of(ids: list[str], time: np.ndarray, event: np.ndarray, fold: int = 0) -> TrainingPart:
     """Every fourth patient belongs to the validation part."""
     role = np.where(np.arange(len(ids)) % 4 == 3, "validation", "train")
-    return TrainingPart(0, fold, np.array(ids), role, time, event)
+    return TrainingPart(0, fold, np.array(ids), role, FollowUp(time, event))
 
 
 def simulated(
@@ -325,7 +326,7 @@ def test_partial_likelihood_with_ties_equals_the_training_loss() -> None:
 def test_held_out_gain_by_hand() -> None:
     time, event = np.array([1.0, 2.0, 3.0]), np.array([True, True, False])
     role = np.array(["validation", "train", "train"])
-    part = TrainingPart(0, 0, np.array(list("ABC")), role, time, event)
+    part = TrainingPart(0, 0, np.array(list("ABC")), role, FollowUp(time, event))
     score = np.log([[4.0, 1.0], [1.0, 1.0], [1.0, 1.0]])
     # The validation patient has the first event, of three at risk: 4/6 in place of 1/3.
     np.testing.assert_allclose(held_out_gain(score, part), [np.log(4 / 6) - np.log(1 / 3), 0.0])
@@ -401,7 +402,7 @@ def reversed_for_the_validation_patients() -> tuple[np.ndarray, TrainingPart]:
 
 def test_where_nothing_helps_everybody_gets_the_same_curve() -> None:
     x, part = reversed_for_the_validation_patients()
-    expected = fit_cox(np.empty((120, 0)), part.time_months, part.event)
+    expected = fit_cox(np.empty((120, 0)), part.outcome.time_months, part.outcome.event)
     curve = expected.survival(np.empty((1, 0)), GRID)
     cox, chosen = fit_coxnet(x, part, 0, l1_ratio=0.5)
     assert not cox.coefficients.any()

@@ -28,7 +28,7 @@ from survfuse.models.networks.layers.volume_augmentation import random_view
 from survfuse.models.networks.layers.volume_encoder import ResidualBlock, VolumeEncoder, grid_of
 from survfuse.models.networks.layers.zero_initialised import ZeroInitialisedLinear
 from survfuse.models.networks.registry import build
-from survfuse.tasks.diagnosis.loss import ClassTargets
+from survfuse.tasks.diagnosis.learning.loss import ClassTargets
 
 SHAPE = (16, 20, 16)
 VOXELS = 16 * 20 * 16

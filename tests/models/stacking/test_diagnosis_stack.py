@@ -13,6 +13,7 @@ import pytest
 
 from estimator_fixture import ALONE, fit, predict
 from survfuse.artifacts.checkpoint import FittedModel, ids_hash, read_fitted, write_fitted
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import ClassPrediction
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
@@ -23,6 +24,7 @@ from survfuse.models.specs import estimator_of
 from survfuse.splits.training_part import TrainingPart
 from survfuse.statistics.proportions import youden_threshold
 from survfuse.tasks.diagnosis.classes import UNKNOWN, conversion_label
+from survfuse.tasks.diagnosis.outcomes import Classes
 from training_fixture import cohort
 
 READS = KINDS["survfuse"].reads
@@ -52,9 +54,8 @@ def configured(classes: int, *modalities: str, **options: object) -> Config:
 
 
 def part_of(ids: list[str], label: np.ndarray) -> TrainingPart:
-    nothing = np.full(len(ids), np.nan)
     role = np.where(np.arange(len(ids)) % 4 == 3, "validation", "train")
-    return TrainingPart(0, 0, np.array(ids), role, nothing, nothing > 0, label=label)
+    return TrainingPart(0, 0, np.array(ids), role, Classes(label, tuple("ABC"[: label.max() + 1])))
 
 
 def learned(inputs: CohortInputs, part: TrainingPart, config: Config) -> FittedModel:
@@ -121,7 +122,7 @@ def test_patients_are_read_without_what_they_lack() -> None:
     inputs, _, part, test, fitted = usual(2)
     config = configured(2)
     full = predicted(fitted, inputs, test, config).probability
-    share = (part.label[part.label != UNKNOWN] == 1).mean()
+    share = (part.outcome.label[part.outcome.label != UNKNOWN] == 1).mean()
     for number in range(1, len(READS) + 1):
         for lacking in combinations(READS, number):
             shown = inputs.without(dict.fromkeys(lacking, test))
@@ -140,10 +141,10 @@ def test_held_out_predictions_come_from_members_without_the_validation_patients(
     inputs, _, part, test, fitted = usual(2)
     config = configured(2)
     validation = part.role == "validation"
-    swapped = part.label.copy()
-    one, other = (np.flatnonzero(validation & (part.label == kind))[0] for kind in (0, 1))
+    swapped = part.outcome.label.copy()
+    one, other = (np.flatnonzero(validation & (part.outcome.label == kind))[0] for kind in (0, 1))
     swapped[[one, other]] = swapped[[other, one]]
-    again = learned(inputs, replace(part, label=swapped), config)
+    again = learned(inputs, replace(part, outcome=replace(part.outcome, label=swapped)), config)
     for name, values in fitted.arrays.items():
         if name.startswith("held_out.members."):
             np.testing.assert_array_equal(again.arrays[name], values)
@@ -165,13 +166,12 @@ def test_probabilities_are_calibrated_on_independent_patients() -> None:
         ids = inputs.patients.index.tolist()
         config = configured(2, "omics", "slides")
         label = conversion_label(time, event, 24.0)
-        part = replace(part_of(ids[:200], label[:200]), time_months=time[:200], event=event[:200])
-        part = replace(part, horizon_months=24.0)
+        followed = FollowUp(time[:200], event[:200])
+        classes = Classes(label[:200], ("A", "B"), followed, horizon_months=24.0)
+        part = replace(part_of(ids[:200], label[:200]), outcome=classes)
         said = predicted(learned(inputs, part, config), inputs, ids[200:], config).probability
-        weight = replace(
-            part_of(ids[200:], label[200:]),
-            time_months=time[200:], event=event[200:], horizon_months=24.0,
-        ).weight()  # fmt: skip
+        followed = FollowUp(time[200:], event[200:])
+        weight = Classes(label[200:], ("A", "B"), followed, horizon_months=24.0).weight()
         known = label[200:] != UNKNOWN
         observed = np.average(label[200:][known] == 1, weights=weight[known])
         excess.append(float(said[:, 1].mean() - observed))
@@ -188,9 +188,11 @@ def test_probabilities_are_calibrated_on_independent_patients() -> None:
 def test_the_threshold_is_not_that_of_estimates_of_learned_patients() -> None:
     """In those it would separate too well."""
     inputs, _, part, _, fitted = usual(2)
-    known = part.label != UNKNOWN
+    known = part.outcome.label != UNKNOWN
     said = predicted(fitted, inputs, part.patient_ids[known].tolist(), configured(2))
-    own = youden_threshold(said.probability[:, 1], part.label[known] == 1, np.ones(known.sum()))
+    own = youden_threshold(
+        said.probability[:, 1], part.outcome.label[known] == 1, np.ones(known.sum())
+    )
     assert own != said.threshold
 
 

@@ -9,6 +9,7 @@ import pytest
 from estimator_fixture import fit, predict
 from protocol_fixture import Driver, configuration
 from survfuse.artifacts.checkpoint import FittedModel, read_fitted, write_fitted
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.explain.stack import attributions
@@ -34,7 +35,7 @@ def configured(**options: object) -> Config:
 
 def part_of(time: np.ndarray, event: np.ndarray) -> TrainingPart:
     ids = np.array([f"P{number:03d}" for number in range(len(time))])
-    return TrainingPart(0, 0, ids, np.full(len(time), "train"), time, event)
+    return TrainingPart(0, 0, ids, np.full(len(time), "train"), FollowUp(time, event))
 
 
 def design(n: int = 120, seed: int = 0) -> tuple[Design, np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from estimator_fixture import fit, predict
 from inputs_fixture import inputs_of
 from protocol_fixture import FOLDS, Driver, configuration
 from survfuse.artifacts.checkpoint import FittedModel, read_fitted, write_fitted
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import Prediction
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
@@ -50,7 +51,7 @@ def configured(*parts: str, **changes: object) -> Config:
 def part_of(time: np.ndarray, event: np.ndarray) -> TrainingPart:
     ids = np.array([f"P{number:03d}" for number in range(len(time))])
     role = np.where(np.arange(len(time)) % 5 == 0, "validation", "train")
-    return TrainingPart(0, 0, ids, role, time, event)
+    return TrainingPart(0, 0, ids, role, FollowUp(time, event))
 
 
 class Rows:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from estimator_fixture import ALONE, fit, predict
 from inputs_fixture import bags_in, changed, genes_in, inputs_of
 from survfuse.artifacts.checkpoint import FittedModel, ids_hash, read_fitted, write_fitted
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import Prediction
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
@@ -55,7 +56,7 @@ def configured(*modalities: str, **options: object) -> Config:
 
 def part_of(ids: Sequence[str], time: np.ndarray, event: np.ndarray) -> TrainingPart:
     role = np.where(np.arange(len(ids)) % 4 == 3, "validation", "train")
-    return TrainingPart(0, 0, np.array(ids), role, time, event)
+    return TrainingPart(0, 0, np.array(ids), role, FollowUp(time, event))
 
 
 def learned(
@@ -212,7 +213,8 @@ def test_from_permuted_outcomes_nothing_is_learned() -> None:
         inputs, time, event = cohort(n=240, seed=200 + seed)
         ids = inputs.patients.index.tolist()
         part = part_of(ids[:60], time[:60], event[:60]).permuted(seed)
-        fitted = learned(inputs, ids[:60], part.time_months, part.event, config)
+        followed = part.outcome_as(FollowUp)
+        fitted = learned(inputs, ids[:60], followed.time_months, followed.event, config)
         risk = predicted(fitted, inputs, ids[60:], config).risk
         ranks.append(concordance(time[60:], event[60:], risk))
     assert abs(np.mean(ranks) - 0.5) < 0.07

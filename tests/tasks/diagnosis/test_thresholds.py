@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from survfuse.splits.training_part import TrainingPart
+from survfuse.tasks.diagnosis.outcomes import Classes
 from survfuse.tasks.diagnosis.thresholds import threshold_of, threshold_patients
 
 
@@ -26,10 +27,9 @@ def test_the_threshold_is_chosen_on_validation_patients_of_known_class(
     role: str, label: list[int], judging: list[int], threshold: float
 ) -> None:
     positive = np.array([0.1, 0.7, 0.3, 0.4, 0.5, 0.6])
-    nothing = np.full(6, np.nan)
     roles = np.array([{"t": "train", "i": "validation"}[letter] for letter in role])
     ids = np.arange(6).astype(str)
-    part = TrainingPart(0, 0, ids, roles, nothing, nothing > 0, label=np.array(label))
+    part = TrainingPart(0, 0, ids, roles, Classes(np.array(label), ("A", "B")))
     assert np.flatnonzero(threshold_patients(part)).tolist() == judging
     p = np.column_stack([1 - positive, positive])[threshold_patients(part)]
     assert threshold_of(p, part) == pytest.approx([threshold], nan_ok=True)

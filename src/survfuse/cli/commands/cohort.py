@@ -118,7 +118,7 @@ def check_command(given: argparse.Namespace) -> None:
     from survfuse.cli.check_run import check_run
     from survfuse.cohort.summary import write_cohort
     from survfuse.sheets.problems import note_table
-    from survfuse.tasks.registry import task_of
+    from survfuse.tasks.loading import task_of
 
     cohort = check_run(config)
     if cohort.notes and given.strict:

@@ -66,7 +66,7 @@ def add_commands(add: Adder) -> None:
 def evaluate_command(given: argparse.Namespace) -> None:
     from survfuse.evaluation.files import EvaluationFiles
     from survfuse.models.runnable import load
-    from survfuse.tasks.registry import task_of
+    from survfuse.tasks.loading import task_of
 
     config = load(given.config)
     explained = [given.explained] if given.explained else []

@@ -57,7 +57,7 @@ def name_notes(sheet: OmicsSheet, suffixes: Mapping[str, str]) -> list[Note]:
     genes = [gene for _, gene in genes_of(sheet.columns, suffixes)]
     distinct, found = set(genes), []
 
-    def told(names: Sequence[str], sentence: str, remedy: str) -> None:
+    def note(names: Sequence[str], sentence: str, remedy: str) -> None:
         if names:
             text = f"{sentence}: {len(names)}."
             found.append(Note(str(sheet.ids.path), text, names[0], remedy))
@@ -66,20 +66,20 @@ def name_notes(sheet: OmicsSheet, suffixes: Mapping[str, str]) -> list[Note]:
     days = numbers if len(numbers) < FEW_NUMBERS * len(genes) else []
     dates = [gene for gene in genes if DATE.fullmatch(gene)]
     dates += [gene for gene in days if DAY_NUMBER.fullmatch(gene)]
-    told(
+    note(
         dates,
         "Genes whose names a spreadsheet program has turned into dates",
         "correct them, e.g. 1-Mar: MARCHF1 or MTARC1, 2-Sep: SEPTIN2; import such columns as text",
     )
     clinical = [gene for gene in genes if gene.lower() in CLINICAL]
     remedy = "remove them; name covariates under cohort.covariates"
-    told(clinical, "Columns of the gene matrix that are named like clinical data", remedy)
+    note(clinical, "Columns of the gene matrix that are named like clinical data", remedy)
     counters = [gene for gene in genes if COUNTERS.fullmatch(gene)]
-    told(counters, "Columns of the gene matrix that count reads outside genes", "remove them")
+    note(counters, "Columns of the gene matrix that count reads outside genes", "remove them")
     repeated = [
         gene for gene in genes if (match := REPEATED.fullmatch(gene)) and match[1] in distinct
     ]
-    told(repeated, "Genes that appear again under a number", "keep one column, or average them")
+    note(repeated, "Genes that appear again under a number", "keep one column, or average them")
     return found
 
 

@@ -27,13 +27,13 @@ def why_apart(measured: Collection[str], wanted: Collection[str]) -> str | None:
     if here != there:
         return f"The matrix names genes by {here}, the gene sets by {there}."
     wanted = set(wanted)
-    best, told = len(wanted & set(measured)) + GAIN * len(wanted), None
+    best, sentence = len(wanted & set(measured)) + GAIN * len(wanted), None
     for how, rewritten in REWRITINGS:
         names = {rewritten(name) for name in measured} - {""}
         met = sum(name in names or rewritten(name) in names for name in wanted)
         if met > best:
-            best, told = met, f"Names {how} would make it {met} of {len(wanted)}."
-    return told
+            best, sentence = met, f"Names {how} would make it {met} of {len(wanted)}."
+    return sentence
 
 
 def naming_of(names: Collection[str]) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from survfuse.artifacts.outcome_columns import columns_of
 from survfuse.modalities.omics.sheet import OmicsSheet
-from survfuse.sheets.leaks import BLOCK, FEW_VALUES, leaks_of_block
+from survfuse.sheets.leaks import BLOCK, FEW_VALUES, leaks_of_block, times_of
 from survfuse.sheets.problems import Problem
 from survfuse.sheets.text_table import Sheet
 
@@ -29,8 +30,7 @@ def check_gene_leaks(sheet: OmicsSheet, patients: Sheet, outcomes: pd.DataFrame)
     """
     by_patient = outcomes.set_index(pd.Index(patients.rows["patient_id"]))
     by_patient = by_patient[~by_patient.index.duplicated(keep=False)]
-    if "time_months" in by_patient:
-        by_patient = by_patient[by_patient["time_months"].notna() & (by_patient["event"] >= 0)]
+    by_patient = by_patient[columns_of(by_patient).sound(by_patient)]
     ids = sheet.ids.rows["patient_id"]
     known = ids.isin(by_patient.index).to_numpy(dtype=bool)
     values = sheet.values if known.all() else sheet.values[known]
@@ -47,8 +47,8 @@ def leaks_of_matrix(values: NDArray[np.float32], outcomes: pd.DataFrame) -> dict
     found: dict[int, str] = {}
     for start in range(0, len(looked_at), BLOCK):
         part = looked_at[start : start + BLOCK]
-        told = leaks_of_block(values[:, part].astype(np.float64), outcomes, values.shape[1])
-        found |= {int(part[position]): clause for position, clause in told.items()}
+        clauses = leaks_of_block(values[:, part].astype(np.float64), outcomes, values.shape[1])
+        found |= {int(part[position]): clause for position, clause in clauses.items()}
     return found
 
 
@@ -59,10 +59,10 @@ def worth_a_look(values: NDArray[np.float32], outcomes: pd.DataFrame) -> NDArray
     chosen = np.isnan(values).any(axis=0)
     ordered = np.sort(values[some], axis=0)
     chosen |= 1 + (np.diff(ordered, axis=0) > 0).sum(axis=0) <= FEW_VALUES
-    if "time_months" not in outcomes:
+    if (times := times_of(outcomes)) is None:
         return chosen
-    time = outcomes["time_months"].to_numpy(dtype=float)
-    had_event = np.flatnonzero(outcomes["event"].to_numpy() == 1)
+    time, event, _ = times
+    had_event = np.flatnonzero(event)
     for rows in (some, rng.permutation(had_event)[:SAMPLED]):
         if len(rows) > 2:
             ranks, of_time = ranked(values[rows]), ranked(time[rows])

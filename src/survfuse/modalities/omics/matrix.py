@@ -169,8 +169,8 @@ def measured_sets(
         )
     if dropped := [name for name in sets if name not in large]:
         shown = ", ".join(dropped[:SHOWN_SETS]) + (", ..." if len(dropped) > SHOWN_SETS else "")
-        told = "gene sets with fewer than %d measured genes, which are dropped: %d (%s)"
-        log.warning(told, config.min_genes, len(dropped), shown)
+        sentence = "gene sets with fewer than %d measured genes, which are dropped: %d (%s)"
+        log.warning(sentence, config.min_genes, len(dropped), shown)
     return genes, large
 
 

@@ -82,8 +82,8 @@ class Omics(Modality):
             found.setting("omics.gene_sets", "no such file", "correct the path")
         problems, notes = check_rows(sheet, patients.ids)
         if patients.sheet and patients.outcomes is not None:
-            wrong, told = check_genes(sheet, patients.sheet, patients.outcomes, config.omics)
-            problems, notes = problems + wrong, notes + told
+            wrong, unusual = check_genes(sheet, patients.sheet, patients.outcomes, config.omics)
+            problems, notes = problems + wrong, notes + unusual
         found.problems += problems
         found.notes += notes
         return measured({*sheet.ids.rows["patient_id"]} & (patients.ids or set()), genes)

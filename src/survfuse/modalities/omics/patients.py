@@ -28,19 +28,19 @@ def patient_notes(sheet: OmicsSheet, place: str) -> list[Note]:
     missing = np.array([np.isnan(row).mean() for row in values])
     found: list[Note] = []
 
-    def told(rows: Sequence[int], sentence: str, remedy: str) -> None:
+    def note(rows: Sequence[int], sentence: str, remedy: str) -> None:
         if rows:
             example = f"{len(rows)} in all, the first in {place} {numbers[rows[0]]}"
             found.append(Note(path, f"{sentence}.", example, remedy))
 
     unmeasured = np.flatnonzero(missing == 1).tolist()
-    told(unmeasured, "Patients of the gene matrix without any measurement", "remove these patients")
+    note(unmeasured, "Patients of the gene matrix without any measurement", "remove these patients")
     extreme = (missing > MANY_MISSING) & (missing < 1) & (np.median(missing) <= USUAL_MISSING)
     sentence = "Patients who lack more than half of the genes, where most lack few"
-    told(np.flatnonzero(extreme).tolist(), sentence, "check these measurements")
+    note(np.flatnonzero(extreme).tolist(), sentence, "check these measurements")
     constant = [position for position, row in enumerate(values) if is_constant(row)]
-    told(constant, "Patients whose genes all have the same value", "check these measurements")
-    told(repeated_rows(sheet), "Patients with exactly the genes of an earlier patient", REPEATED)
+    note(constant, "Patients whose genes all have the same value", "check these measurements")
+    note(repeated_rows(sheet), "Patients with exactly the genes of an earlier patient", REPEATED)
     zero = int(np.count_nonzero((values == 0).all(axis=0)))
     if len(values) > 1 and zero > MANY_ZERO * values.shape[1]:
         sentence = f"Genes that are zero in every patient and are dropped: {zero} of "

@@ -1,6 +1,6 @@
 """Whether the numbers of a gene matrix are on a scale that models can use.
 
-Everything here is told, not corrected: nothing but `check_transform` stops a run.
+Everything here is noted, not corrected: nothing but `check_transform` stops a run.
 """
 
 from __future__ import annotations
@@ -77,17 +77,17 @@ def scale_notes(sheet: OmicsSheet, config: OmicsConfig) -> list[Note]:
     """Counts, abundances that are no logarithms, codes for missing, patients on another scale."""
     found = []
     for part in parts(sheet, config):
-        for told in (note_of_scale(part), note_of_codes(part), note_of_mixture(part)):
-            if told:
-                sentence, example, remedy = told
+        for finding in (note_of_scale(part), note_of_codes(part), note_of_mixture(part)):
+            if finding:
+                sentence, example, remedy = finding
                 found.append(Note(str(sheet.ids.path), sentence, example, remedy))
     return found
 
 
-Told = tuple[str, str | None, str]  # sentence, example, remedy
+Finding = tuple[str, str | None, str]  # sentence, example, remedy
 
 
-def note_of_scale(part: Part) -> Told | None:
+def note_of_scale(part: Part) -> Finding | None:
     """What the range of the values says about their scale."""
     values = f"values of the gene matrix{part.whose}"
     if part.transform != "none":
@@ -126,7 +126,7 @@ def whole_share(part: Part) -> float:
     return whole / int(np.count_nonzero(~np.isnan(part.values)))
 
 
-def note_of_codes(part: Part) -> Told | None:
+def note_of_codes(part: Part) -> Finding | None:
     """A code for missing: the one negative value of a table, or an extreme one that is repeated."""
     if part.lowest not in CODES:
         return None
@@ -141,7 +141,7 @@ def note_of_codes(part: Part) -> Told | None:
     return sentence, None, "leave cells without a measurement empty"
 
 
-def note_of_mixture(part: Part) -> Told | None:
+def note_of_mixture(part: Part) -> Finding | None:
     """Patients whose values are of another order of magnitude than those of the others."""
     sample = np.abs(part.sample())
     if sample.shape[1] < LEAST_GENES or part.lowest < 0 or len(sample) < 4:

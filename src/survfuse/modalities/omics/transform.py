@@ -42,5 +42,5 @@ def transformed(
 
 def transforms_in_words(config: OmicsConfig) -> list[str]:
     """What was done to the values of which data type, for reports; empty where nothing was."""
-    told = ((kind, config.transform_of(kind)) for kind in config.suffixes)
-    return [f"{IN_WORDS[transform]} ({kind})" for kind, transform in told if transform != "none"]
+    by_kind = ((kind, config.transform_of(kind)) for kind in config.suffixes)
+    return [f"{IN_WORDS[transform]} ({kind})" for kind, transform in by_kind if transform != "none"]

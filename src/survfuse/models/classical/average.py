@@ -7,17 +7,18 @@ other folds are informative, so the row is kept; `fit.json` says why nothing was
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from survfuse.artifacts.checkpoint import FittedModel, ids_hash
-from survfuse.artifacts.prediction import ClassPrediction, Prediction
+from survfuse.artifacts.checkpoint import Arrays, FittedModel, ids_hash
+from survfuse.artifacts.prediction import Predicted
+from survfuse.config.study import Config
+from survfuse.core.by_name import named
 from survfuse.modalities.cohort import CohortInputs
-from survfuse.models.classical.cox import CoxModel, fit_cox
-from survfuse.models.estimator import NothingToLearnError, Predicted
+from survfuse.models.estimator import NothingToLearnError
 from survfuse.splits.training_part import TrainingPart
-from survfuse.tasks.diagnosis.classes import UNKNOWN
+from survfuse.tasks.loading import task_of
 
 LEAST_PATIENTS = 2  # to learn from; nothing varies in one
 
@@ -35,20 +36,25 @@ def read_in(reads: Sequence[str], inputs: CohortInputs, patient_ids: Sequence[st
     return [modality for modality, there in has.items() if there.any()]
 
 
-def fit_average(
-    part: TrainingPart, classes: int, reason: str
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Shares (K,) of the classes, or the Nelson-Aalen hazard; and the description to store."""
-    if part.label is not None:
-        known = part.label != UNKNOWN
-        weight = part.weight()[known]
-        counts = np.bincount(part.label[known], weight, minlength=classes)
-        arrays = {"shares": counts / weight.sum()}
-    else:
-        nobody = np.empty((len(part.patient_ids), 0))
-        curve = fit_cox(nobody, part.time_months, part.event)
-        arrays = {"times": curve.times, "hazard": curve.hazard}
-    return arrays, {
+class Average(Protocol):
+    """What a task says of everybody where nothing is learned: its TASK names it."""
+
+    def fit(self, part: TrainingPart) -> Arrays:
+        """What is stored of the outcomes of the training patients."""
+
+    def predict(self, arrays: Arrays, patient_ids: Sequence[str], config: Config) -> Predicted:
+        """The same prediction for all of these patients."""
+
+
+def average_of(config: Config) -> Average:
+    """That of the task of a run."""
+    average: Average = named(task_of(config).average)
+    return average
+
+
+def fit_average(config: Config, part: TrainingPart, reason: str) -> tuple[Arrays, dict[str, Any]]:
+    """The average outcome of a training part, and the description to store."""
+    return average_of(config).fit(part), {
         "not_estimable": reason,
         "modalities": [],
         "read": [],
@@ -61,22 +67,6 @@ def is_average(fitted: FittedModel) -> bool:
     return "not_estimable" in fitted.fit
 
 
-def predict_average(
-    fitted: FittedModel, patient_ids: Sequence[str], grid_months: np.ndarray
-) -> Predicted:
-    """The same for all patients, of survival or of a diagnosis, as it was fitted.
-
-    A curve and a risk of 0; or probabilities of the classes, of two of which the commoner is the
-    diagnosis.
-    """
-    number = len(patient_ids)
-    if "shares" in fitted.arrays:
-        shares = fitted.arrays["shares"]
-        threshold = 0.5 if len(shares) == 2 else float("nan")
-        nobody = np.zeros(number, dtype=bool)
-        return ClassPrediction(
-            tuple(patient_ids), np.tile(shares, (1, number, 1)), threshold, nobody
-        )
-    curve, nothing = CoxModel(np.empty(0), **fitted.arrays), np.empty((number, 0))
-    survival = curve.survival(nothing, grid_months)
-    return Prediction(tuple(patient_ids), curve.risk(nothing), survival[None])
+def predict_average(fitted: FittedModel, patient_ids: Sequence[str], config: Config) -> Predicted:
+    """The same for all patients, as it was fitted."""
+    return average_of(config).predict(fitted.arrays, patient_ids, config)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.models.classical.options import Option
 from survfuse.models.classical.pooled_survival import PooledSurvival
 from survfuse.models.classical.trees import BoostedTrees, boosted_of
@@ -35,6 +36,9 @@ def fit_boosting(
     from sksurv.ensemble import GradientBoostingSurvivalAnalysis
     from sksurv.util import Surv
 
+    followed = part.outcome_as(FollowUp)
+    time, event = followed.time_months, followed.event
+
     def grow(count: int, rows: np.ndarray) -> GradientBoostingSurvivalAnalysis:
         model = GradientBoostingSurvivalAnalysis(
             n_estimators=count,
@@ -45,7 +49,7 @@ def fit_boosting(
             max_features=min(COLUMNS_PER_SPLIT, x.shape[1]),
             random_state=seed,
         )
-        return model.fit(x[rows], Surv.from_arrays(part.event[rows], part.time_months[rows]))
+        return model.fit(x[rows], Surv.from_arrays(event[rows], time[rows]))
 
     candidate = grow(trees, part.role == "train")
     gain = held_out_gain(np.stack(list(candidate.staged_predict(x)), axis=1), part)
@@ -54,7 +58,7 @@ def fit_boosting(
         stages = grow(count, np.ones(len(x), dtype=bool)).estimators_[:, 0]
     else:
         stages = candidate.estimators_[:0, 0]
-    boosted = boosted_of(stages, learning_rate, x, part.time_months, part.event)
+    boosted = boosted_of(stages, learning_rate, x, time, event)
     return boosted, {"trees": count, "held_out_gain": float(gain[count - 1]) if count else 0.0}
 
 

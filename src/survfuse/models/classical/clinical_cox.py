@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from survfuse.artifacts.checkpoint import Arrays, FittedModel, ids_hash
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import Prediction
 from survfuse.config.cohort import CohortConfig, Covariate
 from survfuse.config.models import ModelConfig
@@ -43,7 +44,8 @@ class CoxOfColumns:
             raise NothingToLearnError(
                 "no column that it reads varies between the training patients"
             )
-        cox = fit_cox(encoder.transform(rows), part.time_months, part.event)
+        followed = part.outcome_as(FollowUp)
+        cox = fit_cox(encoder.transform(rows), followed.time_months, followed.event)
         fitted_ids = ids_hash(context.patient_ids)
         return cox.arrays(), {
             "modalities": ["clinical"],

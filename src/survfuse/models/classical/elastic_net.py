@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from survfuse.artifacts.checkpoint import under
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.models.classical.cox import CoxModel, breslow
 from survfuse.models.classical.options import Option
 from survfuse.models.classical.pooled_survival import PooledSurvival
@@ -46,8 +47,8 @@ def fit_coxnet(
     nothing. Returns the
     model and what was chosen.
     """
-    train = part.role == "train"
-    time, event = part.time_months, part.event
+    train, followed = part.role == "train", part.outcome_as(FollowUp)
+    time, event = followed.time_months, followed.event
     strongest = least_null_strength(x[train], time[train], event[train]) / l1_ratio
     strengths = STRENGTHS * strongest
     path = coxnet_path(x[train], time[train], event[train], strengths, l1_ratio)

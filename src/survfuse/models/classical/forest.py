@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.models.classical.options import Option
 from survfuse.models.classical.pooled_survival import PooledSurvival
 from survfuse.models.classical.trees import Forest, forest_of
@@ -29,9 +30,10 @@ def fit_forest(
         n_jobs=1,
         random_state=seed,
     )
-    time = at_event_times(part.time_months, part.event)
-    grown.fit(x, Surv.from_arrays(part.event, time))
-    return forest_of(grown, float(part.time_months.max())), {"trees": trees}
+    followed = part.outcome_as(FollowUp)
+    time = at_event_times(followed.time_months, followed.event)
+    grown.fit(x, Surv.from_arrays(followed.event, time))
+    return forest_of(grown, float(followed.time_months.max())), {"trees": trees}
 
 
 def at_event_times(time: np.ndarray, event: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ from survfuse.models.classical.pooled import PooledFeatures, fit_pooled
 from survfuse.models.estimator import FitContext, PredictContext
 from survfuse.models.specs import spec_of
 from survfuse.splits.training_part import TrainingPart
-from survfuse.tasks.diagnosis.classes import UNKNOWN
+from survfuse.tasks.diagnosis.outcomes import Classes
 from survfuse.tasks.diagnosis.thresholds import threshold_of, threshold_patients
 
 Array = NDArray[np.float64]
@@ -30,19 +30,19 @@ ITERATIONS = 2000
 
 
 def fit_logistic(
-    x: Array, part: TrainingPart, classes: int, l1_ratio: float
+    x: Array, part: TrainingPart, l1_ratio: float
 ) -> tuple[dict[str, Array], dict[str, Any], dict[str, Array]]:
     """Fit on all training patients of known class, with the penalty of least validation loss.
 
-    x: (n, p) standardised. Patients count as `part.weight` says. The penalty is that of the least
-    log loss of the validation patients under models of the others; without validation patients it
-    is the middle one. Returns coefficients (K, p) and intercepts (K,), what was chosen, and those
-    of the model of the others, by whose probabilities of the validation patients a threshold may be
-    chosen.
+    x: (n, p) standardised. Patients count as `Classes.weight` says. The penalty is that of the
+    least log loss of the validation patients under models of the others; without validation
+    patients it is the middle one. Returns coefficients (K, p) and intercepts (K,), what was chosen,
+    and those of the model of the others, by whose probabilities of the validation patients a
+    threshold may be chosen.
     """
-    assert part.label is not None, "a diagnosis has labels"
-    known, validation = part.label != UNKNOWN, part.role == "validation"
-    label, weight = part.label, part.weight()
+    outcome, validation = part.outcome_as(Classes), part.role == "validation"
+    known, label, weight = outcome.known, outcome.label, outcome.weight()
+    classes = len(outcome.names)
 
     def fit(rows: NDArray[np.bool_], penalty: float) -> dict[str, Array]:
         found = of_penalty(x, label, weight, rows, classes, penalty, l1_ratio)
@@ -51,9 +51,7 @@ def fit_logistic(
     fitted = {penalty: fit(known & ~validation, penalty) for penalty in PENALTIES}
     held_out = known & validation
     losses = {
-        penalty: log_loss(
-            probabilities(x[held_out], **weights), part.label[held_out], weight[held_out]
-        )
+        penalty: log_loss(probabilities(x[held_out], **weights), label[held_out], weight[held_out])
         for penalty, weights in fitted.items()
         if held_out.any()
     }
@@ -176,9 +174,8 @@ def fit_matrix(
     Stored are the coefficients for predictions, and as `held_out` those of the model that has not
     learned from the validation patients, by which the threshold is chosen.
     """
-    part, diagnosis = context.part, context.config.cohort.diagnosis
-    assert diagnosis is not None, "only a diagnosis has classes"
-    weights, chosen, others = fit_logistic(x, part, len(diagnosis.classes), l1_ratio)
+    part = context.part
+    weights, chosen, others = fit_logistic(x, part, l1_ratio)
     held_out = probabilities(x[threshold_patients(part)], **others)
     arrays = {
         **{f"logistic.{name}": value for name, value in weights.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.splits.training_part import TrainingPart
 
 
@@ -17,8 +18,10 @@ def held_out_gain(score: np.ndarray, part: TrainingPart) -> np.ndarray:
     be.
     """
 
+    followed = part.outcome_as(FollowUp)
+
     def gain(rows: np.ndarray) -> np.ndarray:
-        time, event = part.time_months[rows], part.event[rows]
+        time, event = followed.time_months[rows], followed.event[rows]
         nothing = np.zeros((len(time), 1))
         return log_partial_likelihood(score[rows], time, event) - (
             log_partial_likelihood(nothing, time, event)

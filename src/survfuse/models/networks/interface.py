@@ -10,14 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from survfuse.modalities.protocol import TokenShape
-from survfuse.tasks.diagnosis.loss import ClassTargets
 from survfuse.tasks.survival.hazards import discrete_nll, partial_nll
+
+
+class Targets(Protocol):
+    """The outcomes of the B patients of a training batch, whatever the task."""
+
+    def loss(self, logits: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Mean loss, a scalar, over all patients or those in `mask` (B,) bool; 0 for an empty one.
+
+        logits: (B, K), as many columns as the task needs.
+        """
+
+    def outcome_groups(self) -> tuple[Tensor, Tensor]:
+        """(B,) the outcome group of each patient, and (B,) bool whether it is known."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same targets on another device."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +100,7 @@ class Batch:
     available: Tensor
     modalities: tuple[str, ...]
     coords: Mapping[str, Tensor] = field(default_factory=dict)
-    targets: SurvivalTargets | ClassTargets | None = None
+    targets: Targets | None = None
 
     def __post_init__(self) -> None:
         if self.available.ndim != 2 or self.available.shape[1] != len(self.modalities):
@@ -128,10 +143,12 @@ class Batch:
     @property
     def survival_targets(self) -> SurvivalTargets | None:
         """The targets, for models that estimate survival alone."""
-        assert not isinstance(self.targets, ClassTargets), "the registry offers them no diagnosis"
+        assert self.targets is None or isinstance(self.targets, SurvivalTargets), (
+            "the registry offers them no other task"
+        )
         return self.targets
 
-    def with_targets(self, targets: SurvivalTargets | ClassTargets) -> Batch:
+    def with_targets(self, targets: Targets) -> Batch:
         """The same batch for training."""
         return replace(self, targets=targets)
 
@@ -155,9 +172,9 @@ class Batch:
 class Shapes:
     """Sizes a model is built for; modalities that the data lack are not among the tokens.
 
-    n_bins: time bins, the last one open, or 1 for a
-    single log-hazard ratio (Cox), or the classes
-    of a diagnosis. patients: that are trained on, for penalties that fall with it.
+    n_bins: outputs for a patient: time bins, the last one open, or 1 for a single log-hazard ratio
+    (Cox); the classes of a diagnosis; what another task needs. patients: that are trained on, for
+    penalties that fall with it.
     """
 
     tokens: Mapping[str, TokenShape]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu
 
-from survfuse.models.networks.interface import Batch, FusionModel, Output, Shapes, SurvivalTargets
+from survfuse.models.networks.interface import Batch, FusionModel, Output, Shapes, Targets
 from survfuse.models.networks.layers.co_attention import ChannelAggregation, CoAttention
 from survfuse.models.networks.layers.encoder_layer import EncoderLayer
 from survfuse.models.networks.layers.kan import SplineTokens
@@ -30,7 +30,6 @@ from survfuse.models.networks.layers.zero_initialised import (
     FEW_INPUTS,
     ZeroInitialisedLinear,
 )
-from survfuse.tasks.diagnosis.loss import ClassTargets
 
 IMAGES = ("mri", "pet")
 MODALITIES = (*IMAGES, "clinical")
@@ -197,7 +196,7 @@ class ITCFN(FusionModel):
         self,
         pooled: dict[str, Tensor],
         states: dict[str, Tensor],
-        targets: SurvivalTargets | ClassTargets,
+        targets: Targets,
     ) -> Tensor:
         """Weighted similarity loss over the pairs of modalities that are both observed."""
         group, known = targets.outcome_groups()

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Entry:
     """Where a model is defined, how reports call it, and the modalities it reads, in order.
 
-    `diagnoses`: whether it can also classify; all of them can estimate survival.
+    `any_task`: whether it can be fitted for every task, as it asks of targets what those of all
+    tasks have (`interface.Targets`); the others read follow-up and estimate survival alone.
     `absent`: the default of its option of that name, where it has one. `chooses`: whether the
     option `modalities` of a row may name others that it reads instead. `labelled`: how reports call
     it where that depends on its options.
@@ -33,7 +34,7 @@ class Entry:
     name: str
     label: str
     reads: tuple[str, ...]
-    diagnoses: bool = False
+    any_task: bool = False
     absent: str = ""
     chooses: bool = False
     labelled: Callable[[Mapping[str, Any]], str] | None = None

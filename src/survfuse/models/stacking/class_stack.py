@@ -33,7 +33,7 @@ from survfuse.models.stacking.class_weights import ClassWeights, fit_class_weigh
 from survfuse.models.stacking.members import described_members, design_of, left_out
 from survfuse.models.stacking.ridge_logistic import can_compare
 from survfuse.models.stacking.weights import sets_of_modalities
-from survfuse.tasks.diagnosis.classes import UNKNOWN
+from survfuse.tasks.diagnosis.outcomes import Classes
 from survfuse.tasks.diagnosis.thresholds import threshold_of
 
 
@@ -84,10 +84,10 @@ class ClassStack:
         Raises NothingToLearnError where no column varies, or fewer than two patients are of a
         second class.
         """
-        part, diagnosis = context.part, context.config.cohort.diagnosis
-        assert part.label is not None and diagnosis is not None, "a diagnosis has classes"
-        known = part.label != UNKNOWN
-        label, weight, classes = part.label[known], part.weight()[known], len(diagnosis.classes)
+        part = context.part
+        outcome = part.outcome_as(Classes)
+        known, classes = outcome.known, len(outcome.names)
+        label, weight = outcome.label[known], outcome.weight()[known]
         if not can_compare(label):
             raise NothingToLearnError("fewer than two training patients are of a second class")
         seed = part.seed(context.config.training.seed) % 2**31

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from survfuse.artifacts.checkpoint import Arrays, FittedModel, ids_hash, under
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import Prediction
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
@@ -123,10 +124,11 @@ def outcomes_of(context: FitContext) -> tuple[np.ndarray, np.ndarray, int]:
 
     Raises NothingToLearnError where fewer than two of them have an event.
     """
-    part = context.part
-    if part.event.sum() < LEAST_EVENTS:
+    part, followed = context.part, context.part.outcome_as(FollowUp)
+    if followed.event.sum() < LEAST_EVENTS:
         raise NothingToLearnError("fewer than two training patients have an event")
-    return part.time_months, part.event, part.seed(context.config.training.seed) % 2**31
+    seed = part.seed(context.config.training.seed) % 2**31
+    return followed.time_months, followed.event, seed
 
 
 def predicted(stack: FittedStack, context: PredictContext) -> Prediction:

@@ -13,7 +13,7 @@ from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.risks import COLUMNS, read_risks
 from survfuse.reporting.inputs import ReportInputs, RunData, read_run
-from survfuse.tasks.diagnosis.asked import TASK, asked_of
+from survfuse.tasks.diagnosis.asked import NAME, asked_of
 from survfuse.tasks.diagnosis.predictions import class_columns, read_class_predictions
 from survfuse.tasks.diagnosis.study import ClassStudy, read_labelled
 
@@ -45,7 +45,7 @@ def read_diagnosis_data(config: Config, inputs: ReportInputs) -> DiagnosisData:
     asked = asked_of(config.cohort)
     study = read_labelled(inputs.outcomes, inputs.splits, asked.classes, asked.horizon_months)
     run = read_run(inputs, study)
-    if run.evaluation.get("task") != TASK:
+    if run.evaluation.get("task") != NAME:
         raise UserInputError(
             f"{inputs.evaluation_json}: is no evaluation of a diagnosis; evaluate again"
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 
 from survfuse.artifacts.manifest import OK, QUARANTINED
+from survfuse.core.by_name import named
 from survfuse.modalities.registry import BY_PLACE, MODALITIES
 from survfuse.reporting import wording
 from survfuse.reporting.inputs import ReportData, RunData
@@ -57,8 +57,7 @@ def patient_chips(inputs: PatientInputs) -> dict[str, Chip]:
     """
     found = {}
     for name in BY_PLACE:
-        module, _, function = MODALITIES[name].chip.partition(":")
-        chip: Chip | None = getattr(import_module(module), function)(inputs, name)
+        chip: Chip | None = named(MODALITIES[name].chip)(inputs, name)
         if chip is not None:
             found[name] = chip
     return found

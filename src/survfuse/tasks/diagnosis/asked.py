@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from survfuse.config.cohort import CohortConfig, Endpoint
-from survfuse.config.diagnosis import DiagnosisConfig
 from survfuse.core.errors import UserInputError
 from survfuse.core.event_words import UNKNOWN, event_words
+from survfuse.tasks.diagnosis.section import DiagnosisConfig
 
-TASK = "diagnosis"  # its name in evaluation.json
+NAME = "diagnosis"  # its name in evaluation.json
 
 
 def asked_of(cohort: CohortConfig) -> DiagnosisConfig:
     """The section `cohort.diagnosis`. Raises UserInputError where the run asks for no classes."""
-    if cohort.diagnosis is None:
+    if not isinstance(cohort.asked, DiagnosisConfig):
         raise UserInputError("cohort.diagnosis is not set in the configuration")
-    return cohort.diagnosis
+    return cohort.asked
 
 
 def happened(cohort: CohortConfig) -> str:

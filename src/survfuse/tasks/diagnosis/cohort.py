@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from survfuse.config.diagnosis import DiagnosisConfig
+from survfuse.artifacts.layout import folds_in_words
+from survfuse.config.splits import SplitConfig
 from survfuse.config.study import Config
 from survfuse.sheets.problems import Problem
-from survfuse.splits.outer_folds import make_splits, too_few_of_a_class
+from survfuse.splits.outer_folds import ROLES, make_splits, parts, tested_in, training_part
 from survfuse.tasks.diagnosis.asked import asked_of
 from survfuse.tasks.diagnosis.classes import UNKNOWN
+from survfuse.tasks.diagnosis.section import DiagnosisConfig
 
 
 def check_splits(
@@ -20,7 +22,7 @@ def check_splits(
     folds: pd.DataFrame | None,
     config: Config,
 ) -> list[Problem]:
-    """Problems of a cohort whose classes cannot be divided as configured; see `splits`."""
+    """Problems of a cohort whose classes cannot be divided as configured."""
     labels = outcomes["label"]
     remedy = "use fewer folds, or other classes; every part needs patients of every class"
     needed = 2 * config.splits.folds
@@ -57,3 +59,25 @@ def described_classes(outcomes: pd.DataFrame, asked: DiagnosisConfig) -> dict[st
             "unknown": int(counts.get(UNKNOWN, 0)),
         }
     }
+
+
+def too_few_of_a_class(
+    splits: pd.DataFrame, outcomes: pd.DataFrame, config: SplitConfig
+) -> list[str]:
+    """Sentences about folds in which a class that the cohort has is not tested or not trained."""
+    labels = outcomes.set_index("patient_id")["label"]
+    known = set(labels[labels != UNKNOWN])
+    sentences = []
+    for repeat, fold in parts(splits):
+        part = training_part(splits, outcomes, config, repeat, fold)
+        groups = {
+            "test": labels.loc[tested_in(splits, repeat, fold)],
+            **{role: part.loc[part["role"] == role, "label"] for role in ROLES},
+        }
+        where = folds_in_words([fold], repeat if config.repeats > 1 else None)
+        sentences += [
+            f"{where} has no patient of class {number} in its {role} part"
+            for role, members in groups.items()
+            for number in sorted(known - set(members))
+        ]
+    return sentences

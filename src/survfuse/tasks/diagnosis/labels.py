@@ -7,11 +7,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from survfuse.config.cohort import Endpoint
-from survfuse.config.diagnosis import DiagnosisConfig
 from survfuse.sheets.endpoint import parse_follow_up
 from survfuse.sheets.problems import Problem
 from survfuse.sheets.text_table import Sheet, cells_of
 from survfuse.tasks.diagnosis.classes import UNKNOWN, conversion_label
+from survfuse.tasks.diagnosis.section import DiagnosisConfig
 
 
 def read_labels(

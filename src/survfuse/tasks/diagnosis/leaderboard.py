@@ -31,13 +31,13 @@ from survfuse.statistics.censoring import share_by
 from survfuse.statistics.delong import REFITTED
 from survfuse.statistics.intervals import Estimate, NotEstimableError
 from survfuse.statistics.proportions import proportion
-from survfuse.tasks.diagnosis.asked import TASK, asked_of
+from survfuse.tasks.diagnosis.asked import NAME, asked_of
 from survfuse.tasks.diagnosis.evaluation import compare_diagnoses
 from survfuse.tasks.diagnosis.mandatory import MANDATORY
-from survfuse.tasks.diagnosis.missing_pet import compare_policies
+from survfuse.tasks.diagnosis.pet.missing import compare_policies
+from survfuse.tasks.diagnosis.pet.same_patients import compare_with_pet
 from survfuse.tasks.diagnosis.risks import class_risks
 from survfuse.tasks.diagnosis.rows import ClassRow, read_class_row
-from survfuse.tasks.diagnosis.same_patients import compare_with_pet
 from survfuse.tasks.diagnosis.scores import score_availability, score_row, score_truth
 from survfuse.tasks.diagnosis.statements import statements
 from survfuse.tasks.diagnosis.study import ClassStudy, read_labelled
@@ -91,7 +91,7 @@ def evaluate_diagnoses(config: Config, files: EvaluationFiles) -> None:
     }
     result: DiagnosisEvaluation = {
         **common_part(files, candidates, study, confidence, scored),
-        "task": TASK,
+        "task": NAME,
         "name": asked.name,
         "definition": asked.definition,
         "classes": list(asked.classes),

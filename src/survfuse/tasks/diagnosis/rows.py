@@ -10,6 +10,7 @@ import numpy as np
 
 from survfuse.config.models import ModelConfig
 from survfuse.evaluation.files import EvaluationFiles
+from survfuse.evaluation.roles import CLINICAL
 from survfuse.evaluation.rows import PredictedRow, role_of
 from survfuse.models.specs import label_of, reads_of
 from survfuse.tasks.diagnosis.mandatory import is_clinical
@@ -71,7 +72,7 @@ def class_role(model: ModelConfig, models: Sequence[ModelConfig], reference: str
     """
     role = role_of(model, models)
     is_reference = model.name == reference and is_clinical(model, models)
-    return "clinical" if role == "unimodal" and is_reference else role
+    return CLINICAL if role == "unimodal" and is_reference else role
 
 
 def read_class_row(

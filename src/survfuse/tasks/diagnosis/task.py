@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from survfuse.config.study import Config
+from survfuse.core.errors import UserInputError
 from survfuse.evaluation.files import EvaluationFiles
-from survfuse.tasks.diagnosis.asked import TASK, asked_of, happened
+from survfuse.tasks.diagnosis.asked import NAME, asked_of, happened
 from survfuse.tasks.diagnosis.mandatory import MANDATORY
 from survfuse.tasks.protocol import Task
 
@@ -29,9 +30,20 @@ if TYPE_CHECKING:
 class DiagnosisTask(Task):
     """The probability of each class, of patients whose class is known for most."""
 
-    name = TASK
+    name = NAME
     mandatory = MANDATORY
     pages = "survfuse.reporting.diagnosis.pages:PAGES"
+    average = "survfuse.tasks.diagnosis.learning.average:AVERAGE"
+    networks = "survfuse.tasks.diagnosis.learning.networks:NETWORKS"
+    maps_volumes = True
+
+    def check_settings(self, config: Config) -> None:
+        """Classes have one loss."""
+        if config.training.loss == "cox":
+            raise UserInputError(
+                "training.loss is cox, but cohort.diagnosis asks for classes, which have their own "
+                "loss; remove training.loss"
+            )
 
     def outcome_columns(self, cohort: CohortConfig) -> tuple[str, ...]:
         """That of the classes, or at a horizon those of the follow-up."""
@@ -164,6 +176,9 @@ class DiagnosisTask(Task):
         from survfuse.tasks.diagnosis.comparable import comparable
 
         classes = evaluation.get("classes")
-        if evaluation.get("task") != TASK or not isinstance(classes, list):
+        if evaluation.get("task") != NAME or not isinstance(classes, list):
             return None
         return comparable(len(classes))
+
+
+TASK = DiagnosisTask()

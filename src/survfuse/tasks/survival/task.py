@@ -31,6 +31,8 @@ class SurvivalTask(Task):
     name = "survival"
     mandatory = MANDATORY
     pages = "survfuse.reporting.survival.pages:PAGES"
+    average = "survfuse.tasks.survival.learning.average:AVERAGE"
+    networks = "survfuse.tasks.survival.learning.networks:NETWORKS"
     attributed = True
 
     def outcome_columns(self, cohort: CohortConfig) -> tuple[str, ...]:
@@ -135,3 +137,6 @@ class SurvivalTask(Task):
         from survfuse.tasks.survival.comparable import SURVIVAL
 
         return SURVIVAL if "tau_months" in evaluation else None
+
+
+TASK = SurvivalTask()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field, model_validator
 
-from survfuse.config.section import Section
+from survfuse.config.task_section import TaskSection
 
 
-class DiagnosisConfig(Section):
+class DiagnosisConfig(TaskSection):
     """Which class a patient is of, read from a column or from the endpoint at a horizon."""
+
+    meaning: ClassVar[str] = (
+        "What class a patient is of; models then classify. Default: models estimate survival."
+    )
+    asks: ClassVar[str] = "models classify"
+    printed: ClassVar[tuple[str, ...]] = ("name", "definition")
 
     name: str = Field("diagnosis", description="Name of what is diagnosed, for the reports.")
     definition: str = Field(
@@ -39,3 +47,16 @@ class DiagnosisConfig(Section):
         if self.horizon_months is not None and len(self.classes) != 2:
             raise ValueError("diagnosis.horizon_months makes two classes; name two")
         return self
+
+    @property
+    def no_times(self) -> str:
+        """A class from a column comes without follow-up."""
+        if self.column is None:
+            return ""
+        return (
+            "which a diagnosis by column does not have; use mcar, or "
+            "cohort.diagnosis.horizon_months"
+        )
+
+
+SECTION = DiagnosisConfig

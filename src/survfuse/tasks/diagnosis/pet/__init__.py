@@ -1,0 +1,1 @@
+"""What a PET is worth, and a synthetic one in its place."""
