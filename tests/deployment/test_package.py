@@ -89,6 +89,9 @@ def test_new_patients_get_a_record_each(package: Path, tmp_path: Path) -> None:
         early, late = record["estimates"]["horizons"]
         assert 0 < early["low"] <= early["risk"] <= early["high"] < 1
         assert late["risk"] >= early["risk"]
+    free = complete["estimates"]["event_free"]
+    assert free["share"] == 0.9 and free["n"] == 120
+    assert free["months"] is None or 0 < free["months"] <= free["until"]
     late = without["estimates"]["horizons"][-1]
     assert late["high"] - late["low"] > late["as_is_high"] - late["as_is_low"]
     # As the estimate of a patient whose genes are withheld, so that of one who has none.
@@ -107,6 +110,8 @@ def test_estimates_follow_what_raises_the_risk(package: Path, tmp_path: Path) ->
     same = pd.concat([genes.iloc[[0]], genes.iloc[[0]]]).assign(patient_id=["low", "high"])
     records = predicted(package, tmp_path, base, same)
     assert last_risk(records["high"]) > last_risk(records["low"]) + 0.2
+    free = {name: records[name]["estimates"]["event_free"]["months"] for name in records}
+    assert free["high"] < (free["low"] or np.inf)
     moved = {one["modality"]: one["log_hazard"] for one in records["high"]["moved"]["modalities"]}
     assert moved["clinical"] > 0
 

@@ -19,11 +19,14 @@ from survfuse.models.specs import find_model
 from survfuse.statistics.availability import read_availability
 from survfuse.statistics.intervals import NotEstimableError
 from survfuse.statistics.metrics import HorizonError
+from survfuse.tasks.survival.frozen_bound import bounds, freeze_bound
 from survfuse.tasks.survival.rows import read_row
 
 
 def freeze(config: Config, results: ResultsFolder, name: str) -> dict[str, Any]:
     """What a package keeps of a row: `horizons` by months, and the `reasons` where there is none.
+
+    And the `bound`, see `frozen_bound`.
 
     Raises UserInputError where tables are absent or do not match.
     """
@@ -55,7 +58,8 @@ def freeze(config: Config, results: ResultsFolder, name: str) -> dict[str, Any]:
             horizons[f"{months:g}"] = frozen.as_json()
         except (HorizonError, NotEstimableError) as error:
             reasons[f"{months:g}"] = str(error)
-    return {"horizons": horizons, "reasons": reasons}
+    bound = freeze_bound(config, results, own, row.predicted)
+    return {"horizons": horizons, "reasons": reasons, "bound": bound}
 
 
 def estimates(
@@ -64,7 +68,11 @@ def estimates(
     has: Mapping[str, np.ndarray],
     config: Config,
 ) -> list[dict[str, Any]]:
-    """Of each patient the risk at each horizon; none falls below that of an earlier one."""
+    """Of each patient the risk at each horizon; none falls below that of an earlier one.
+
+    And `event_free`, the time that a stated share of patients with such a curve stay free of the
+    event; null where the study does not bear it out.
+    """
     grid, found = config.grid_months(), list[tuple[FrozenRisks, NewRisks]]()
     for stored in frozen["horizons"].values():
         kept = FrozenRisks.from_json(stored)
@@ -72,4 +80,7 @@ def estimates(
         survival = {fold: one.survival[:, column] for fold, one in predictions.items()}
         found.append((kept, kept.risks(survival, has)))
     n = len(next(iter(predictions.values())).patient_ids)
-    return horizon_estimates(found, n, frozen["reasons"])
+    curves = np.stack([one.survival for one in predictions.values()]).mean(axis=0)
+    until = bounds(frozen["bound"], np.array(grid), curves)
+    by_horizon = horizon_estimates(found, n, frozen["reasons"])
+    return [{**one, "event_free": free} for one, free in zip(by_horizon, until, strict=True)]
