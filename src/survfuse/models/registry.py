@@ -80,6 +80,10 @@ KINDS: dict[str, ModelSpec] = {
         chooses=True,
         explanation="survfuse.explain.stack",
     ),
+    "geneicl": ModelSpec(
+        *("GeneICL on clinical residuals", ("clinical", "omics"), f"{STACKING}.geneicl"),
+        role="fusion",
+    ),
     "stack": ModelSpec("Stack of rows", (), f"{STACKING}.stack", role="late", averages=True),
     "coxnet": ModelSpec("Elastic-net Cox", TABULAR, f"{CLASSICAL}.elastic_net", chooses=True),
     "rsf": ModelSpec("Random survival forest", TABULAR, f"{CLASSICAL}.forest", chooses=True),
