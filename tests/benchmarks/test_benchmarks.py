@@ -80,7 +80,7 @@ def test_finished_studies_are_pooled(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_stack_can_be_measured(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    small = ["--part", "cost", "--wide", "40", "400"]
+    small = ["--part", "cost", "--wide", "40", "400", "--folds", "2"]
     command = [sys.executable, "benchmarks/stack.py", *small, "--json", str(out)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     assert set(json.loads(out.read_text())) == {"cpu_s_40", "peak_mib"}

@@ -236,9 +236,26 @@ def test_a_clinic_estimates_survival_or_tells_classes_apart(tmp_path: Path, pet:
     assert config.cohort.diagnosis.classes == ["CN", "MCI", "Dementia"]
     assert config.evaluation.reference == "logistic"
     assert {"logistic", "clinical_volumes", "mri_cnn", "logistic_permuted"} <= set(rows(config))
-    assert ("itcfn" in rows(config)) == (pet > 0)
+    assert ("itcfn" in rows(config)) == ("survfuse" in rows(config)) == (pet > 0)
+    assert config.report.model == ("itcfn" if pet else "late_fusion")
+    stacked = [model.options for model in config.models if model.name == "survfuse"]
+    assert stacked == [{"modalities": ["clinical", "mri", "pet"]}] * (pet > 0)
     text = (tmp_path / "mine/config.yaml").read_text()
     assert ("# synthesis: {directions: [pet]}" in text) == (pet > 0)
+
+
+def test_genes_and_slides_are_stacked_for_a_diagnosis(tmp_path: Path) -> None:
+    patients(tmp_path, DX=["CN", "AD"] * (N // 2))
+    config = started(
+        *(tmp_path, "--omics", genes(tmp_path), "--slides", embeddings(tmp_path, IDS)),
+        *("--diagnosis", "DX"),
+    )
+    assert rows(config)[1:] == [
+        *("logistic", "snn", "abmil", "survfuse", "late_fusion", "survfuse_permuted")
+    ]
+    stacked = config.models[-1]
+    assert stacked.options == {"modalities": ["clinical", "omics", "slides"]}
+    assert config.report.model == "survfuse"
 
 
 def test_a_copy_of_the_outcome_is_no_covariate(tmp_path: Path) -> None:

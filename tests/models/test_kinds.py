@@ -43,6 +43,7 @@ def test_every_network_is_a_kind_and_names_do_not_clash() -> None:
         "late_fusion": "late",
         "survfuse": "fusion",
         "residual_ridge": "fusion",
+        "geneicl": "fusion",
         "stack": "late",
         "coxnet": "classical",
         "rsf": "classical",

@@ -11,6 +11,7 @@ HORIZONS_MONTHS = (6.0, 12.0, 24.0, 36.0, 60.0, 120.0)
 MOST_HORIZONS = 3
 FEWEST_AT_RISK = 10
 FEWEST_EVENTS = 5  # before the first horizon
+MODALITY_OF = {"genes": "omics", "slides": "slides", "MRI": "mri", "PET": "pet"}
 INNER_AND_TRAIN = 0.64  # of all patients: four of five folds, and of these the part that is fitted
 
 
@@ -101,17 +102,25 @@ def diagnosis_rows(has: Inputs) -> tuple[list[Row], str]:
         rows.append(Row(name, "logistic", measures, why=why))
     rows += single
     main = "logistic" if has.clinical else single[0].name
+    there = {"genes": has.omics, "slides": has.slides, "MRI": has.mri, "PET": has.pet}
+    blocks = [name for name, patients in there.items() if patients]
+    options = ""
     if has.pet and has.mri:
         main = "itcfn"
         rows.append(Row(main, main, why=f"{together('MRI', 'PET', has)} in one network"))
-    elif has.slides and has.omics:
-        main = "concat"
-        rows.append(Row(main, main, why=f"{together('slides', 'genes', has)} in one network"))
+    if blocks != ["MRI"] and len(blocks) + has.clinical > 1:  # of that, see clinical_volumes
+        stacked = [MODALITY_OF[name] for name in blocks]
+        options = f"modalities: {listed(['clinical'] * has.clinical + stacked)}"
+        rows.append(Row("survfuse", "survfuse", options, why=f"{all_of(blocks, has)}, stacked"))
+        main = main if main == "itcfn" else "survfuse"
     parts = ["logistic"] * has.clinical + [row.name for row in single]
     if len(parts) > 1:
         rows.append(Row("late_fusion", "late_fusion", f"parts: {listed(parts)}"))
-        main = main if main in ("itcfn", "concat") else "late_fusion"
-    rows.append(control_row("logistic" if has.clinical else single[0].name))
+        main = main if main in ("itcfn", "survfuse") else "late_fusion"
+    if main == "survfuse":
+        rows.append(control_row(main, options))
+    else:
+        rows.append(control_row("logistic" if has.clinical else single[0].name))
     return rows, main
 
 

@@ -92,6 +92,12 @@ KINDS: dict[str, ModelSpec] = {
         chooses=True,
         explanation="survfuse.explain.stack",
     ),
+    "geneicl": ModelSpec(
+        "GeneICL on clinical residuals",
+        ("clinical", "omics"),
+        behind(f"{STACKING}.geneicl"),
+        role="fusion",
+    ),
     "stack": ModelSpec(
         "Stack of rows", (), behind(f"{STACKING}.stack"), role="late", averages=True
     ),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from estimator_fixture import ALONE, fit, predict
+from inputs_fixture import bags_in
 from survfuse.artifacts.checkpoint import FittedModel, ids_hash, read_fitted, write_fitted
 from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import ClassPrediction
@@ -21,6 +22,8 @@ from survfuse.modalities.cohort import CohortInputs
 from survfuse.models.estimator import NothingToLearnError, PredictContext
 from survfuse.models.registry import KINDS
 from survfuse.models.specs import estimator_of
+from survfuse.models.stacking.blocks import BlockFeatures
+from survfuse.models.stacking.class_stack import FittedClasses
 from survfuse.splits.training_part import TrainingPart
 from survfuse.statistics.proportions import youden_threshold
 from survfuse.tasks.diagnosis.classes import UNKNOWN, conversion_label
@@ -116,6 +119,40 @@ def test_a_stack_names_its_members_finds_the_classes_and_survives_storage(
     write_fitted(tmp_path, fitted.kind, fitted.arrays, fitted.fit)
     again = predicted(read_fitted(tmp_path), inputs, test, configured(classes))
     np.testing.assert_array_equal(again.members, found.members)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_slopes_are_by_how_much_linear_predictors_change(classes: int) -> None:
+    inputs, _, _, test, fitted = usual(classes)
+    features = BlockFeatures.from_stored(fitted.arrays, fitted.fit)
+    stack = FittedClasses.from_arrays(fitted.under("stack."))
+    blocks = features.transform(inputs, test, configured(classes))
+    slopes = stack.slopes(blocks.has)
+    place = [block.name for block in features.blocks].index("mean tile")
+    columns = list(blocks.columns)
+    there = blocks.has[:, [place]]
+    columns[place] = columns[place] + 0.5 * there  # interactions stay as they are
+    more = replace(blocks, columns=tuple(columns))
+    change = np.log(stack.probability(more)) - np.log(stack.probability(blocks))
+    change -= change[:, :1] if classes == 2 else change.mean(axis=1, keepdims=True)
+    told = change[:, 1:] if classes == 2 else change
+    np.testing.assert_allclose(told, 0.5 * slopes[place].sum(axis=1), atol=1e-9)
+    assert np.abs(told).max() > 1e-3
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_attention_is_shares_of_tiles_in_the_effect(classes: int) -> None:
+    inputs, _, _, test, fitted = usual(classes)
+    config, lacking = configured(classes), inputs.without({"slides": test[:1]})
+    row = config.models[-1]
+    assert predicted(fitted, inputs, test, config).attention == {}
+    context = PredictContext(config, row, lacking, test, ALONE, "cpu", attention=True)
+    (shares,) = estimator_of(row, config).predict(fitted, context).attention.values()
+    assert len(shares[0]) == 0
+    for patient, own in list(zip(test, shares, strict=True))[1:]:
+        assert len(own) == (len(bags_in(inputs)[patient]) if patient in bags_in(inputs) else 0)
+        assert len(own) == 0 or (own.sum() == pytest.approx(1) and own.min() >= 0)
+    assert max(own.std() for own in shares if len(own)) > 0
 
 
 def test_patients_are_read_without_what_they_lack() -> None:

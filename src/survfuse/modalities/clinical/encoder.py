@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from survfuse.config.cohort import Covariate
+from survfuse.core.errors import UserInputError
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,16 @@ class ClinicalEncoder:
         return [c.variable + (f" = {c.category}" if c.category else "") for c in self.columns]
 
     def transform(self, clinical: pd.DataFrame) -> np.ndarray:
-        """Encode a frame of raw values: (n, columns) float64 without missing values."""
+        """Encode a frame of raw values: (n, columns) float64 without missing values.
+
+        Raises UserInputError where a variable is gone.
+        """
+        gone = sorted({column.variable for column in self.columns} - set(clinical.columns))
+        if gone:
+            raise UserInputError(
+                f"the clinical table has no {', '.join(gone)}, which the model was fitted on; add "
+                "it, or train the model again"
+            )
         encoded = np.empty((len(clinical), len(self.columns)))
         for position, column in enumerate(self.columns):
             raw = numbers(clinical[column.variable], column, self.levels)

@@ -140,6 +140,12 @@ class Omics(Modality):
             return OneToken(nothing.values, self.smallest)
         assert isinstance(store, OmicsMatrix)
         packed = standardised(store, scaling, patient_ids)[:, store.group_index]
+        if shape is not None and shape.groups != store.group_widths:
+            raise UserInputError(
+                f"gene groups have {list(store.group_widths)} columns, but the model was fitted on "
+                f"groups of {list(shape.groups)}; give it the gene sets that it was fitted on, or "
+                "train it again"
+            )
         return OneToken(packed, TokenShape(packed.shape[1], groups=store.group_widths))
 
     def columns(

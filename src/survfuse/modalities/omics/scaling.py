@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from survfuse.config.omics import OmicsConfig
+from survfuse.modalities.protocol import require_width
 
 MOMENTS = ("low", "high", "mean", "std")
 
@@ -27,7 +28,11 @@ class OmicsScaler:
     used: np.ndarray  # (g,) bool
 
     def transform(self, values: np.ndarray) -> np.ndarray:
-        """Standardise raw values (n, g); missing ones become the training mean, which is 0."""
+        """Standardise raw values (n, g); missing ones become the training mean, which is 0.
+
+        Raises UserInputError where the genes are of another number.
+        """
+        require_width("gene columns", values.shape[1], len(self.mean))
         clipped = np.clip(values, self.low, self.high)
         scaled = (clipped - self.mean) / self.std
         return np.where(self.used & np.isfinite(scaled), scaled, 0.0).astype(np.float32)

@@ -55,7 +55,16 @@ class FeatureScaler:
     std: np.ndarray
 
     def transform(self, store: FeatureTable, patient_ids: Sequence[str]) -> np.ndarray:
-        """(n, p) in training deviations, clipped; 0 for patients without a row."""
+        """(n, p) in training deviations, clipped; 0 for patients without a row.
+
+        Raises UserInputError where the table has rows, but a feature is gone.
+        """
+        gone = [name for name in self.names if name not in store.frame.columns]
+        if gone and len(store.frame):
+            raise UserInputError(
+                f"the table of features has no {', '.join(gone)}, which the model was fitted on; "
+                "add it, or train the model again"
+            )
         values = store.frame.reindex(index=list(patient_ids), columns=list(self.names)).to_numpy()
         scaled = (np.where(np.isnan(values), self.median, values) - self.mean) / self.std
         return np.where(store.available(patient_ids)[:, None], np.clip(scaled, -CLIP, CLIP), 0.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from survfuse.modalities.protocol import CLIP
+from survfuse.modalities.protocol import CLIP, require_width
 from survfuse.modalities.slides.bags import Bag
 
 CHUNK = 8192  # tiles in double precision at a time
@@ -26,7 +26,11 @@ class TileScaler:
         return len(self.mean)
 
     def transform(self, features: np.ndarray) -> np.ndarray:
-        """Raw embeddings (N, D) -> float32 in training deviations, clipped."""
+        """Raw embeddings (N, D) -> float32 in training deviations, clipped.
+
+        Raises UserInputError where they are of another width, as those of another encoder are.
+        """
+        require_width("numbers in the embedding of a tile", features.shape[1], self.width)
         mean, scale = self.mean.astype(np.float32), (1 / self.std).astype(np.float32)
         scaled: np.ndarray = (features.astype(np.float32) - mean) * scale
         return np.clip(scaled, -CLIP, CLIP, out=scaled)

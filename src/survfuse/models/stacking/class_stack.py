@@ -32,6 +32,7 @@ from survfuse.models.stacking.class_members import (
 from survfuse.models.stacking.class_weights import ClassWeights, fit_class_weights, spreads
 from survfuse.models.stacking.members import described_members, design_of, left_out
 from survfuse.models.stacking.ridge_logistic import can_compare
+from survfuse.models.stacking.tile_attention import attention_of
 from survfuse.models.stacking.weights import sets_of_modalities
 from survfuse.tasks.diagnosis.outcomes import Classes
 from survfuse.tasks.diagnosis.thresholds import threshold_of
@@ -51,6 +52,17 @@ class FittedClasses:
             for columns, own in zip(blocks.columns, self.coefficients, strict=True)
         ]
         return self.weights.probability(np.stack(added, axis=2), blocks.has)
+
+    def slopes(self, has: np.ndarray) -> list[np.ndarray]:
+        """(n, p, Q) of each block: linear predictors per standard deviation of each column.
+
+        Of more than two classes less their mean, which does not change probabilities.
+        """
+        weight, found = self.weights.of_members(has), list[np.ndarray]()
+        for place, own in enumerate(self.coefficients):
+            slope = np.where(has[:, place, None, None], np.tensordot(weight, own, 1), 0.0)
+            found.append(slope - slope.mean(axis=2, keepdims=True) if own.shape[2] > 1 else slope)
+        return found
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for the checkpoint."""
@@ -131,10 +143,15 @@ class ClassStack:
         """Probabilities of the classes, by the members that the context asks for."""
         features = BlockFeatures.from_stored(fitted.arrays, fitted.fit)
         stored = fitted.under("held_out." if context.held_out else "stack.")
-        blocks = features.transform(context.inputs, context.patient_ids, context.config)
+        stack, ids = FittedClasses.from_arrays(stored), context.patient_ids
+        blocks = features.transform(context.inputs, ids, context.config)
+        attention: dict[str, list[np.ndarray]] = {}
+        if context.attention:
+            attention = attention_of(features, stack.slopes(blocks.has), context.inputs, ids)
         return ClassPrediction(
-            tuple(context.patient_ids),
-            FittedClasses.from_arrays(stored).probability(blocks)[None],
+            tuple(ids),
+            stack.probability(blocks)[None],
             float(fitted.arrays["threshold"][0]),
-            np.zeros(len(context.patient_ids), dtype=bool),
+            np.zeros(len(ids), dtype=bool),
+            attention,
         )

@@ -39,6 +39,11 @@ class ClassWeights:
         chosen = self.intercept[self.shared.sets_of(often)]
         return probabilities(chosen + total.reshape(n, -1, predictors).sum(axis=1))
 
+    def of_members(self, has: np.ndarray) -> np.ndarray:
+        """(n, M) the weight of each member for each patient, who has blocks (n, B) bool."""
+        often = np.repeat(has, self.intercept.shape[1], axis=1)
+        return self.shared.weight[self.shared.sets_of(often)]
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for the checkpoint."""
         return {**self.shared.arrays(), "intercept": self.intercept}

@@ -19,8 +19,6 @@ from survfuse.artifacts.follow_up import FollowUp
 from survfuse.artifacts.prediction import Prediction
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
-from survfuse.modalities.loading import modality
-from survfuse.modalities.registry import MODALITIES
 from survfuse.models.classical.cox import CoxModel, breslow
 from survfuse.models.classical.options import refuse_others
 from survfuse.models.estimator import FitContext, NothingToLearnError, PredictContext
@@ -34,6 +32,7 @@ from survfuse.models.stacking.members import (
     fit_members,
 )
 from survfuse.models.stacking.ridge_cox import LEAST_EVENTS
+from survfuse.models.stacking.tile_attention import attention_of
 from survfuse.models.stacking.weights import StackWeights, fit_stack_weights, sets_of_modalities
 
 
@@ -137,36 +136,11 @@ def predicted(stack: FittedStack, context: PredictContext) -> Prediction:
     score = stack.contributions(blocks).sum(axis=1)
     grid = np.array(context.config.grid_months())
     survival = stack.baseline.survival(score[:, None], grid)
-    attention = attention_of(stack, blocks, context) if context.attention else {}
+    attention: dict[str, list[np.ndarray]] = {}
+    if context.attention:
+        slopes = [slope[:, :, None] for slope in stack.slopes(blocks.has)]
+        attention = attention_of(stack.features, slopes, context.inputs, context.patient_ids)
     return Prediction(tuple(context.patient_ids), score, survival[None], attention)
-
-
-def attention_of(
-    stack: FittedStack, blocks: BlockColumns, context: PredictContext
-) -> dict[str, list[np.ndarray]]:
-    """Of blocks that are a mean, the share of each part in the sum of the parts' absolute effects.
-
-    By what attention to the modality is called; (N,) of each patient, none where it is absent.
-    """
-    shares: dict[str, list[np.ndarray]] = {}
-    slopes = stack.slopes(blocks.has)
-    place_of = {block.name: place for place, block in enumerate(stack.features.blocks)}
-    for name in stack.features.modalities:
-        called, store = MODALITIES[name].attention, context.inputs.stores.get(name)
-        scaling = stack.features.scalers.fitted[name]
-        for row, patient in enumerate(context.patient_ids):
-            found = modality(name).averaged(store, scaling, patient)
-            if found is None or found[0] not in place_of:  # a block that does not vary is none
-                continue
-            place = place_of[found[0]]
-            block = stack.features.blocks[place]
-            effect = np.abs(
-                (found[1][:, block.kept] - block.mean) @ (slopes[place][row] / block.std)
-            )
-            own = shares.setdefault(called, [np.empty(0)] * len(context.patient_ids))
-            total = effect.sum()
-            own[row] = effect / total if total > 0 else np.full(len(effect), 1 / len(effect))
-    return shares
 
 
 SURVIVAL = BlockStack()
