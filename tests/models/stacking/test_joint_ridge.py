@@ -7,14 +7,7 @@ import pytest
 from sksurv.linear_model import CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 
-from survfuse.models.stacking.joint_ridge import (
-    COARSE,
-    LIGHT,
-    NONE,
-    JointRidge,
-    best_penalties,
-    fit_joint_ridge,
-)
+from survfuse.models.stacking.joint_ridge import LIGHT, JointRidge, fit_joint_ridge
 from survfuse.models.stacking.ridge_cox import coordinates, fit_in_coordinates
 
 
@@ -78,17 +71,6 @@ def test_blocks_of_noise_mostly_have_no_effect_and_others_have() -> None:
         assert joint.gain >= 0
     assert all(signal)
     assert np.mean(noise) >= 0.5
-
-
-def test_a_block_that_another_one_replaces_has_no_effect_in_the_end() -> None:
-    # The first block helps until the second is there, which tells the same and more.
-    height = {(False, False): 0.0, (True, False): 1.0, (False, True): 3.0, (True, True): 2.0}
-
-    def likelihood(penalties: tuple[float, ...]) -> float:
-        one, other = (penalty < NONE for penalty in penalties)
-        return height[one, other]
-
-    assert best_penalties(2, likelihood) == (NONE, COARSE[0])
 
 
 def test_without_free_columns_and_without_any_effect_there_is_nothing() -> None:

@@ -113,13 +113,10 @@ def gains_of_each(chosen: tuple[float, ...], likelihood: Likelihood) -> tuple[fl
 
 
 def candidates(penalty: float, number: int) -> tuple[float, ...]:
-    """Penalties to compare with one in a round: the whole grid at first, neighbours later.
-
-    And no effect, as a block may do that only until another one that tells more has joined it.
-    """
+    """Penalties to compare with one in a round: the whole grid at first, neighbours later."""
     if number == 0:
         return COARSE
-    return (penalty * FINER, penalty / FINER, NONE) if penalty < NONE else COARSE[1:3]
+    return (penalty * FINER, penalty / FINER) if penalty < NONE else COARSE[1:3]
 
 
 def weighed(
