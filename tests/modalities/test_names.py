@@ -43,6 +43,7 @@ NAMING = {
     "models/networks/survpath.py": INPUTS,
     "models/networks/transmil.py": INPUTS,
     "models/registry.py": INPUTS,
+    "models/stacking/geneicl.py": INPUTS,
     "models/runnable.py": ROLE,
     "published/hancock.py": "a table of the published cohort",
     "reporting/diagnosis/cohort_page.py": "what a simulation says that sets of inputs could reach",

@@ -132,6 +132,11 @@ def copy_models(study: Study, row: ModelConfig, files: PackageFolder) -> list[st
     folds = [fold_name(repeat, fold) for repeat in repeats for fold in range(config.splits.folds)]
     for fold in folds:
         fitted = read_matching(row.name, Fitted(config, models.root, fold))
+        if fitted.fit.get("patients_inside"):
+            raise UserInputError(
+                f"{row.name}: its fitted models hold values of patients of the study, which no "
+                "package may; name another row that predicts"
+            )
         source, copy = models.fit(row.name, fold), files.models.fit(row.name, fold)
         with atomic_path(copy.weights) as temporary:
             shutil.copyfile(source.weights, temporary)
