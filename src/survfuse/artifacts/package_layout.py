@@ -104,5 +104,10 @@ class NewPatientsFolder(Folder):
     def prediction(self, patient_id: str) -> Path:
         return self.root / "predictions" / f"{patient_id}.json"
 
+    @property
+    def index(self) -> Path:
+        """The list of all pages."""
+        return self.root / "reports" / "index.html"
+
     def page(self, patient_id: str) -> Path:
         return self.root / "reports" / f"{patient_id}.html"

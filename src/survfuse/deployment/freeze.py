@@ -32,7 +32,7 @@ from survfuse.core.files import (
 from survfuse.deployment.card import model_card
 from survfuse.deployment.inputs import with_files
 from survfuse.deployment.label import model_label
-from survfuse.deployment.schemas import SCHEMAS
+from survfuse.deployment.schemas import patients_schema, prediction_schema
 from survfuse.deployment.unlike import write_usual
 from survfuse.modalities.inputs import load_inputs
 from survfuse.modalities.loading import modality
@@ -89,8 +89,8 @@ def freeze_study(config: Config, out: Path, row: str | None = None, archive: boo
     performance = performance_of(study)
     write_json(files.performance, performance)
     record = described(study, folds, resources)
-    for name, schema in SCHEMAS.items():
-        write_json(files.schema(name), schema)
+    write_json(files.schema("prediction"), prediction_schema())
+    write_json(files.schema("patients"), patients_schema(config))
     write_json(files.label, model_label(config, record, performance))
     write_text(files.card, model_card(config, record, performance))
     seal(files, record)
@@ -247,20 +247,28 @@ def performance_of(study: Study) -> dict[str, Any]:
         for one in evaluation["comparisons"]
         if {one["model"], one["reference"]} == shown and len(shown) == 2
     ]
-    metrics = task_of(study.config).documented()
-    names = [metric.name for topic in metrics for metric in topic.metrics]
+    rows = {row["model"]: row for row in evaluation["rows"] if row["model"] in shown}
+    board = next(
+        board
+        for board in task_of(study.config).documented()
+        if board.ranking.found(rows[study.row]) is not None
+    )
     return {
         "confidence": evaluation["confidence"],
         "n_patients": evaluation["n_patients"],
         "n_folds": evaluation["n_folds"],
         "reference": evaluation["reference"],
+        "ranking": {"name": board.ranking.name, "label": board.ranking.label},
         "rows": {
-            row["model"]: {
+            name: {
                 **{key: row[key] for key in ("label", "role", "modalities", "n_repeats")},
-                "metrics": {name: row[name] for name in names if name in row},
+                "metrics": {
+                    metric.name: {"label": metric.label, "found": metric.found(row)}
+                    for metric in board.metrics
+                    if metric.shown and metric.is_in(row)
+                },
             }
-            for row in evaluation["rows"]
-            if row["model"] in shown
+            for name, row in rows.items()
         },
         "comparisons": comparisons,
     }
@@ -288,6 +296,7 @@ def described(
             "predictions of the study"
         ),
         "simulated": config.simulation is not None,
+        "untrained": config.slides.untrained and config.cohort.slides is not None,
         "study": {
             key: summary[key]
             for key in ("n_patients", "n_events", "modalities", "median_follow_up_months")

@@ -22,6 +22,7 @@ from survfuse.deployment.record import prediction_records, table_of
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.registry import MODALITIES
 from survfuse.models.specs import find_model, reads_synthesised
+from survfuse.reporting.new_patients import write_pages
 from survfuse.tasks.loading import task_of
 from survfuse.training.predict import Fitted, predict_fold
 
@@ -46,9 +47,9 @@ def predict_new(
 ) -> list[dict[str, Any]]:
     """Predict new patients and write what is found to the folder `out`; returns a record of each.
 
-    Written are a JSON file for each patient, a table of all, and the predictions of every single
-    model. `on`: the date that the records bear, default today. Raises SheetError and others of
-    UserInputError, as `prepare_new` does, before anything is predicted.
+    Written are a JSON file and a page for each patient, a table of all, and the predictions of
+    every single model. `on`: the date that the records bear, default today. Raises SheetError and
+    others of UserInputError, as `prepare_new` does, before anything is predicted.
     """
     folder = NewPatientsFolder(out)
     config = settings_for(package, sheets, out)
@@ -78,6 +79,8 @@ def predict_new(
         write_json(folder.prediction(record["patient_id"]), record)
     with atomic_path(folder.table) as temporary:
         table_of(records).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
+    pages = {record["patient_id"]: folder.page(record["patient_id"]) for record in records}
+    write_pages(records, pages, folder.index)
     return records
 
 

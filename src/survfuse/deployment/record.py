@@ -57,6 +57,7 @@ def prediction_records(
                 "survfuse": __version__,
                 "predicts": package.record["predicts"],
                 "simulated": package.record["simulated"],
+                "untrained": package.record["untrained"],
             },
             "task": config.task,
             "predicted": task_of(config).predicted(config),
@@ -139,6 +140,6 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "flags": sum(remark["flagged"] for remark in record["remarks"]),
         }
         for record in records
-        for one in (*record["estimates"].get("classes", ()), *record["estimates"]["horizons"])
+        for one in (*record["estimates"]["classes"], *record["estimates"]["horizons"])
     ]
     return pd.DataFrame(rows)

@@ -16,6 +16,8 @@ def horizon_estimates(
 ) -> list[dict[str, Any]]:
     """Of each of n patients: `horizons`, from the first on, and `not_estimable` with reasons.
 
+    And, for tasks that fill them, `classes` and `event_free`.
+
     Whoever had the event by one horizon has had it by the next, so that no estimate and no limit
     lies below that of an earlier one; an interval that held the risk still does.
     """
@@ -35,4 +37,5 @@ def horizon_estimates(
                     "events": kept.fit.events,
                 }
             )
-    return [{"horizons": one, "not_estimable": dict(reasons)} for one in rows]
+    shared: dict[str, Any] = {"classes": [], "event_free": None, "not_estimable": dict(reasons)}
+    return [{**shared, "horizons": one} for one in rows]

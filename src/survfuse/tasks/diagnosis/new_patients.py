@@ -87,6 +87,7 @@ def estimates(
     by_horizon = horizon_estimates(found, len(mean), frozen["reasons"])
     return [
         {
+            **by_horizon[row],
             "classes": [
                 {
                     "name": name,
@@ -97,7 +98,6 @@ def estimates(
                 }
                 for number, name in enumerate(frozen["classes"])
             ],
-            **by_horizon[row],
         }
         for row in range(len(mean))
     ]
