@@ -15,6 +15,7 @@ from sksurv.metrics import concordance_index_censored
 
 from survfuse.artifacts.checkpoint import FittedModel
 from survfuse.artifacts.follow_up import follow_up_in
+from survfuse.artifacts.prediction import Prediction
 from survfuse.artifacts.study import SurvivalOutcome
 from survfuse.config.splits import SplitConfig
 from survfuse.config.study import Config
@@ -211,28 +212,45 @@ def risks_by_fold(
 
     The last row of a configuration may be of any kind that averages no other rows.
     """
+    for fold in range(cohort.settings.folds):
+        tested, rows, predictions = fit_and_predict(cohort, config, patterns, fold, withheld)
+        risks = {name: prediction.risk for name, prediction in predictions.items()}
+        yield tested, {"oracle": cohort.truth.log_hazard()[rows], **risks}
+
+
+def fit_and_predict(
+    cohort: Simulated,
+    config: Config,
+    patterns: Mapping[str, Pattern],
+    fold: int,
+    withheld: Pattern | None = None,
+) -> tuple[SurvivalOutcome, list[int], dict[str, Prediction]]:
+    """Fit the last row of a configuration on a fold, and predict its test patients.
+
+    Returns their outcomes, their rows in the cohort, and what is said of them under each pattern.
+    """
     model = config.models[-1]
     estimator = estimator_of(model, config)
     alone = OtherRows(no_other_row, no_other_row)
+    part = cohort.part(fold)
+    part = part.permuted(cohort.settings.seed) if model.permute_outcomes else part
+    inputs = cohort.inputs.without(withheld or {}).only(part.patient_ids.tolist())
+    with TemporaryDirectory() as scratch:
+        context = FitContext(
+            *(config, model, part, inputs, alone, no_other_row, "cpu", Path(scratch), "")
+        )
+        arrays, described = estimator.fit(context)
+    fitted = FittedModel(model.kind, arrays, described)
     row_of = {patient: row for row, patient in enumerate(cohort.truth.patient_id)}
-    for fold in range(cohort.settings.folds):
-        part = cohort.part(fold)
-        part = part.permuted(cohort.settings.seed) if model.permute_outcomes else part
-        inputs = cohort.inputs.without(withheld or {}).only(part.patient_ids.tolist())
-        with TemporaryDirectory() as scratch:
-            context = FitContext(
-                *(config, model, part, inputs, alone, no_other_row, "cpu", Path(scratch), "")
-            )
-            arrays, described = estimator.fit(context)
-        fitted = FittedModel(model.kind, arrays, described)
-        tested = cohort.tested(fold)
-        rows = [row_of[patient] for patient in tested]
-        risks = {"oracle": cohort.truth.log_hazard()[rows]}
-        for name, pattern in patterns.items():
-            shown = cohort.inputs.without(pattern)
-            asked = PredictContext(config, model, shown, tested, alone, "cpu")
-            risks[name] = estimator.predict(fitted, asked).risk
-        yield SurvivalOutcome(cohort.truth.time_months[rows], cohort.truth.event[rows]), risks
+    tested = cohort.tested(fold)
+    rows = [row_of[patient] for patient in tested]
+    predictions = {}
+    for name, pattern in patterns.items():
+        shown = cohort.inputs.without(pattern)
+        asked = PredictContext(config, model, shown, tested, alone, "cpu")
+        predictions[name] = estimator.predict(fitted, asked)
+    outcome = SurvivalOutcome(cohort.truth.time_months[rows], cohort.truth.event[rows])
+    return outcome, rows, predictions
 
 
 def no_other_row(*_: object) -> NoReturn:

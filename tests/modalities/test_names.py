@@ -39,7 +39,7 @@ NAMING = {
     "models/networks/pibd/model.py": INPUTS,
     "models/networks/registry.py": INPUTS,
     "models/networks/snn.py": INPUTS,
-    "models/networks/sparse_factors.py": INPUTS,
+    "models/networks/sparse_factors/model.py": INPUTS,
     "models/networks/survpath.py": INPUTS,
     "models/networks/transmil.py": INPUTS,
     "models/registry.py": INPUTS,

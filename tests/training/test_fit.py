@@ -165,14 +165,16 @@ def test_same_seed_same_weights(kind: str) -> None:
     assert not all(torch.equal(value, other[name]) for name, value in one.items())
 
 
+@pytest.mark.parametrize("averaged", [1, 3])
 def test_interrupted_and_resumed_equals_uninterrupted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    averaged: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, history = fitted("abmil")
+    settings = SETTINGS.model_copy(update={"averaged_epochs": averaged})
+    whole, history = fitted("abmil", settings=settings)
     resume = Resume(tmp_path / "member.safetensors", "k", seconds_between=0.0)
     genuine, calls = fit.run_epoch, []
 
-    def killed_in_third(*arguments: object) -> Epoch:
+    def killed_in_third(*arguments: object) -> float:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
@@ -180,12 +182,48 @@ def test_interrupted_and_resumed_equals_uninterrupted(
 
     monkeypatch.setattr(fit, "run_epoch", killed_in_third)
     with pytest.raises(KeyboardInterrupt):
-        fitted("abmil", resume)
-    resumed, progress = fitted("abmil", resume)
+        fitted("abmil", resume, settings=settings)
+    resumed, progress = fitted("abmil", resume, settings=settings)
     assert len(calls) == 5  # epochs 1, 2, the killed third, then 3 and 4
     assert progress == history
     for name, value in whole.items():
         assert torch.equal(value, resumed[name])
+
+
+def test_the_weights_of_the_last_epochs_are_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training itself is the same with and without; the mean is over what there is at first."""
+    after: list[dict[str, torch.Tensor]] = []
+    genuine = fit.copied
+
+    def noted(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+        after.append(genuine(model))
+        return after[-1]
+
+    monkeypatch.setattr(fit, "copied", noted)
+    source, targets = prepared(("omics",))
+    kept = {}
+    for averaged, epochs in ((1, 4), (3, 4), (3, 2)):
+        after.clear()
+        changes = {"averaged_epochs": averaged, "epochs": epochs, "stop": "fixed"}
+        settings = SETTINGS.model_copy(update=changes)
+        kept[averaged, epochs], _ = fit_task(task_of(source, targets, settings, 3, ()), "snn")
+        states = after[1:]  # the first is how the network begins
+        assert len(states) == epochs
+        for name, value in kept[averaged, epochs].items():
+            expected = sum(state[name] for state in states[-averaged:]) / min(averaged, epochs)
+            torch.testing.assert_close(value, expected)
+    assert any(not torch.equal(kept[1, 4][name], kept[3, 4][name]) for name in kept[1, 4])
+
+
+def test_what_is_averaged_is_what_is_validated() -> None:
+    settings = SETTINGS.model_copy(update={"averaged_epochs": 3})
+    run = task_of(*prepared(("omics",)), settings)
+    weights, progress = fit_task(run, "snn")
+    model = build("snn", run.source.shapes(len(run.targets.marginal)))
+    model.load_state_dict(weights)
+    logits = predict_logits(model, run.source, run.validation_rows, settings)
+    loss = float(run.targets.of(run.validation_rows).loss(logits))
+    assert loss == pytest.approx(progress.best_loss, abs=1e-6)
 
 
 def test_a_resume_file_of_other_settings_is_ignored(tmp_path: Path) -> None:
@@ -379,7 +417,7 @@ def test_stages_follow_each_other_and_resume_in_the_right_one(
     ]  # fmt: skip
     genuine, calls = fit.run_epoch, []
 
-    def killed_in_fourth(*arguments: object) -> Epoch:
+    def killed_in_fourth(*arguments: object) -> float:
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt

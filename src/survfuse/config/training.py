@@ -70,6 +70,13 @@ class TrainingConfig(Section):
     patience: int = Field(
         8, ge=1, description="Epochs without validation improvement before stopping."
     )
+    averaged_epochs: int = Field(
+        1,
+        ge=1,
+        le=50,
+        description="Epochs of which the weights are averaged: what is validated and kept after an "
+        "epoch is the mean of the weights of this many last ones. 1: those of the epoch itself.",
+    )
     missingness: Literal["equalise", "ignore", "use"] = Field(
         "equalise",
         description="How training treats absent modalities. equalise: mask present ones until "

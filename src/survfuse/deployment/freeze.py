@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
-from survfuse import __version__
-from survfuse.artifacts.checkpoint import software
-from survfuse.artifacts.evaluation import Evaluation, read_evaluation
-from survfuse.artifacts.layout import ResultsFolder, fold_name
-from survfuse.artifacts.package import SCHEMA, seal, write_archive
+from survfuse.artifacts.layout import fold_name
+from survfuse.artifacts.package import seal, write_archive
 from survfuse.artifacts.package_layout import PackageFolder
 from survfuse.config.fields import PATH_OPTIONS
 from survfuse.config.models import ModelConfig
@@ -33,6 +29,7 @@ from survfuse.deployment.card import model_card
 from survfuse.deployment.inputs import with_files
 from survfuse.deployment.label import model_label
 from survfuse.deployment.schemas import patients_schema, prediction_schema
+from survfuse.deployment.study import Study, described, finished, performance_of
 from survfuse.deployment.unlike import write_usual
 from survfuse.modalities.inputs import load_inputs
 from survfuse.modalities.loading import modality
@@ -44,24 +41,12 @@ from survfuse.modalities.registry import (
     sheet_fields,
     sheets_of,
 )
-from survfuse.models.specs import find_model, parts_of, reads_of, repeats_of
-from survfuse.reporting.findings import page_model
+from survfuse.models.specs import reads_of, repeats_of
 from survfuse.tasks.loading import task_of
 from survfuse.training.predict import Fitted, read_matching
 
 # Of a fitted model: what belongs to single patients of the study, or says where it was fitted.
 OF_PATIENTS = ("input_hashes", "inputs_sha256", "splits_sha256", "settings", "key")
-
-
-@dataclass(frozen=True)
-class Study:
-    """A finished study, and which of its rows a package is made of."""
-
-    config: Config
-    results: ResultsFolder
-    evaluation: Evaluation
-    row: str
-    rows: list[ModelConfig]  # with the reference, and the rows that either averages
 
 
 def freeze_study(config: Config, out: Path, row: str | None = None, archive: bool = True) -> Path:
@@ -99,30 +84,6 @@ def freeze_study(config: Config, out: Path, row: str | None = None, archive: boo
     if archive:
         write_archive(PackageFolder(out), out.with_name(f"{out.name}.zip"))
     return out
-
-
-def finished(config: Config, row: str | None) -> Study:
-    """The study of a configuration. Raises UserInputError where it is not finished."""
-    results = ResultsFolder(config.output)
-    if not results.evaluation.scores.is_file():
-        raise UserInputError(
-            f"{results.evaluation.scores}: is not there; finish the study before it is packaged "
-            "(survfuse run)"
-        )
-    evaluation = read_evaluation(results.evaluation.scores)
-    name = row or page_model(config, evaluation)
-    scored = {one["model"]: one for one in evaluation["rows"]}
-    if name not in scored:
-        raise UserInputError(f"{name}: is no row that was evaluated; known are {', '.join(scored)}")
-    if scored[name]["role"] in ("site", "control", "oracle"):
-        raise UserInputError(
-            f"{name}: is a row to compare with, not one to predict with; name another one"
-        )
-    wanted = [name, evaluation["reference"]]
-    for one in wanted:
-        wanted += [part for part in parts_of(find_model(config, one)) if part not in wanted]
-    rows = [one for one in config.models if one.name in wanted]
-    return Study(config, results, evaluation, name, rows)
 
 
 def copy_models(study: Study, row: ModelConfig, files: PackageFolder) -> list[str]:
@@ -223,85 +184,16 @@ def write_reference(study: Study, files: PackageFolder) -> None:
     inputs = load_inputs(paths)
     ids = inputs.patients.index.tolist()
     read = {name for row in study.rows for name in reads_of(row, study.rows)}
-    described, arrays = {}, dict[str, np.ndarray]()
+    kept_of, arrays = dict[str, Any](), dict[str, np.ndarray]()
     for name, store in inputs.stores.items():
         if name in read:
             kept = modality(name).reference(paths, store, ids, study.config)
-            described[name] = kept.described
+            kept_of[name] = kept.described
             arrays |= {f"{name}/{key}": np.asarray(value) for key, value in kept.arrays.items()}
-    write_json(files.reference, described)
+    write_json(files.reference, kept_of)
     with atomic_path(files.reference_arrays) as temporary:
         save_file(arrays, temporary)
     splits = read_text_table(paths.splits, ["patient_id", "repeat", "fold"])
     first = splits[splits["repeat"] == "0"]
     folds = dict(zip(first["patient_id"], first["fold"].astype(int), strict=True))
-    write_usual(files, inputs, folds, list(described), study.config)
-
-
-def performance_of(study: Study) -> dict[str, Any]:
-    """What the evaluation found of the row and the reference, and between them."""
-    evaluation = study.evaluation
-    shown = {study.row, evaluation["reference"]}
-    comparisons = [
-        dict(one)
-        for one in evaluation["comparisons"]
-        if {one["model"], one["reference"]} == shown and len(shown) == 2
-    ]
-    rows = {row["model"]: row for row in evaluation["rows"] if row["model"] in shown}
-    board = next(
-        board
-        for board in task_of(study.config).documented()
-        if board.ranking.found(rows[study.row]) is not None
-    )
-    return {
-        "confidence": evaluation["confidence"],
-        "n_patients": evaluation["n_patients"],
-        "n_folds": evaluation["n_folds"],
-        "reference": evaluation["reference"],
-        "ranking": {"name": board.ranking.name, "label": board.ranking.label},
-        "rows": {
-            name: {
-                **{key: row[key] for key in ("label", "role", "modalities", "n_repeats")},
-                "metrics": {
-                    metric.name: {"label": metric.label, "found": metric.found(row)}
-                    for metric in board.metrics
-                    if metric.shown and metric.is_in(row)
-                },
-            }
-            for name, row in rows.items()
-        },
-        "comparisons": comparisons,
-    }
-
-
-def described(
-    study: Study, folds: Mapping[str, list[str]], resources: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What package.json says of the package."""
-    config, summary = study.config, read_object(study.results.cohort.summary)
-    n = len(folds[study.row])
-    return {
-        "schema": SCHEMA,
-        "survfuse": __version__,
-        "name": config.name,
-        "title": config.report.title,
-        "task": config.task,
-        "row": study.row,
-        "reference": study.evaluation["reference"],
-        "reads": list(reads_of(find_model(config, study.row), config.models)),
-        "folds": folds,
-        "predicts": (
-            f"the {n} models of the study, each fitted without one of {config.splits.folds} folds "
-            "of its patients; their predictions are averaged and recalibrated on the out-of-fold "
-            "predictions of the study"
-        ),
-        "simulated": config.simulation is not None,
-        "untrained": config.slides.untrained and config.cohort.slides is not None,
-        "study": {
-            key: summary[key]
-            for key in ("n_patients", "n_events", "modalities", "median_follow_up_months")
-            if key in summary
-        },
-        "resources": resources,
-        "software": software(),
-    }
+    write_usual(files, inputs, folds, list(kept_of), study.config)

@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from survfuse.core.errors import UserInputError
+
 LEAST_SHARE, MOST_SHARE = 0.01, 0.99  # of the study's patients: the usual range of a value
 
 Kept = TypeVar("Kept")
@@ -61,3 +63,12 @@ def outside_sentence(what: str, value: float, low: float, high: float) -> str:
         f"{what} is {value:g}; of 100 patients of the study 98 had {low:g} to {high:g}, so that "
         "the models are extrapolating."
     )
+
+
+def require_width(what: str, found: int, fitted: int) -> None:
+    """Raise UserInputError where `what` is of another width than a model was fitted on."""
+    if found != fitted:
+        raise UserInputError(
+            f"there are {found} {what}, but the model was fitted on {fitted}; give it what it was "
+            "fitted on, or train it again"
+        )

@@ -18,7 +18,6 @@ import pandas as pd
 
 from survfuse.artifacts.cohort_tables import read_features
 from survfuse.config.study import Config
-from survfuse.core.errors import UserInputError
 from survfuse.core.files import sha256_file
 from survfuse.modalities.conformity import Conformed, Reference
 from survfuse.modalities.paths import InputPaths
@@ -29,15 +28,6 @@ from survfuse.sheets.findings import Findings
 from survfuse.sheets.problems import Note
 
 CLIP = 10.0  # standard deviations; hand-crafted features have extreme outliers
-
-
-def require_width(what: str, found: int, fitted: int) -> None:
-    """Raise UserInputError where `what` is of another width than a model was fitted on."""
-    if found != fitted:
-        raise UserInputError(
-            f"there are {found} {what}, but the model was fitted on {fitted}; give it what it was "
-            "fitted on, or train it again"
-        )
 
 
 class CheckedSheets(Protocol):

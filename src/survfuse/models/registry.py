@@ -42,10 +42,11 @@ class ModelSpec:
     are so where they read several modalities.
     chooses: its option `modalities` may name others that it reads instead. averages: it reads
     nothing of its own, and averages the rows that its option `parts` names. network: its fits take
-    so long that each is a job and `training.repeats` limits them. explanation: the module whose
-    function `explain` explains its estimates, see `explain.stage`; empty where none does. absent:
-    the default of its option of that name, where it has one. labelled: its name in reports where
-    that depends on its options.
+    so long that each is a job and `training.repeats` limits them. solved: a network whose weights
+    are solved for on all training patients, so that none of them stops a training. explanation: the
+    module whose function `explain` explains its estimates, see `explain.stage`; empty where none
+    does. absent: the default of its option of that name, where it has one. labelled: its name in
+    reports where that depends on its options.
     """
 
     label: str
@@ -55,6 +56,7 @@ class ModelSpec:
     chooses: bool = False
     averages: bool = False
     network: bool = False
+    solved: bool = False
     explanation: str = ""
     absent: str = ""
     labelled: Callable[[Mapping[str, Any]], str] | None = None
@@ -129,6 +131,7 @@ def all_kinds() -> dict[str, ModelSpec]:
             role="fusion",
             chooses=entry.chooses,
             network=True,
+            solved=entry.solved,
             explanation="survfuse.explain.networks",
             absent=entry.absent,
             labelled=entry.labelled,

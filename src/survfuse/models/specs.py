@@ -105,6 +105,12 @@ def has_job_per_fold(model: ModelConfig, config: Config) -> bool:
     return spec_of(model).network and not config.training.folds_in_one_job
 
 
+def stopped_by_validation(model: ModelConfig, config: Config) -> bool:
+    """Whether a row is a network that its validation patients stop, and so do not train."""
+    spec = spec_of(model)
+    return spec.network and not spec.solved and config.training.stop == "validation"
+
+
 def repeats_of(model: ModelConfig, config: Config) -> int:
     """How many repeats of the folds a row is fitted in, the first ones.
 

@@ -1,10 +1,11 @@
-"""The fit loop of one ensemble member: early stopping on the validation part, exact resume."""
+"""The fit loop of one ensemble member: early stopping, averages of weights, exact resume."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -103,33 +104,45 @@ def run_stage(
     best: dict[str, Tensor],
     progress: Progress,
 ) -> tuple[dict[str, Tensor], Progress]:
-    """Train one stage until it stops improving; returns its best weights."""
+    """Train one stage until it stops improving; returns its best weights.
+
+    What is validated and kept after an epoch is the mean of the weights of the last
+    `averaged_epochs` epochs; training itself goes on from the last weights.
+    """
     settings = run.settings
+    earlier: deque[dict[str, Tensor]] = deque(maxlen=settings.averaged_epochs - 1)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(
         trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
     if stored is not None:
         stored.restore(model, [optimiser])
+        earlier.extend(stored.earlier)
         log.info("resuming after epoch %d", len(progress.history))
     step, wrapped = fabric.setup(Step(model, run), optimiser)
     saved_at = time.monotonic()
     while not progress.finished:
         try:
-            epoch = run_epoch(model, run, step, wrapped, fabric, progress)
+            train_loss = run_epoch(run, step, wrapped, fabric, progress)
+            last = copied(model)
+            averaged = mean_weights([*earlier, last])
+            validation_loss = loss_of_validation(model, averaged, run)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise RetryableError(
                 "memory ran out in training; give the job more memory, or reduce "
                 f"training.batch_size or training.max_tiles ({error})"
             ) from None
+        model.load_state_dict(last)
+        earlier.append(last)
+        epoch = Epoch(progress.stage, progress.epochs, train_loss, validation_loss)
         most = run.most_epochs(epoch.stage)
         progress = progress.after(epoch, most, settings.patience)
         if progress.best_epoch == epoch.epoch:
-            best = copied(model)
+            best = averaged
         log.info("%s", described(epoch, progress, most))
         due = resume is not None and time.monotonic() - saved_at >= resume.seconds_between
         if resume is not None and (due or progress.finished) and fabric.is_global_zero:
-            resume.write(model, best, [optimiser], progress.to_json())
+            resume.write(model, best, [optimiser], progress.to_json(), earlier)
             saved_at = time.monotonic()
     return best, progress
 
@@ -147,15 +160,35 @@ def described(epoch: Epoch, progress: Progress, most: int) -> str:
     )
 
 
+def mean_weights(states: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each tensor over several states of a network; of whole numbers the last one."""
+    return {
+        name: torch.stack([state[name] for state in states]).mean(dim=0)
+        if last.is_floating_point()
+        else last.clone()
+        for name, last in states[-1].items()
+    }
+
+
+def loss_of_validation(
+    model: FusionModel, weights: Mapping[str, Tensor], run: TrainingRun
+) -> float | None:
+    """The loss of the validation patients under some weights, which the model then has."""
+    if not run.validation_rows:
+        return None
+    model.load_state_dict(weights)
+    logits = predict_logits(model, run.source, run.validation_rows, run.settings)
+    return float(run.targets.of(run.validation_rows).loss(logits))
+
+
 def run_epoch(
-    model: FusionModel,
     run: TrainingRun,
     step: nn.Module,
     optimiser: torch.optim.Optimizer,
     fabric: Fabric,
     progress: Progress,
-) -> Epoch:
-    """One pass over the training rows, through `step`, and the loss of the validation rows."""
+) -> float:
+    """One pass over the training rows, through `step`; returns their mean loss."""
     settings, number = run.settings, progress.epochs
     draw = (run.seed, progress.stage, number)
     torch.manual_seed(hash_seed(*draw, fabric.global_rank))  # dropout
@@ -177,11 +210,7 @@ def run_epoch(
             f"the training loss is not a number in epoch {number + 1}; reduce "
             "training.learning_rate"
         )
-    validation = None
-    if run.validation_rows:
-        logits = predict_logits(model, run.source, run.validation_rows, settings)
-        validation = float(run.targets.of(run.validation_rows).loss(logits))
-    return Epoch(progress.stage, number, total / len(run.train_rows), validation)
+    return total / len(run.train_rows)
 
 
 def rank_share(rows: list[int], fabric: Fabric) -> tuple[list[int], float]:

@@ -23,8 +23,8 @@ from survfuse.modalities.loading import modality
 from survfuse.modalities.scaling import fit_scalers
 from survfuse.models.estimator import NothingToLearnError
 from survfuse.models.networks.interface import Shapes
-from survfuse.models.networks.registry import build
-from survfuse.models.specs import reads_synthesised, spec_of
+from survfuse.models.networks.registry import MODELS, build
+from survfuse.models.specs import reads_synthesised, spec_of, stopped_by_validation
 from survfuse.splits.training_part import TrainingPart
 from survfuse.training.engine import repeat_exactly, start_engine
 from survfuse.training.ensemble import loaded
@@ -34,6 +34,7 @@ from survfuse.training.modality_masking import fit_masking
 from survfuse.training.network_task import networks_of
 from survfuse.training.prepared import Prepared
 from survfuse.training.resume import Resume
+from survfuse.training.solved import fit_solved
 from survfuse.training.tokens import token_source
 from survfuse.training.tuning import tuned
 
@@ -62,11 +63,13 @@ def prepare(
 ) -> Prepared:
     """Fit bins, scalers and the missingness policy, on the patients that are trained on alone.
 
-    With `stop: validation` these are the training role, and the validation role only stops the
-    training; otherwise they are all.
+    Where validation patients stop the training, these are the training role; otherwise all.
     """
+    if MODELS[model.kind].solved:  # which needs no time bins
+        by_cox = config.training.model_copy(update={"loss": "cox"})
+        config = config.model_copy(update={"training": by_cox})
     settings, task = config.training, networks_of(config)
-    fitting = (part.role == "train") | (settings.stop != "validation")
+    fitting = (part.role == "train") | (not stopped_by_validation(model, config))
     known = part.outcome.known
     train_ids = part.patient_ids[fitting].tolist()
     modalities = spec_of(model).reads
@@ -125,38 +128,53 @@ def fit_ensemble(
     """What each process of `fit_neural` does; all return the same."""
     repeat_exactly(gpu=fabric.device.type == "cuda")
     torch.set_num_threads(prepared.run.settings.threads)
-    chosen: dict[str, Any] = {}
-    stopping: dict[str, Any] = {}
-    settings = prepared.run.settings
-    if settings.tuning.trials and prepared.run.validation_rows:
-        chosen, prepared = tuned(prepared, fabric, scratch, resume_key)
-    if settings.stop == "cross_validation":
-        epochs, by_fold = cross_validated_epochs(prepared, fabric, scratch, resume_key)
-        prepared = replace(prepared, run=replace(prepared.run, epochs=epochs))
-        stopping = {"epochs": list(epochs), "best_epochs_of_folds": by_fold}
+    settings, described = prepared.run.settings, prepared.described
+    if not MODELS[prepared.model.kind].solved:
+        prepared, how = settled(prepared, fabric, scratch, resume_key)
+        described = described | how
     arrays, histories = dict(prepared.arrays), []
     for member in range(settings.members):
-        seed = hash_seed(prepared.run.seed, member)
-        best, progress = fit_member(
-            prepared.build,
-            replace(prepared.run, seed=seed),
-            fabric,
-            Resume(scratch / f"member{member}.safetensors", sha256_json([resume_key, member])),
-        )
+        weights, history = fit_one(prepared, fabric, scratch, resume_key, member)
         # Arrays, because tensors would be sent from another process as handles that die with it.
-        arrays |= {f"member{member}.{name}": value.numpy() for name, value in best.items()}
-        arrays |= baseline(prepared, best, fabric.device, f"baseline{member}.")
-        histories.append(progress.to_json())
+        arrays |= {f"member{member}.{name}": value.numpy() for name, value in weights.items()}
+        arrays |= baseline(prepared, weights, fabric.device, f"baseline{member}.")
+        histories.append(history)
     parameters = sum(p.numel() for p in prepared.build().parameters())
     return arrays, {
-        **prepared.described,
+        "tuned": {},
+        **described,
         "members": settings.members,
         "loss": prepared.run.targets.loss,
-        "tuned": chosen,
-        **stopping,
         "parameters": parameters,
         "histories": histories,
     }
+
+
+def settled(
+    prepared: Prepared, fabric: Fabric, scratch: Path, resume_key: str
+) -> tuple[Prepared, dict[str, Any]]:
+    """The fold with the settings and the number of epochs that are chosen on it, and which."""
+    settings, described = prepared.run.settings, dict[str, Any]()
+    if settings.tuning.trials and prepared.run.validation_rows:
+        described["tuned"], prepared = tuned(prepared, fabric, scratch, resume_key)
+    if settings.stop == "cross_validation":
+        epochs, by_fold = cross_validated_epochs(prepared, fabric, scratch, resume_key)
+        prepared = replace(prepared, run=replace(prepared.run, epochs=epochs))
+        described |= {"epochs": list(epochs), "best_epochs_of_folds": by_fold}
+    return prepared, described
+
+
+def fit_one(
+    prepared: Prepared, fabric: Fabric, scratch: Path, resume_key: str, member: int
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The weights of one member, and how they were found."""
+    seed = hash_seed(prepared.run.seed, member)
+    if MODELS[prepared.model.kind].solved:
+        return fit_solved(prepared, seed)
+    run = replace(prepared.run, seed=seed)
+    resume = Resume(scratch / f"member{member}.safetensors", sha256_json([resume_key, member]))
+    weights, progress = fit_member(prepared.build, run, fabric, resume)
+    return weights, progress.to_json()
 
 
 def baseline(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ Optimisers = Sequence[torch.optim.Optimizer]
 
 @dataclass(frozen=True)
 class State:
-    """Weights, the best ones so far, moments of the optimisers by number, and the progress."""
+    """Weights, the best and the earlier ones, moments of the optimisers by number, progress."""
 
     tensors: dict[str, Tensor]
     progress: dict[str, Any]
@@ -32,6 +32,12 @@ class State:
     def best(self) -> dict[str, Tensor]:
         """The weights of the best epoch so far."""
         return under(self.tensors, "best.")
+
+    @property
+    def earlier(self) -> list[dict[str, Tensor]]:
+        """The weights after the epochs before the last one, with which it is averaged."""
+        places = {name.split(".")[0] for name in under(self.tensors, "earlier.")}
+        return [under(self.tensors, f"earlier.{place}.") for place in range(len(places))]
 
     def restore(self, model: nn.Module, optimisers: Optimisers) -> None:
         """Put weights and moments back; the hyper-parameters come from the configuration."""
@@ -70,14 +76,17 @@ class Resume:
         best: Mapping[str, Tensor],
         optimisers: Optimisers,
         progress: Mapping[str, Any],
+        earlier: Iterable[Mapping[str, Tensor]] = (),
     ) -> None:
         """Write the state of a running fit, atomically."""
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in best.items()}
+        for place, state in enumerate(earlier):
+            tensors |= {f"earlier.{place}.{name}": value for name, value in state.items()}
         for number, optimiser in enumerate(optimisers):
-            for index, state in optimiser.state_dict()["state"].items():
-                place = f"optimiser{number}.{index}"
-                tensors |= {f"{place}.{field}": value for field, value in state.items()}
+            for index, moments in optimiser.state_dict()["state"].items():
+                own = f"optimiser{number}.{index}"
+                tensors |= {f"{own}.{field}": value for field, value in moments.items()}
         detached = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         with atomic_path(self.path) as temporary:
             save_file(detached, temporary, {"key": self.key, "progress": json.dumps(progress)})

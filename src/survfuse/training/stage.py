@@ -28,7 +28,14 @@ from survfuse.models.estimator import (
     PredictContext,
     Refit,
 )
-from survfuse.models.specs import estimator_of, find_model, fit_settings, parts_of, spec_of
+from survfuse.models.specs import (
+    estimator_of,
+    find_model,
+    fit_settings,
+    parts_of,
+    spec_of,
+    stopped_by_validation,
+)
 from survfuse.splits.outer_folds import splits_hash
 from survfuse.splits.training_part import TrainingPart, read_part
 from survfuse.training.compatibility import check_compatibility
@@ -192,7 +199,7 @@ def read_by(
             return read
         raise NothingToLearnError("none of the rows that it averages could be fitted")
     learned_from = part.patient_ids
-    if kind.network and fold.config.training.stop == "validation":
+    if stopped_by_validation(model, fold.config):
         learned_from = learned_from[part.role == "train"]
     return read_in(kind.reads, inputs, learned_from.tolist())
 

@@ -14,7 +14,7 @@ import fusion_batches
 from fusion_batches import SHAPES, WIDTHS, WITH_VOLUMES, awake, make_targets, rows_of
 from inputs_fixture import shapes_of
 from survfuse.core.errors import UserInputError
-from survfuse.models.networks.interface import Batch, Output
+from survfuse.models.networks.interface import Batch, Output, SolvedModel
 from survfuse.models.networks.registry import MODELS, build
 
 make_batch = partial(fusion_batches.make_batch, modalities=WITH_VOLUMES)
@@ -125,7 +125,7 @@ def test_evaluation_is_repeatable_and_training_is_seeded(model: nn.Module) -> No
         # A copy, because some networks remember the mean of what they were trained on.
         draws.append(deepcopy(model).train()(batch).logits)
     assert torch.equal(draws[0], draws[1])
-    assert not torch.equal(draws[0], draws[2])
+    assert torch.equal(draws[0], draws[2]) == isinstance(model, SolvedModel)  # nothing is drawn
 
 
 def test_gradients_are_repeatable(model: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""The package's own model: what it computes by hand, what absence means, what attention says."""
+"""Sparse factors: what they compute by hand, what absence means, what attention says."""
 
 from __future__ import annotations
 
@@ -7,110 +7,96 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fusion_batches import CLINICAL_DIM, SHAPES, SLIDES_DIM, WIDTHS, make_batch, make_targets
+from fusion_batches import CLINICAL_DIM, SHAPES, SLIDES_DIM, WIDTHS, make_batch
 from inputs_fixture import shapes_of
 from survfuse.models.networks.registry import build
-from survfuse.models.networks.sparse_factors import (
-    GAIN,
-    SINGLE_GENES,
-    SparseFactors,
-    spread_of_mean,
-)
+from survfuse.models.networks.sparse_factors.model import MODALITIES, SparseFactors
+
+SIZES = [2 * SLIDES_DIM, sum(WIDTHS) + len(WIDTHS), CLINICAL_DIM]
 
 
 @pytest.fixture
 def model() -> SparseFactors:
-    """A model in which every parameter matters."""
+    """A model in which every number matters, and no column is cut."""
     torch.manual_seed(0)
     built = build("sparse_factors", SHAPES).eval()
+    assert isinstance(built, SparseFactors)
     with torch.no_grad():
         for parameter in built.parameters():
             parameter.normal_(std=0.3)
-    assert isinstance(built, SparseFactors)
+        built.mean.normal_()
+        built.scale.uniform_(0.5, 1.5)
     return built
 
 
 def test_by_hand(model: SparseFactors) -> None:
     batch = make_batch([3, 5])
-    tiles, genes = batch.tokens["slides"][1].double(), batch.tokens["omics"][1, 0].double()
-    weight = {name: GAIN * value.double().T for name, value in model.weights.items()}
-    kinds = torch.sigmoid(tiles @ model.concepts.weight.double().T + model.concepts.bias) - 0.5
-    spread = (0.25 + 0.75 / 5) ** 0.5
-    slides = weight["slides"] @ torch.cat([tiles, kinds], 1).mean(0) / spread
-    means = torch.stack([part.mean() for part in genes.split(WIDTHS)])
-    omics = weight["omics"] @ torch.cat([SINGLE_GENES * genes, means])
-    covariates = batch.tokens["clinical"][1, 0].double()
-    clinical = weight["clinical"] @ covariates
-    factors = {"slides": slides, "omics": omics, "clinical": clinical}
-    ratio = sum(model.effects[name].double() @ factors[name] for name in factors)
-    for one, other in (("slides", "omics"), ("slides", "clinical"), ("omics", "clinical")):
-        ratio = ratio + factors[one] @ model.products[f"{one} x {other}"].double() @ factors[other]
-    ratio = ratio + model.covariates.double() @ covariates
-    expected = GAIN * ratio * (1 + model.by_bin.double())
-    torch.testing.assert_close(model(batch).logits[1].double(), expected, atol=1e-4, rtol=1e-4)
+    tiles = batch.tokens["slides"][1].double()
+    genes = batch.tokens["omics"][1, 0].double()
+    columns = torch.cat(
+        [
+            tiles.mean(dim=0),
+            (tiles**2).mean(dim=0),
+            genes,
+            torch.stack([part.mean() for part in genes.split(WIDTHS)]),
+            batch.tokens["clinical"][1, 0].double(),
+        ]
+    )
+    x = (columns - model.mean.double()) * model.scale.double()
+    left, right = x @ model.left.double(), x @ model.right.double()
+    expected = x @ model.effects.double() + left @ right
+    found = model(batch).logits[1].double()
+    torch.testing.assert_close(found, expected.expand(4), atol=1e-4, rtol=1e-4)
 
 
-def test_an_absent_modality_adds_nothing_and_others_take_over(model: SparseFactors) -> None:
-    batch = make_batch([4], absent=[(0, "slides"), (0, "clinical")])
-    output = model(batch)
-    omics = output.embeddings["omics"][0]
-    effect = model.effects["omics"]
-    for other in ("slides", "clinical"):
-        effect = effect + model.stand_ins[f"omics for {other}"]
-    expected = GAIN * (effect @ omics) * (1 + model.by_bin)
-    torch.testing.assert_close(output.logits[0], expected, atol=1e-5, rtol=1e-5)
-    nothing = [(0, name) for name in ("slides", "omics", "clinical")]
+def test_an_absent_modality_adds_nothing(model: SparseFactors) -> None:
+    lacking = model(make_batch([4], absent=[(0, "slides"), (0, "clinical")]))
+    assert not lacking.embeddings["slides"].any() and not lacking.embeddings["clinical"].any()
+    shown = model(make_batch([4]))
+    torch.testing.assert_close(lacking.embeddings["omics"], shown.embeddings["omics"])
+    nothing = [(0, name) for name in MODALITIES]
     assert not model(make_batch([4], absent=nothing)).logits.any()
 
 
 def test_attention_is_each_tokens_part_of_the_additive_effect(model: SparseFactors) -> None:
     """Effects of tiles and groups add up to what the modality adds, so their shares are exact."""
     batch = make_batch([6])
-    has = {name: batch.has(name) for name in ("slides", "omics", "clinical")}
-    factors = model(batch).embeddings
-    tiles = model.describe(batch.values("slides"))
-    per_tile = (
-        GAIN / spread_of_mean(batch.real("slides"))[0] * model.tile_effects(tiles, has)[0] / 6
+    output = model(batch, attention=True)
+    tiles = model.tile_effects(batch)[0]
+    torch.testing.assert_close(
+        tiles.mean(), output.embeddings["slides"][0, 0], atol=1e-4, rtol=1e-4
     )
-    added = GAIN * model.effects["slides"] @ factors["slides"][0]
-    torch.testing.assert_close(per_tile.sum(), added, atol=1e-4, rtol=1e-4)
-    per_group = GAIN * model.group_effects(batch.values("omics")[:, 0], has)[0]
-    added = GAIN * model.effects["omics"] @ factors["omics"][0]
-    torch.testing.assert_close(per_group.sum(), added, atol=1e-4, rtol=1e-4)
-    shown = model(batch, attention=True).attention
-    torch.testing.assert_close(shown["groups"][0], per_group.abs() / per_group.abs().sum())
-    torch.testing.assert_close(shown["slides"][0], per_tile.abs() / per_tile.abs().sum())
+    torch.testing.assert_close(output.attention["slides"][0], tiles.abs() / tiles.abs().sum())
+    x = model.standardised(model.read(batch), model.has(batch))
+    each = (x * model.effects).split(SIZES, dim=1)[1]
+    groups = model.group_effects(each)[0]
+    torch.testing.assert_close(groups.sum(), output.embeddings["omics"][0, 0], atol=1e-4, rtol=1e-4)
+    first = each[0, : WIDTHS[0]].sum() + each[0, sum(WIDTHS)]
+    torch.testing.assert_close(groups[0], first, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(output.attention["groups"][0], groups.abs() / groups.abs().sum())
 
 
-def test_sparsity_is_the_l1_norm_and_only_in_training(model: SparseFactors) -> None:
-    batch = make_batch([3, 4])
-    assert model(batch).losses == {}
-    losses = model(replace(batch, targets=make_targets(2))).losses
-    norm = sum(weight.abs().sum() for weight in model.weights.values())
-    torch.testing.assert_close(losses["sparsity"], 0.03 * GAIN * norm)
-
-
-def test_four_times_the_patients_halve_the_penalty() -> None:
-    few, many = (build("sparse_factors", replace(SHAPES, patients=n)) for n in (256, 1024))
-    assert few.sparsity == 0.03 and many.sparsity == 0.015
+def test_columns_far_from_the_average_are_held(model: SparseFactors) -> None:
+    batch = make_batch([3])
+    far, farther = (
+        replace(batch, tokens={**batch.tokens, "clinical": batch.tokens["clinical"] + size})
+        for size in (1e3, 1e6)
+    )
+    torch.testing.assert_close(model(far).logits, model(farther).logits)
 
 
 def test_without_interactions_contributions_add_up() -> None:
-    torch.manual_seed(0)
-    model = build("sparse_factors", SHAPES, {"interactions": False, "factors": 1}).eval()
-    batch = make_batch([5])
-    output = model(batch)
-    ratio = GAIN * sum(
-        model.effects[name] @ output.embeddings[name][0] for name in output.embeddings
-    )
-    torch.testing.assert_close(output.logits[0], ratio.expand(4), atol=1e-6, rtol=1e-5)
+    model = build("sparse_factors", SHAPES, {"interactions": False}).eval()
+    with torch.no_grad():
+        model.effects.normal_()
+    output = model(make_batch([5]))
+    expected = torch.stack(list(output.embeddings.values())).sum(dim=0)[0]
+    torch.testing.assert_close(output.logits[0], expected.expand(4), atol=1e-6, rtol=1e-5)
 
 
 def test_parameter_count() -> None:
-    model = build("sparse_factors", SHAPES, {"factors": 2, "concepts": 8})
-    inputs = (SLIDES_DIM + 8) + (sum(WIDTHS) + len(WIDTHS)) + CLINICAL_DIM
-    expected = 2 * inputs + 8 * (SLIDES_DIM + 1) + CLINICAL_DIM + 3 * 2 + 6 * 2 + 3 * 4 + 4
-    assert sum(parameter.numel() for parameter in model.parameters()) == expected
+    model = build("sparse_factors", SHAPES, {"factors": 3})
+    assert sum(parameter.numel() for parameter in model.parameters()) == sum(SIZES) * (1 + 2 * 9)
 
 
 def test_order_of_tiles_is_irrelevant_and_one_column_suffices(model: SparseFactors) -> None:
@@ -119,10 +105,3 @@ def test_order_of_tiles_is_irrelevant_and_one_column_suffices(model: SparseFacto
     torch.testing.assert_close(model(batch).logits, model(flipped).logits, atol=1e-4, rtol=1e-4)
     cox = build("sparse_factors", shapes_of(SLIDES_DIM, WIDTHS, CLINICAL_DIM, 1))
     assert cox(batch).logits.shape == (1, 1)
-
-
-def test_the_mean_of_many_tiles_varies_half_as_much_as_one() -> None:
-    sizes = torch.tensor([1, 3, 10_000])
-    real = torch.arange(10_000) < sizes[:, None]
-    expected = torch.tensor([1.0, 0.5**0.5, 0.5])[:, None]
-    torch.testing.assert_close(spread_of_mean(real), expected, atol=1e-4, rtol=1e-4)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from survfuse.config.omics import OmicsConfig
-from survfuse.modalities.protocol import require_width
+from survfuse.modalities.conformity import require_width
 
 MOMENTS = ("low", "high", "mean", "std")
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from survfuse.modalities.protocol import CLIP, require_width
+from survfuse.modalities.conformity import require_width
+from survfuse.modalities.protocol import CLIP
 from survfuse.modalities.slides.bags import Bag
 
 CHUNK = 8192  # tiles in double precision at a time

@@ -8,7 +8,8 @@ patients who lack them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Protocol, Self
 
@@ -244,3 +245,33 @@ class FusionModel(nn.Module):
 
     def begin(self, stage: str) -> None:
         """Prepare for a stage: freeze, copy or switch. Called before its first step."""
+
+
+# The summed loss of some rows (n,) of the training patients, of their log-hazards (n,).
+SumOfLosses = Callable[[Tensor, Tensor], Tensor]
+
+
+class SolvedModel(FusionModel):
+    """A network that reads fixed columns of a patient, so that its weights can be solved for.
+
+    It is not trained by steps and not stopped: all training patients are seen at once, as often as
+    the solution takes. Its logits are log-hazards, and the loss is Cox's partial likelihood.
+    """
+
+    @abstractmethod
+    def read(self, batch: Batch) -> Tensor:
+        """(B, p) columns; no weight may change them."""
+
+    @abstractmethod
+    def has(self, batch: Batch) -> Tensor:
+        """(B, M) bool: which of its modalities a patient has."""
+
+    @abstractmethod
+    def solve(
+        self, columns: Tensor, has: Tensor, loss: SumOfLosses, folds: Tensor
+    ) -> dict[str, Any]:
+        """Set the weights from what was read of the n training patients; describes the solution.
+
+        columns: (n, p). has: (n, M). folds: (n,) the fold in which a patient may be left out, to
+        choose penalties.
+        """

@@ -25,6 +25,7 @@ class Entry:
 
     `any_task`: whether it can be fitted for every task, as it asks of targets what those of all
     tasks have (`interface.Targets`); the others read follow-up and estimate survival alone.
+    `solved`: whether its weights are solved for, with all training patients, and not trained.
     `absent`: the default of its option of that name, where it has one. `chooses`: whether the
     option `modalities` of a row may name others that it reads instead. `labelled`: how reports call
     it where that depends on its options.
@@ -37,6 +38,7 @@ class Entry:
     any_task: bool = False
     absent: str = ""
     chooses: bool = False
+    solved: bool = False
     labelled: Callable[[Mapping[str, Any]], str] | None = None
 
     def load(self) -> type[FusionModel]:
@@ -65,7 +67,9 @@ MODELS: dict[str, Entry] = {
     "pibd": Entry("pibd.model", "PIBD", "PIBD", ("slides", "omics")),
     "snn": Entry("snn", "SNN", "SNN (genes)", ("omics",), True),
     "sparse_factors": Entry(
-        *("sparse_factors", "SparseFactors", "Sparse factors", ("slides", "omics", "clinical"))
+        *("sparse_factors.model", "SparseFactors", "Sparse factors"),
+        ("slides", "omics", "clinical"),
+        solved=True,
     ),
     "survpath": Entry("survpath", "SurvPath", "SurvPath-style", ("slides", "omics")),
     "transmil": Entry("transmil", "TransMIL", "TransMIL (slides)", ("slides",), True),

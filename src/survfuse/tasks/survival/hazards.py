@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, pad
 
@@ -52,11 +53,12 @@ def partial_nll(log_ratio: Tensor, time: Tensor, event: Tensor) -> Tensor:
     log_ratio: (B,) log-hazard ratios. time: (B,). event: (B,) bool. A scalar, zero (with a gradient
     of zero) without events.
     """
-    at_risk = time[None, :] >= time[:, None]
-    everyone = log_ratio[None, :].expand_as(at_risk)
-    log_sum = everyone.masked_fill(~at_risk, float("-inf")).logsumexp(dim=1)
-    happened = event.to(log_ratio.dtype)
-    return (happened * (log_sum - log_ratio)).sum() / happened.sum().clamp(min=1)
+    falling, order = (-time).sort()
+    at_risk = log_ratio[order].logcumsumexp(dim=0)  # with all who are followed as long or longer
+    last_of_ties = torch.searchsorted(falling, falling, right=True) - 1
+    happened = event[order].to(log_ratio.dtype)
+    lost = happened * (at_risk[last_of_ties] - log_ratio[order])
+    return lost.sum() / happened.sum().clamp(min=1)
 
 
 def survival_from_logits(logits: Tensor) -> Tensor:
