@@ -72,7 +72,7 @@ def run(home: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool) -> None:
             for fold in folds.split()
         ]
         commands.append(
-            f"predict --model {name} --folds {folds} {MADE} --models out/models "
+            f"predict-folds --model {name} --folds {folds} {MADE} --models out/models "
             f"--out out/predictions/{name}.tsv --ablations out/predictions/{name}.ablations.tsv "
             f"--attention out/predictions/{name}.attention.h5"
         )

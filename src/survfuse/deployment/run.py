@@ -9,15 +9,19 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from survfuse.artifacts.layout import ResultsFolder
 from survfuse.artifacts.package import Package
 from survfuse.artifacts.package_layout import NewPatientsFolder
 from survfuse.cohort.new_patients import check_new_patients
+from survfuse.config.fields import Found, fit_to_field
 from survfuse.config.section import Section
+from survfuse.config.yaml_text import read_yaml
 from survfuse.core.batches import items_of
 from survfuse.core.errors import UserInputError
 from survfuse.deployment.inputs import NewSheets, settings_for
 from survfuse.modalities.loading import modality
 from survfuse.modalities.registry import MODALITIES, SHEET_OF
+from survfuse.models.runnable import load
 from survfuse.runner.source_files import rows_of
 
 
@@ -52,8 +56,13 @@ def prepared_in_batches(source: str) -> bool:
 
 def run_of(config: Mapping[str, Any]) -> NewPatientsRun:
     """The configuration of a run. Raises UserInputError with a line for each fault."""
+    met = Found()
+    values = fit_to_field(dict(config), NewPatientsRun, met)
+    if met.faults:
+        told = [f"{'.'.join(map(str, place))}: {sentence}" for place, sentence in met.faults]
+        raise UserInputError("\n".join(told))
     try:
-        found = NewPatientsRun.model_validate(dict(config))
+        found = NewPatientsRun.model_validate(values)
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         known = ", ".join(NewPatientsRun.model_fields)
@@ -64,6 +73,17 @@ def run_of(config: Mapping[str, Any]) -> NewPatientsRun:
         if source not in SHEET_OF:
             raise UserInputError(f"sheets.{source}: there is none; known are {', '.join(SHEET_OF)}")
     return found
+
+
+def report_of(path: Path) -> Path:
+    """The page to open once a configuration has run, of a study or of new patients.
+
+    Raises UserInputError where the configuration is wrong.
+    """
+    content = read_yaml(path).content
+    if isinstance(content, dict) and "package" in content:
+        return NewPatientsFolder(run_of(content).output).index
+    return ResultsFolder(load(path).output).report.index
 
 
 def prepare_batch(

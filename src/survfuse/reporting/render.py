@@ -68,6 +68,7 @@ def environment() -> Environment:
         estimate_inline=estimate_inline,
         frequency=frequency,
         of_100=wording.of_100,
+        about=wording.about,
     )
     made.filters.update(
         months=wording.months,

@@ -31,6 +31,11 @@ def of_100(probability: float) -> str:
     return str(count)
 
 
+def about(probability: float) -> str:
+    """The word before a number of 100 patients; none before "more than 99"."""
+    return "about " if of_100(probability).isdigit() else ""
+
+
 def months(value: float) -> str:
     """A time: `12` -> "12 months"."""
     return f"{value:g} month" if value == 1 else f"{value:g} months"

@@ -33,6 +33,8 @@ STAGES = {
     "list_inputs": "list who has which modality",
     "evaluate": "score all models side by side",
     "report": "write the cohort report and the patient pages",
+    "prepare_new": "prepare slides or volumes of new patients, a batch per job",
+    "predict_new": "predict new patients with the models of a package",
     "all": "everything that was asked for",
 }
 JOBS_BEFORE_ESTIMATE = 5

@@ -8,11 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from survfuse.artifacts.layout import ResultsFolder
 from survfuse.core.errors import UserInputError
 from survfuse.core.exit_codes import worst
 from survfuse.core.workflow_files import SNAKEFILE
-from survfuse.models.runnable import load
 from survfuse.runner.progress import LAST_FAILURES
 
 # What profiles/default/config.yaml says, without Snakemake's line about that file on the terminal.
@@ -21,6 +19,7 @@ ALWAYS = ["--workflow-profile", "none", "--logger", "survfuse", "--rerun-incompl
 
 def run_workflow(
     config: Path,
+    report: Path,
     cores: str | None = None,
     profile: Path | None = None,
     dry: bool = False,
@@ -28,12 +27,11 @@ def run_workflow(
 ) -> int:
     """Run everything that a configuration asks for; returns the exit code of the worst stage.
 
-    1 where the workflow stopped by itself. `extra`: further arguments for Snakemake. Raises
-    UserInputError where the configuration is wrong or there is no home directory.
+    1 where the workflow stopped by itself. `report`: the page that is there in the end. `extra`:
+    further arguments for Snakemake. Raises UserInputError where there is no home directory.
     """
     from snakemake.cli import main
 
-    checked = load(config)  # tells what is wrong in our words
     require_user()
     given = ["--snakefile", str(SNAKEFILE), "--configfile", str(config)]
     given += ALWAYS
@@ -48,7 +46,6 @@ def run_workflow(
             return worst(failure.code for failure in LAST_FAILURES)
         if stopped.code:
             return 1
-    report = ResultsFolder(checked.output).report.index
     # Further arguments may ask Snakemake for something else than a run to the end.
     if not dry and not extra and report.is_file():
         print(f"Report: {report}", file=sys.stderr)

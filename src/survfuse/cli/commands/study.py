@@ -65,6 +65,10 @@ def init_command(given: argparse.Namespace) -> None:
 
 
 def run_command(given: argparse.Namespace) -> int:
+    from survfuse.deployment.run import report_of
     from survfuse.runner.start import run_workflow
 
-    return run_workflow(given.config, given.cores, given.profile, given.dry_run, given.extra)
+    report = report_of(given.config)  # tells what is wrong in our words
+    return run_workflow(
+        given.config, report, given.cores, given.profile, given.dry_run, given.extra
+    )
