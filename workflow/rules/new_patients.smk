@@ -41,6 +41,8 @@ rule prepare_new:
         RUN.output / "{source}" / "batch_{batch}.tsv",
     log:
         RUN.output / "logs" / "prepare_new" / "{source}_{batch}.log",
+    benchmark:
+        RUN.output / "benchmarks" / "prepare_new" / "{source}_{batch}.tsv"
     wildcard_constraints:
         source="|".join(SHEET_OF),
         batch=r"\d+",
@@ -73,6 +75,8 @@ rule predict_new:
         NEW.table,
     log:
         RUN.output / "logs" / "predict_new.log",
+    benchmark:
+        RUN.output / "benchmarks" / "predict_new.tsv"
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,

@@ -14,6 +14,7 @@ from lifelines import CoxPHFitter
 
 from estimator_fixture import fit, predict
 from survfuse.artifacts.checkpoint import FittedModel, read_fitted, write_fitted
+from survfuse.artifacts.follow_up import FollowUp
 from survfuse.config.study import Config
 from survfuse.core.errors import MissingResourceError, UserInputError
 from survfuse.models.estimator import NothingToLearnError
@@ -28,7 +29,7 @@ installed = pytest.mark.skipif(
 )
 INPUTS, TIME, EVENT = cohort(n=80)
 IDS = INPUTS.patients.index.tolist()
-PART = TrainingPart(0, 0, np.array(IDS), np.full(80, "train"), TIME, EVENT)
+PART = TrainingPart(0, 0, np.array(IDS), np.full(80, "train"), FollowUp(TIME, EVENT))
 
 
 class Regression(torch.nn.Module):
@@ -106,7 +107,7 @@ def test_scores_that_are_weighed_come_from_other_patients(monkeypatch: pytest.Mo
     fit(CONFIG, ROW, PART, INPUTS)
     time = TIME.copy()
     time[7] *= 50
-    changed = TrainingPart(0, 0, PART.patient_ids, PART.role, time, EVENT)
+    changed = TrainingPart(0, 0, PART.patient_ids, PART.role, FollowUp(time, EVENT))
     fit(CONFIG, ROW, changed, INPUTS)
     np.testing.assert_array_equal(seen[0][7], seen[1][7])
     assert np.abs(seen[0] - seen[1]).max() > 1e-3  # but reaches those of others

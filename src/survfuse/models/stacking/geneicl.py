@@ -24,7 +24,6 @@ from survfuse.artifacts.checkpoint import Arrays, FittedModel, ids_hash
 from survfuse.artifacts.prediction import Prediction
 from survfuse.config.models import ModelConfig
 from survfuse.config.study import Config
-from survfuse.core.device import choose_device
 from survfuse.core.errors import MissingResourceError
 from survfuse.core.files import sha256_file
 from survfuse.modalities.registry import PATIENT_TABLE
@@ -227,6 +226,8 @@ def weights_file(row: str) -> Path:
 
 def load_network(context: FitContext | PredictContext) -> torch.nn.Module:
     """The pretrained network on the device of a fit or a prediction."""
+    from survfuse.core.device import choose_device
+
     return pretrained(weights_file(context.model.name), choose_device(context.device))
 
 
