@@ -73,7 +73,9 @@ def predict_new(
         if len(package.record["reads"]) > 1 and has[name].any()
     }
     moved = what_moved(package, new, found[package.row].inputs, device)
-    records = prediction_records(package, new, estimates, without, moved, on or date.today())
+    seen = next(iter(found[package.row].inputs.values()))
+    day = on or date.today()
+    records = prediction_records(package, new, seen, estimates, without, moved, day)
     write_members(package, found, folder.members)
     for record in records:
         write_json(folder.prediction(record["patient_id"]), record)

@@ -15,7 +15,7 @@ from survfuse import __version__
 from survfuse.artifacts.package import Package
 from survfuse.core.files import read_object
 from survfuse.deployment.inputs import NewInputs
-from survfuse.modalities.cohort import SYNTHETIC
+from survfuse.modalities.cohort import SYNTHETIC, CohortInputs
 from survfuse.modalities.conformity import Remark
 from survfuse.modalities.loading import modality
 from survfuse.modalities.registry import MODALITIES
@@ -29,6 +29,7 @@ USE = "Research use only. Not validated for clinical decisions."
 def prediction_records(
     package: Package,
     new: NewInputs,
+    seen: CohortInputs,
     estimates: Mapping[str, Sequence[Mapping[str, Any]]],
     without: Mapping[str, Sequence[Mapping[str, Any]]],
     moved: Sequence[Mapping[str, Any]] | None,
@@ -36,10 +37,11 @@ def prediction_records(
 ) -> list[dict[str, Any]]:
     """A record of each patient, in the order of the ids.
 
-    estimates: by row. without: those of the row that predicts, as if a modality were missing.
+    seen: what a model of the row read, with what was synthesised. estimates: by row. without: those
+    of the row that predicts, as if a modality were missing.
     """
     config, performance = package.config, read_object(package.files.performance)
-    states, beside = states_of(package, new), package.beside
+    states, beside = states_of(package, new, seen), package.beside
 
     def present(name: str, patient: str) -> bool:
         return bool(new.inputs.available(name, [patient])[0])
@@ -107,7 +109,9 @@ def remarks_on_estimates(estimates: Mapping[str, Any]) -> list[Remark]:
     return [Remark(sentence)]
 
 
-def states_of(package: Package, new: NewInputs) -> dict[str, list[dict[str, Any]]]:
+def states_of(
+    package: Package, new: NewInputs, seen: CohortInputs
+) -> dict[str, list[dict[str, Any]]]:
     """By patient: of every modality that the row reads whether it is there, and why not.
 
     The state is present, synthetic (made from another one), unusable or missing.
@@ -115,7 +119,7 @@ def states_of(package: Package, new: NewInputs) -> dict[str, list[dict[str, Any]
     ids = new.patients.ids
     states: dict[str, list[dict[str, Any]]] = {patient: [] for patient in ids}
     for name in package.record["reads"]:
-        has, made = new.inputs.available(name, ids), new.inputs.available(SYNTHETIC + name, ids)
+        has, made = seen.available(name, ids), seen.available(SYNTHETIC + name, ids)
         entry = MODALITIES[name]
         reasons = modality(name).unusable(new.paths) if entry.source in new.paths.files else {}
         for patient, there, synthetic in zip(ids, has, made, strict=True):
