@@ -131,7 +131,7 @@ def test_a_page_says_what_the_record_says(predicted: Path, records: list[dict]) 
         said = text_of(html)
         last = record["estimates"]["horizons"][-1]
         assert f"about {of_100(last['risk'])} have died by 24 months" in said
-        for one in record["without"].values():
+        for one in record["without_modality"].values():
             risk = of_100(one["horizons"][-1]["risk"])
             assert f"of this patient the estimate would be {risk} of 100" in said
         for state in (one["state"] for one in record["inputs"]):

@@ -83,20 +83,20 @@ def test_new_patients_get_a_record_each(package: Path, tmp_path: Path) -> None:
         "clinical": "present",
         "omics": "missing",
     }
-    assert set(complete["without"]) == {"clinical", "omics"}
-    assert set(without["without"]) == {"clinical"}
+    assert set(complete["without_modality"]) == {"clinical", "omics"}
+    assert set(without["without_modality"]) == {"clinical"}
     for record in records.values():
         early, late = record["estimates"]["horizons"]
         assert 0 < early["low"] <= early["risk"] <= early["high"] < 1
         assert late["risk"] >= early["risk"]
-    free = complete["estimates"]["event_free"]
+    free = complete["estimates"]["event_free_bound"]
     assert free["share"] == 0.9 and free["n"] == 120
     assert free["months"] is None or 0 < free["months"] <= free["until"]
     late = without["estimates"]["horizons"][-1]
     assert late["high"] - late["low"] > late["as_is_high"] - late["as_is_low"]
     # As the estimate of a patient whose genes are withheld, so that of one who has none.
     alone = predicted(package, tmp_path / "new", patients, None)[complete["patient_id"]]
-    withheld = complete["without"]["omics"]["horizons"][-1]["risk"]
+    withheld = complete["without_modality"]["omics"]["horizons"][-1]["risk"]
     assert last_risk(alone) == pytest.approx(withheld, abs=1e-9)
     table = pd.read_csv(folder.table, sep="\t")
     assert len(table) == 2 * len(records)
@@ -110,9 +110,11 @@ def test_estimates_follow_what_raises_the_risk(package: Path, tmp_path: Path) ->
     same = pd.concat([genes.iloc[[0]], genes.iloc[[0]]]).assign(patient_id=["low", "high"])
     records = predicted(package, tmp_path, base, same)
     assert last_risk(records["high"]) > last_risk(records["low"]) + 0.2
-    free = {name: records[name]["estimates"]["event_free"]["months"] for name in records}
+    free = {name: records[name]["estimates"]["event_free_bound"]["months"] for name in records}
     assert free["high"] < (free["low"] or np.inf)
-    moved = {one["modality"]: one["log_hazard"] for one in records["high"]["moved"]["modalities"]}
+    moved = {
+        one["modality"]: one["log_hazard"] for one in records["high"]["contributions"]["modalities"]
+    }
     assert moved["clinical"] > 0
 
 
@@ -169,7 +171,7 @@ def test_a_patient_unlike_those_of_the_study_is_flagged(package: Path, tmp_path:
     genes.loc[genes.index[0], GENES] += np.array([2.5, -2.5] * 6)
     records = predicted(package, tmp_path, patients, genes)
     odd, usual = (records[patient] for patient in genes["patient_id"][:2])
-    assert odd["unlike"]["omics"] < 0.01 < usual["unlike"]["omics"]
+    assert odd["novelty_p"]["omics"] < 0.01 < usual["novelty_p"]["omics"]
     assert "Gene expression: unlike that of the study" in sentences(odd)
     assert "unlike" not in sentences(usual)
 

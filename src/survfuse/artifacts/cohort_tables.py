@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
+from survfuse.artifacts.layout import CohortFolder
 from survfuse.artifacts.outcome_columns import columns_by_task, columns_in
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, read_text_table
@@ -55,6 +57,17 @@ def read_images(path: Path) -> pd.DataFrame:
 def write_features(path: Path, frame: pd.DataFrame) -> None:
     """Write a table of features: float, NaN = missing, indexed by patient id."""
     write_table(path, frame.rename_axis("patient_id").reset_index())
+
+
+def write_brought(folder: CohortFolder, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write what is kept of the sheets of modalities, of which there is something to keep.
+
+    tables: by the key of `modalities.registry.SOURCES`, see `cohort.checked.Cohort`.
+    """
+    for source, table in tables.items():
+        if len(table.columns):
+            path = folder.brought(source)
+            (write_table if "patient_id" in table else write_features)(path, table)
 
 
 def read_features(path: Path) -> pd.DataFrame:

@@ -218,7 +218,19 @@ class ComparisonFolder(Folder):
         return self.root / "compare.html"
 
 
-class ResultsFolder(Folder):
+class PreparedFolder(Folder):
+    """Checked patients, and what is made of their sheets for the models to read."""
+
+    @property
+    def cohort(self) -> CohortFolder:
+        return CohortFolder(self.root / "cohort")
+
+    def read_of(self, modality: str) -> Path:
+        """The file that models read of a modality, where it has one."""
+        return self.root / MODALITIES[modality].stored
+
+
+class ResultsFolder(PreparedFolder):
     """The results of a run: `output` of its configuration."""
 
     @property
@@ -230,10 +242,6 @@ class ResultsFolder(Folder):
     def truth(self) -> Path:
         """What is known of a simulated cohort alone."""
         return self.root / "sheets" / "truth.tsv"
-
-    @property
-    def cohort(self) -> CohortFolder:
-        return CohortFolder(self.root / "cohort")
 
     @property
     def splits(self) -> SplitsFolder:
@@ -259,7 +267,3 @@ class ResultsFolder(Folder):
     @property
     def report(self) -> ReportFolder:
         return ReportFolder(self.root / "report")
-
-    def read_of(self, modality: str) -> Path:
-        """The file that models read of a modality, where it has one."""
-        return self.root / MODALITIES[modality].stored

@@ -31,8 +31,8 @@ ZIPPED_ON = (1980, 1, 1, 0, 0, 0)  # the same package is the same archive whenev
 class Package:
     """An opened package, whose files are what they were when it was made.
 
-    row: of the leaderboard, which predicts. beside: the reference of the study, whose estimates
-    stand beside it, if that is another row. folds: the names of the folds whose models predict.
+    row: of the leaderboard, which predicts. reference: the row that the study compares others with,
+    None if that is the same. folds: the names of the folds whose models predict.
     identity: the SHA-256 of package.json, which stands for the whole package.
     """
 
@@ -46,14 +46,14 @@ class Package:
         return str(self.record["row"])
 
     @property
-    def beside(self) -> str | None:
+    def reference(self) -> str | None:
         reference = self.record["reference"]
         return None if reference == self.row else str(reference)
 
     @property
     def rows(self) -> list[str]:
         """The rows that are asked for predictions."""
-        return [self.row, *([self.beside] if self.beside else [])]
+        return [self.row, *([self.reference] if self.reference else [])]
 
     def folds_of(self, row: str) -> list[str]:
         return list(self.record["folds"][row])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from survfuse.artifacts.layout import CohortFolder, Folder, ModelsFolder
-from survfuse.modalities.registry import MODALITIES
+from survfuse.artifacts.layout import Folder, ModelsFolder, PreparedFolder
 
 
 class PackageFolder(Folder):
@@ -39,13 +38,13 @@ class PackageFolder(Folder):
         return self.root / "reference.safetensors"
 
     @property
-    def usual(self) -> Path:
-        """What is usual of the study's patients, whom others may be unlike; arrays beside it."""
-        return self.root / "usual.json"
+    def novelty(self) -> Path:
+        """What is usual in the study, by which unusual patients are found; arrays beside it."""
+        return self.root / "novelty.json"
 
     @property
-    def usual_arrays(self) -> Path:
-        return self.root / "usual.safetensors"
+    def novelty_arrays(self) -> Path:
+        return self.root / "novelty.safetensors"
 
     @property
     def estimates(self) -> Path:
@@ -75,21 +74,8 @@ class PackageFolder(Folder):
         return self.root / "schemas" / f"{name}.schema.json"
 
 
-class NewPatientsFolder(Folder):
+class NewPatientsFolder(PreparedFolder):
     """What `predict` writes of patients who were in no study."""
-
-    @property
-    def cohort(self) -> CohortFolder:
-        return CohortFolder(self.root / "cohort")
-
-    @property
-    def config(self) -> Path:
-        """The settings that their inputs are prepared with."""
-        return self.root / "config.yaml"
-
-    def read_of(self, modality: str) -> Path:
-        """The file that models read of a modality, where it has one."""
-        return self.root / MODALITIES[modality].stored
 
     @property
     def members(self) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from survfuse.artifacts.cohort_tables import write_features, write_table
+from survfuse.artifacts.cohort_tables import write_brought, write_table
 from survfuse.artifacts.layout import CohortFolder
 from survfuse.cohort.check import check_brought, clinical_table
 from survfuse.cohort.check_patients import with_columns
@@ -41,10 +41,7 @@ class NewPatients:
     def write(self, folder: CohortFolder) -> None:
         """Write the tables where stages read them."""
         write_table(folder.clinical, self.clinical)
-        for source, table in self.tables.items():
-            if len(table.columns):
-                path = folder.brought(source)
-                (write_table if "patient_id" in table else write_features)(path, table)
+        write_brought(folder, self.tables)
 
 
 def check_new_patients(config: Config) -> NewPatients:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from survfuse.artifacts.cohort_tables import write_features, write_table
+from survfuse.artifacts.cohort_tables import write_brought, write_table
 from survfuse.artifacts.layout import CohortFolder
 from survfuse.cohort.checked import Cohort
 from survfuse.config.cohort import Covariate
@@ -27,10 +27,7 @@ def write_cohort(cohort: Cohort, config: Config, out: Path) -> None:
     files = CohortFolder(out)
     write_table(files.clinical, cohort.clinical)
     write_table(files.outcomes, cohort.outcomes)
-    for source, table in cohort.tables.items():
-        if len(table.columns):
-            path = files.brought(source)
-            (write_table if "patient_id" in table else write_features)(path, table)
+    write_brought(files, cohort.tables)
     write_table(files.availability, cohort.available(config).astype(int).reset_index())
     write_table(files.excluded, cohort.excluded)
     write_json(files.summary, summarise(cohort, config))

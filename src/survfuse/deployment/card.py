@@ -18,9 +18,10 @@ LIMITS = (
 )
 PRIVACY = (
     "No row of it belongs to a patient. It holds fitted weights, means and deviations of inputs, "
-    "the values between which 98 of 100 patients lie, the levels of covariates that occurred, and "
-    "figures over all patients. Weights can nevertheless tell something of those whom they were "
-    "fitted on: treat a package as you treat the results of the study."
+    "the values between which 98 of 100 patients lie, the levels of covariates that occurred, the "
+    "times of events in baseline hazards, and figures over all patients. Weights can nevertheless "
+    "tell something of those whom they were fitted on: treat a package as you treat the results "
+    "of the study."
 )
 LICENCE = (
     "To be filled by those who answer for the study: who may use the weights, for what, and whom "

@@ -28,9 +28,9 @@ from survfuse.core.files import (
 from survfuse.deployment.card import model_card
 from survfuse.deployment.inputs import with_files
 from survfuse.deployment.label import model_label
+from survfuse.deployment.novelty import write_novelty
 from survfuse.deployment.schemas import patients_schema, prediction_schema
-from survfuse.deployment.study import Study, described, finished, performance_of
-from survfuse.deployment.unlike import write_usual
+from survfuse.deployment.study import FinishedStudy, described, finished, performance_of
 from survfuse.modalities.inputs import load_inputs
 from survfuse.modalities.loading import modality
 from survfuse.modalities.paths import study_paths
@@ -86,7 +86,7 @@ def freeze_study(config: Config, out: Path, row: str | None = None, archive: boo
     return out
 
 
-def copy_models(study: Study, row: ModelConfig, files: PackageFolder) -> list[str]:
+def copy_models(study: FinishedStudy, row: ModelConfig, files: PackageFolder) -> list[str]:
     """Copy a row as fitted in every fold; returns the names of the folds."""
     config, models = study.config, study.results.models
     repeats = range(repeats_of(row, config))
@@ -106,7 +106,7 @@ def copy_models(study: Study, row: ModelConfig, files: PackageFolder) -> list[st
     return folds
 
 
-def copy_generators(study: Study, files: PackageFolder, folds: list[str]) -> None:
+def copy_generators(study: FinishedStudy, files: PackageFolder, folds: list[str]) -> None:
     """Copy the generators of volumes of the folds, with what they were measured to be worth."""
     if study.config.synthesis is None or not study.results.synthesis.is_dir():
         return
@@ -131,15 +131,16 @@ def copy_resources(config: Config, files: PackageFolder) -> dict[str, dict[str, 
         path: Path | None = getattr(getattr(config, section), key)
         if path is None or kept == NOT_NEEDED:
             continue
+        name = f"{key}_{path.name}" if kept == COPIED else path.name  # two may have one name
         if kept == COPIED:
-            with atomic_path(files.resources / path.name) as temporary:
+            with atomic_path(files.resources / name) as temporary:
                 shutil.copyfile(path, temporary)
-        hashed = {"name": path.name, "sha256": sha256_file(path)}
+        hashed = {"name": name, "sha256": sha256_file(path)}
         found[place] = {**hashed, "inside": kept == COPIED}
     return found
 
 
-def packaged_config(study: Study, resources: Mapping[str, Mapping[str, Any]]) -> Config:
+def packaged_config(study: FinishedStudy, resources: Mapping[str, Mapping[str, Any]]) -> Config:
     """The settings of the rows, in which no path of the study is left."""
     config = study.config
     drawn = config.simulation  # which names its sheets itself
@@ -178,7 +179,7 @@ def without_paths(row: ModelConfig) -> ModelConfig:
     return row.model_copy(update={"options": options})
 
 
-def write_reference(study: Study, files: PackageFolder) -> None:
+def write_reference(study: FinishedStudy, files: PackageFolder) -> None:
     """Write what inputs of new patients are compared with, of every modality that is read."""
     paths = study_paths(study.config)
     inputs = load_inputs(paths)
@@ -196,4 +197,4 @@ def write_reference(study: Study, files: PackageFolder) -> None:
     splits = read_text_table(paths.splits, ["patient_id", "repeat", "fold"])
     first = splits[splits["repeat"] == "0"]
     folds = dict(zip(first["patient_id"], first["fold"].astype(int), strict=True))
-    write_usual(files, inputs, folds, list(kept_of), study.config)
+    write_novelty(files, inputs, folds, list(kept_of), study.config)

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
+from survfuse.artifacts.checkpoint import under
 from survfuse.artifacts.package import Package
 from survfuse.artifacts.package_layout import NewPatientsFolder
 from survfuse.cohort.new_patients import NewPatients, check_new_patients
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_object, sha256_file
-from survfuse.deployment.unlike import p_values, remarks_on
+from survfuse.deployment.novelty import p_values, remarks_on
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.conformity import Reference, Remark
 from survfuse.modalities.inputs import load_inputs
@@ -29,6 +30,7 @@ from survfuse.modalities.registry import (
     sheet_fields,
     sheets_of,
 )
+from survfuse.modalities.sheets import Preparation
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,14 @@ class NewSheets:
 class NewInputs:
     """What is known of new patients, in the form that the models read, and what is unusual of it.
 
-    brought: the modalities that their sheets bring. unlike: p-values by patient and modality.
+    novelty_p: by patient and modality, see `novelty.p_values`.
     """
 
     patients: NewPatients
     inputs: CohortInputs
     paths: InputPaths
-    brought: tuple[str, ...]
     remarks: tuple[Remark, ...]
-    unlike: Mapping[str, Mapping[str, float]]
+    novelty_p: Mapping[str, Mapping[str, float]]
 
 
 def settings_for(package: Package, sheets: NewSheets, out: Path) -> Config:
@@ -121,20 +122,20 @@ def prepare_new(
     """
     patients = check_new_patients(config)
     patients.write(out.cohort)
+    preparation = Preparation(config, patients.ids, threads, device)
     files: dict[str, Path] = {}
     for source, table in patients.tables.items():
         name = SHEET_OF[source]
         if not MODALITIES[name].brought_by(config.cohort):
             continue
         files[source] = out.read_of(name)
-        modality(name).prepare(config, patients.ids, table, files[source], threads, device)
+        modality(name).prepare(table, files[source], preparation)
     # Nothing is divided: whoever is listed is predicted.
     listed = out.cohort.clinical
     paths = InputPaths(listed, listed, files, visit=config.imaging.visit)
     inputs, remarks = conform(package, paths, load_inputs(paths))
-    unlike = p_values(package.files, inputs)
-    brought = tuple(name for name, entry in MODALITIES.items() if entry.brought_by(config.cohort))
-    return NewInputs(patients, inputs, paths, brought, (*remarks, *remarks_on(unlike)), unlike)
+    novelty_p = p_values(package.files, inputs)
+    return NewInputs(patients, inputs, paths, (*remarks, *remarks_on(novelty_p)), novelty_p)
 
 
 def conform(
@@ -143,16 +144,11 @@ def conform(
     """The inputs as the models of a package read them, and remarks on what is unusual."""
     described = read_object(package.files.reference)
     arrays = load_file(package.files.reference_arrays)
-    ids = inputs.patients.index.tolist()
     stores, remarks = {}, list[Remark]()
     for name in described:
-        own = {
-            key.removeprefix(f"{name}/"): values
-            for key, values in arrays.items()
-            if key.startswith(f"{name}/")
-        }
-        reference, store = Reference(described[name], own), inputs.stores.get(name)
-        found = modality(name).conform(paths, store, reference, ids)
+        reference = Reference(described[name], under(arrays, f"{name}/"))
+        store = inputs.stores.get(name)
+        found = modality(name).conform(paths, store, reference)
         if found.store is not None:
             stores[name] = found.store
         remarks += found.remarks

@@ -16,8 +16,8 @@ from survfuse.artifacts.layout import fold_numbers
 from survfuse.artifacts.package import Package
 from survfuse.artifacts.package_layout import NewPatientsFolder
 from survfuse.core.files import atomic_path, read_object, write_json
+from survfuse.deployment.contributions import contributions_of
 from survfuse.deployment.inputs import NewInputs, NewSheets, has_of, prepare_new, settings_for
-from survfuse.deployment.moved import what_moved
 from survfuse.deployment.record import prediction_records, table_of
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.registry import MODALITIES
@@ -72,10 +72,10 @@ def predict_new(
         for name in package.record["reads"]
         if len(package.record["reads"]) > 1 and has[name].any()
     }
-    moved = what_moved(package, new, found[package.row].inputs, device)
+    contributions = contributions_of(package, new, found[package.row].inputs, device)
     seen = next(iter(found[package.row].inputs.values()))
     day = on or date.today()
-    records = prediction_records(package, new, seen, estimates, without, moved, day)
+    records = prediction_records(package, new, seen, estimates, without, contributions, day)
     write_members(package, found, folder.members)
     for record in records:
         write_json(folder.prediction(record["patient_id"]), record)

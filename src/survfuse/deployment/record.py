@@ -32,7 +32,7 @@ def prediction_records(
     seen: CohortInputs,
     estimates: Mapping[str, Sequence[Mapping[str, Any]]],
     without: Mapping[str, Sequence[Mapping[str, Any]]],
-    moved: Sequence[Mapping[str, Any]] | None,
+    contributions: Sequence[Mapping[str, Any]] | None,
     on: date,
 ) -> list[dict[str, Any]]:
     """A record of each patient, in the order of the ids.
@@ -41,7 +41,7 @@ def prediction_records(
     of the row that predicts, as if a modality were missing.
     """
     config, performance = package.config, read_object(package.files.performance)
-    states, beside = states_of(package, new, seen), package.beside
+    states, reference = states_of(package, new, seen), package.reference
 
     def present(name: str, patient: str) -> bool:
         return bool(new.inputs.available(name, [patient])[0])
@@ -67,15 +67,15 @@ def prediction_records(
             "row": package.row,
             "label": label_of(find_model(config, package.row)),
             "estimates": estimates[package.row][number],
-            "beside": None
-            if beside is None
+            "reference": None
+            if reference is None
             else {
-                "row": beside,
-                "label": label_of(find_model(config, beside)),
-                "estimates": estimates[beside][number],
+                "row": reference,
+                "label": label_of(find_model(config, reference)),
+                "estimates": estimates[reference][number],
             },
             "inputs": states[patient],
-            "without": {
+            "without_modality": {
                 name: found[number] for name, found in without.items() if present(name, patient)
             },
             "remarks": [
@@ -85,8 +85,8 @@ def prediction_records(
                     *remarks_on_estimates(estimates[package.row][number]),
                 )
             ],
-            "unlike": dict(new.unlike[patient]),
-            "moved": None if moved is None else moved[number],
+            "novelty_p": dict(new.novelty_p[patient]),
+            "contributions": None if contributions is None else contributions[number],
             "performance": performance,
         }
         for number, patient in enumerate(new.patients.ids)

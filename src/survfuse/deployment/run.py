@@ -21,6 +21,7 @@ from survfuse.core.errors import UserInputError
 from survfuse.deployment.inputs import NewSheets, settings_for
 from survfuse.modalities.loading import modality
 from survfuse.modalities.registry import MODALITIES, SHEET_OF
+from survfuse.modalities.sheets import Preparation
 from survfuse.models.runnable import load
 from survfuse.runner.source_files import rows_of
 
@@ -37,10 +38,6 @@ class NewPatientsRun(Section):
     )
     weights: Path | None = Field(None, description="Weights of the slide encoder.")
     batch_size: int = Field(20, ge=1, description="Files of a sheet per job.")
-
-    @property
-    def new_sheets(self) -> NewSheets:
-        return NewSheets(self.patients, self.sheets, self.weights)
 
     def batches(self, source: str) -> int:
         """Jobs over which the files of a sheet are spread; none where there is no such sheet."""
@@ -108,5 +105,5 @@ def prepare_batch(
     own = table[table["patient_id"].isin(listed)]
     name = SHEET_OF[source]
     path = NewPatientsFolder(out).read_of(name).with_name(f"batch_{number}.tsv")
-    modality(name).prepare(config, listed, own, path, threads, device)
+    modality(name).prepare(own, path, Preparation(config, listed, threads, device))
     return path

@@ -61,7 +61,7 @@ def estimates_schema() -> dict[str, Any]:
         {
             "horizons": many(an_object(horizon)),
             "classes": many(an_object({"name": TEXT, **dict.fromkeys(shares, PROBABILITY)})),
-            "event_free": or_null(an_object(free)),
+            "event_free_bound": or_null(an_object(free)),
             "not_estimable": by_name(TEXT),
         }
     )
@@ -77,7 +77,7 @@ def prediction_schema() -> dict[str, Any]:
         **dict.fromkeys(("simulated", "untrained"), FLAG),
     }
     state = {"state": {"enum": STATES}, "reason": or_null(TEXT)}
-    moved = {
+    contributions = {
         "modalities": many(an_object({"modality": TEXT, **log_hazard})),
         "parts": many(an_object({"modality": TEXT, "part": TEXT, **log_hazard})),
     }
@@ -93,12 +93,12 @@ def prediction_schema() -> dict[str, Any]:
         "row": TEXT,
         "label": TEXT,
         "estimates": estimates,
-        "beside": or_null(an_object({"row": TEXT, "label": TEXT, "estimates": estimates})),
+        "reference": or_null(an_object({"row": TEXT, "label": TEXT, "estimates": estimates})),
         "inputs": many(an_object({"modality": TEXT, "name": TEXT, **state})),
-        "without": by_name(estimates),
+        "without_modality": by_name(estimates),
         "remarks": many(an_object({"sentence": TEXT, "flagged": FLAG})),
-        "unlike": by_name(PROBABILITY),
-        "moved": or_null(an_object(moved)),
+        "novelty_p": by_name(PROBABILITY),
+        "contributions": or_null(an_object(contributions)),
         "performance": {"type": "object"},
     }
     return {"$schema": DRAFT, "title": "The prediction of one patient", **an_object(record)}

@@ -21,7 +21,7 @@ from survfuse.tasks.loading import task_of
 
 
 @dataclass(frozen=True)
-class Study:
+class FinishedStudy:
     """A finished study, and which of its rows a package is made of."""
 
     config: Config
@@ -31,7 +31,7 @@ class Study:
     rows: list[ModelConfig]  # with the reference, and the rows that either averages
 
 
-def finished(config: Config, row: str | None) -> Study:
+def finished(config: Config, row: str | None) -> FinishedStudy:
     """The study of a configuration. Raises UserInputError where it is not finished."""
     results = ResultsFolder(config.output)
     if not results.evaluation.scores.is_file():
@@ -52,17 +52,17 @@ def finished(config: Config, row: str | None) -> Study:
     for one in wanted:
         wanted += [part for part in parts_of(find_model(config, one)) if part not in wanted]
     rows = [one for one in config.models if one.name in wanted]
-    return Study(config, results, evaluation, name, rows)
+    return FinishedStudy(config, results, evaluation, name, rows)
 
 
-def performance_of(study: Study) -> dict[str, Any]:
+def performance_of(study: FinishedStudy) -> dict[str, Any]:
     """What the evaluation found of the row and the reference, and between them."""
     evaluation = study.evaluation
     shown = {study.row, evaluation["reference"]}
     comparisons = [
         dict(one)
         for one in evaluation["comparisons"]
-        if {one["model"], one["reference"]} == shown and len(shown) == 2
+        if (one["model"], one["reference"]) == (study.row, evaluation["reference"])
     ]
     rows = {row["model"]: row for row in evaluation["rows"] if row["model"] in shown}
     board = next(
@@ -92,7 +92,7 @@ def performance_of(study: Study) -> dict[str, Any]:
 
 
 def described(
-    study: Study, folds: Mapping[str, list[str]], resources: Mapping[str, Any]
+    study: FinishedStudy, folds: Mapping[str, list[str]], resources: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What package.json says of the package."""
     config, summary = study.config, read_object(study.results.cohort.summary)

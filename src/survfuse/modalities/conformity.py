@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import pandas as pd
 
 from survfuse.core.errors import UserInputError
 
@@ -72,3 +73,19 @@ def require_width(what: str, found: int, fitted: int) -> None:
             f"there are {found} {what}, but the model was fitted on {fitted}; give it what it was "
             "fitted on, or train it again"
         )
+
+
+def same_columns(frame: pd.DataFrame, wanted: Sequence[str], what: str) -> Conformed[pd.DataFrame]:
+    """A table of features with the columns of the study, NaN where they are missing.
+
+    Raises UserInputError where none of them is there.
+    """
+    absent = [name for name in wanted if name not in frame]
+    if len(absent) == len(wanted):
+        raise UserInputError(
+            f"the table of {what} has none of the features of the study, such as {absent[0]}; "
+            "compute the same features"
+        )
+    sentence = f"{len(absent)} of {len(wanted)} {what} features are missing"
+    remarks = [Remark(f"{sentence}; they count as the median of the study.")] if absent else []
+    return Conformed(frame.reindex(columns=list(wanted)), remarks)

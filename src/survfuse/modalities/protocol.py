@@ -22,7 +22,7 @@ from survfuse.core.files import sha256_file
 from survfuse.modalities.conformity import Conformed, Reference
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.registry import MODALITIES
-from survfuse.modalities.sheets import Brought, CheckedPatients
+from survfuse.modalities.sheets import Brought, CheckedPatients, Preparation
 from survfuse.sheets.feature_table import check_feature_leaks, features_of, read_feature_table
 from survfuse.sheets.findings import Findings
 from survfuse.sheets.problems import Note
@@ -174,18 +174,10 @@ class Modality(ABC):
         """
         return False
 
-    def prepare(
-        self,
-        config: Config,
-        patients: Sequence[str],
-        table: pd.DataFrame,
-        path: Path,
-        threads: int,
-        device: str,
-    ) -> None:
+    def prepare(self, table: pd.DataFrame, path: Path, preparation: Preparation) -> None:
         """Make the file that models read of it in this process, from `table`, what is kept of its
         sheet; for many patients the workflow has jobs. Raises what its stage raises."""
-        self.pack(config, patients, path)
+        self.pack(preparation.config, preparation.patient_ids, path)
 
     @abstractmethod
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> Store | None:
@@ -278,9 +270,9 @@ class Modality(ABC):
         return Reference(None)
 
     def conform(
-        self, paths: InputPaths, store: Store | None, reference: Reference, ids: Sequence[str]
+        self, paths: InputPaths, store: Store | None, reference: Reference
     ) -> Conformed[Store | None]:
-        """What new patients (`ids`) have, None without a sheet, in the form that models read.
+        """What new patients have, None without a sheet, in the form that models read.
 
         By default as it is. Raises UserInputError where the models cannot read it.
         """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
+from survfuse.config.study import Config
 from survfuse.sheets.text_table import Sheet
 
 
@@ -33,6 +34,19 @@ class CheckedPatients:
         if self.sheet is None or self.outcomes is None:
             return None
         return self.outcomes.set_index(pd.Index(self.sheet.rows["patient_id"]))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How the files of some patients are prepared in this process.
+
+    patient_ids: of all who are listed. threads: files worked on at a time. device: auto, cpu, cuda.
+    """
+
+    config: Config
+    patient_ids: Sequence[str]
+    threads: int = 1
+    device: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -39,33 +39,30 @@ def write_pages(records: Sequence[Record], pages: Mapping[str, Path], index: Pat
 
 def page_of(record: Record) -> str:
     """The page of one patient as HTML."""
-    horizons = record["estimates"]["horizons"]
-    classes = record["estimates"]["classes"]
-    last = horizons[-1] if horizons else None
-    case = classes[1] if len(classes) == 2 else None
-    filled = last["risk"] if last else case["probability"] if case else None
+    estimates, reference = record["estimates"], record["reference"]
     return render(
         "new_patient.html.j2",
         {
             "record": record,
-            "headline": last,
-            "case": case,
-            "filled": None if filled is None else round(100 * filled),
-            "beside": same_horizon(record["beside"], last),
-            "other_horizons": by_months(record["beside"]),
+            "headline": headline(estimates),
+            "case": case(estimates),
+            "reference": headline(reference["estimates"]) if reference else None,
+            "reference_case": case(reference["estimates"]) if reference else None,
+            "by_reference": by_months(reference["estimates"]) if reference else {},
             "without": [
-                (wording.within_sentence(noun_of(record, name)), same_horizon(one, last))
-                for name, one in in_estimates(record["without"]).items()
+                {
+                    "modality": name,
+                    "noun": noun_of(record, name),
+                    "headline": headline(one),
+                    "case": case(one),
+                }
+                for name, one in record["without_modality"].items()
             ],
             "chips": [(*STATES[one["state"]], one) for one in record["inputs"]],
             "flags": [one["sentence"] for one in record["remarks"] if one["flagged"]],
             "remarks": [one["sentence"] for one in record["remarks"] if not one["flagged"]],
-            "lacking": [
-                wording.within_sentence(one["name"])
-                for one in record["inputs"]
-                if one["state"] != "present"
-            ],
-            "moved": moved(record),
+            "lacking": lacking(record),
+            "contributions": contributions(record),
             "undivided": undivided(record),
             "ranking": ranking(record),
             "difference": next(iter(record["performance"]["comparisons"]), None),
@@ -75,61 +72,64 @@ def page_of(record: Record) -> str:
 
 
 def index_of(records: Sequence[Record], names: Mapping[str, str]) -> str:
-    """The list of all patients as HTML."""
-    rows = []
-    for record in records:
-        horizons, classes = record["estimates"]["horizons"], record["estimates"]["classes"]
-        rows.append(
-            {
-                "patient_id": record["patient_id"],
-                "page": names[record["patient_id"]],
-                "last": horizons[-1] if horizons else None,
-                "case": classes[1] if len(classes) == 2 else None,
-                "lacking": [
-                    wording.within_sentence(one["name"])
-                    for one in record["inputs"]
-                    if one["state"] != "present"
-                ],
-                "flags": sum(one["flagged"] for one in record["remarks"]),
-            }
-        )
+    """The list of all patients as HTML; `names`: of the files of their pages."""
+    rows = [
+        {
+            "patient_id": record["patient_id"],
+            "page": names[record["patient_id"]],
+            "headline": headline(record["estimates"]),
+            "case": case(record["estimates"]),
+            "lacking": lacking(record),
+            "flags": sum(one["flagged"] for one in record["remarks"]),
+        }
+        for record in records
+    ]
     first = records[0]
     context = {"rows": rows, "record": first, "level": f"{100 * first['confidence']:g} %"}
     return render("new_patients.html.j2", context)
 
 
-def in_estimates(without: Mapping[str, Any]) -> dict[str, Any]:
-    """The estimates without a modality, as those of a row beside."""
-    return {name: {"estimates": one} for name, one in without.items()}
+def headline(estimates: Record) -> Record | None:
+    """The estimate at the last horizon, if there is any."""
+    return estimates["horizons"][-1] if estimates["horizons"] else None
 
 
-def same_horizon(beside: Record | None, last: Record | None) -> Record | None:
-    """The estimate of a row at the horizon of the headline, if it has one."""
-    return by_months(beside).get(last["months"]) if last else None
+def case(estimates: Record) -> Record | None:
+    """The second of two classes, where classes are estimated."""
+    return estimates["classes"][1] if len(estimates["classes"]) == 2 else None
 
 
-def by_months(beside: Record | None) -> dict[float, Record]:
-    """The estimates of a row by their horizon."""
-    return {one["months"]: one for one in beside["estimates"]["horizons"]} if beside else {}
+def by_months(estimates: Record) -> dict[float, Record]:
+    """The estimates by their horizon."""
+    return {one["months"]: one for one in estimates["horizons"]}
+
+
+def lacking(record: Record) -> list[str]:
+    """What the patient has not of their own, in words."""
+    states = record["inputs"]
+    return [wording.within_sentence(one["name"]) for one in states if one["state"] != "present"]
 
 
 def noun_of(record: Record, modality: str) -> str:
-    """What a modality is called."""
+    """What a modality is called within a sentence."""
     found = next(one["name"] for one in record["inputs"] if one["modality"] == modality)
-    return str(found)
+    return wording.within_sentence(str(found))
 
 
-def moved(record: Record) -> list[dict[str, Any]]:
-    """What moved the estimate: modalities, then parts, with the width of their bars in percent."""
-    if record["moved"] is None:
+def contributions(record: Record) -> list[dict[str, Any]]:
+    """Those of modalities, then of their parts, with a key and the width of a bar in percent."""
+    if record["contributions"] is None:
         return []
     rows = [
-        {**one, "name": noun_of(record, one["modality"]), "whole": True}
-        for one in record["moved"]["modalities"]
-    ]
-    rows += [
-        {**one, "name": one["part"].replace("_", " "), "whole": False}
-        for one in record["moved"]["parts"]
+        {
+            **one,
+            "name": one["part"].replace("_", " ") if "part" in one else noun_of(record, own),
+            "whole": kind == "modalities",
+            "key": f"contributions/{kind}/{number}/log_hazard",
+        }
+        for kind in ("modalities", "parts")
+        for number, one in enumerate(record["contributions"][kind])
+        for own in [one["modality"]]
     ]
     most = max((abs(one["log_hazard"]) for one in rows), default=0.0) or 1.0
     return [{**one, "width": round(100 * abs(one["log_hazard"]) / most)} for one in rows]
@@ -137,7 +137,8 @@ def moved(record: Record) -> list[dict[str, Any]]:
 
 def undivided(record: Record) -> list[str]:
     """The modalities that the estimate rests on and of which no contribution is known."""
-    known = {one["modality"] for one in (record["moved"] or {"modalities": []})["modalities"]}
+    found = (record["contributions"] or {"modalities": []})["modalities"]
+    known = {one["modality"] for one in found}
     return [
         wording.within_sentence(one["name"])
         for one in record["inputs"]
@@ -151,7 +152,11 @@ def ranking(record: Record) -> list[dict[str, Any]]:
     name = performance["ranking"]["name"]
     order = [record["row"], *(one for one in performance["rows"] if one != record["row"])]
     return [
-        {"label": row["label"], "row": one, "found": row["metrics"][name]["found"]}
+        {
+            "label": row["label"],
+            "key": f"performance/rows/{one}/metrics/{name}/found",
+            "found": row["metrics"][name]["found"],
+        }
         for one in order
         if name in (row := performance["rows"][one])["metrics"]
     ]

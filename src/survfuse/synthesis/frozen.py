@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.torch import load_file
 
 from survfuse.artifacts.layout import SynthesisFolder, fold_numbers
@@ -17,7 +16,7 @@ from survfuse.modalities.registry import MODALITIES
 from survfuse.modalities.volumes.modality import VolumeFiles, paths_of
 from survfuse.modalities.volumes.store import write_tensor
 from survfuse.synthesis.build import build_generator
-from survfuse.synthesis.make import make_volume
+from survfuse.synthesis.make import make_volume, seed_of_direction, seed_of_patient
 from survfuse.synthesis.pairs import read_volume
 
 
@@ -36,8 +35,7 @@ def synthesise_new(
         lacking = [patient for patient in sources if patient not in there]
         if lacking:
             weights = generators / described[target]["weights"]
-            seeds = np.random.SeedSequence([settings.seed, *fold_numbers(generators), number])
-            seed = int(seeds.generate_state(1)[0] >> 1)
+            seed = seed_of_direction(settings, fold_numbers(generators), number)
             own = make_all(weights, settings, {p: sources[p] for p in lacking}, seed, device)
             made[target] = VolumeFiles(written(own, out, target))
     return made
@@ -53,8 +51,8 @@ def make_all(
     found = {}
     for patient, path in sources.items():
         source, mask, prepared = read_volume(path)
-        own = int(np.random.SeedSequence([seed, *patient.encode()]).generate_state(1)[0])
-        found[patient] = (make_volume(generator, source, mask, settings, own), mask, prepared)
+        volume = make_volume(generator, source, mask, settings, seed_of_patient(seed, patient))
+        found[patient] = (volume, mask, prepared)
     return found
 
 

@@ -17,6 +17,17 @@ from survfuse.synthesis.pairs import Mask, Pairs, Volume, read_volume
 OVERLAP = 0.5  # of neighbouring pieces, along each axis
 
 
+def seed_of_direction(settings: SynthesisConfig, fold: tuple[int, int], number: int) -> int:
+    """The seed of what a fold (repeat, number) makes in one of the configured directions."""
+    seeds = np.random.SeedSequence([settings.seed, *fold, number])
+    return int(seeds.generate_state(1)[0] >> 1)
+
+
+def seed_of_patient(direction: int, patient: str) -> int:
+    """The seed of the noise of one patient, whoever else is made; `direction`: that of it."""
+    return int(np.random.SeedSequence([direction, *patient.encode()]).generate_state(1)[0])
+
+
 @torch.inference_mode()
 def make_volume(
     generator: Generator, source: Volume, mask: Mask, settings: SynthesisConfig, seed: int

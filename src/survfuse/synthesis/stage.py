@@ -30,7 +30,13 @@ from survfuse.modalities.registry import MODALITIES
 from survfuse.modalities.volumes.store import read_tensor, write_tensor
 from survfuse.modalities.volumes.synthetic import write_synthetic
 from survfuse.synthesis.fit import FittedGenerator, fit_generator
-from survfuse.synthesis.make import controls_of, make_volume, mean_volume
+from survfuse.synthesis.make import (
+    controls_of,
+    make_volume,
+    mean_volume,
+    seed_of_direction,
+    seed_of_patient,
+)
 from survfuse.synthesis.measures import measures, summary
 from survfuse.synthesis.pairs import FoldImages, Pairs, read_fold, read_volume
 from survfuse.training.engine import keep_freed_memory
@@ -85,8 +91,7 @@ def synthesise_fold(
     made: list[Made] = []
     directions: dict[str, Any] = {}
     for number, target in enumerate(settings.directions):
-        seeds = np.random.SeedSequence([settings.seed, repeat, fold, number])
-        seed = int(seeds.generate_state(1)[0] >> 1)
+        seed = seed_of_direction(settings, (repeat, fold), number)
         direction = Direction(target, settings, images, seed, out)
         train, validation = training_pairs(direction)
         key = resume_key(settings, seed, train, validation)
@@ -151,7 +156,7 @@ def write_made(
 ) -> Path:
     """Make a patient's target and write it where it belongs; returns the file."""
     source, mask, prepared = read_volume(source_path)
-    seed = int(np.random.SeedSequence([direction.seed, *patient.encode()]).generate_state(1)[0])
+    seed = seed_of_patient(direction.seed, patient)
     made = make_volume(fitted.generator, source, mask, direction.settings, seed)
     path = direction.out / direction.path_of(patient)
     write_tensor(path, made, mask, prepared.affine, prepared.volume.dtype.name)

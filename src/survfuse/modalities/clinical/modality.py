@@ -120,11 +120,7 @@ class Clinical(Modality):
         return Reference(described(store.frame.loc[list(patient_ids)], config.cohort.covariates))
 
     def conform(
-        self,
-        paths: InputPaths,
-        store: Store | None,
-        reference: Reference,
-        ids: Sequence[str],
+        self, paths: InputPaths, store: Store | None, reference: Reference
     ) -> Conformed[Store | None]:
         """The covariates of the study; levels that nobody had are missing."""
         assert isinstance(store, ClinicalTable)

@@ -208,11 +208,7 @@ class Omics(Modality):
         return kept_of(store, patient_ids, dict(config.omics.suffixes))
 
     def conform(
-        self,
-        paths: InputPaths,
-        store: Store | None,
-        reference: Reference,
-        ids: Sequence[str],
+        self, paths: InputPaths, store: Store | None, reference: Reference
     ) -> Conformed[Store | None]:
         """The genes of the study in its order, on its scale; where there is no sheet, of nobody."""
         if store is None:

@@ -18,7 +18,7 @@ from survfuse.artifacts.cohort_tables import read_features
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import sha256_json
-from survfuse.modalities.conformity import Conformed, Reference, Remark
+from survfuse.modalities.conformity import Conformed, Reference, same_columns
 from survfuse.modalities.dense import OneToken
 from survfuse.modalities.paths import InputPaths
 from survfuse.modalities.protocol import CLIP, Modality, Scaling, Store, TokenReader, TokenShape
@@ -140,25 +140,13 @@ class Radiomics(Modality):
         return Reference({"features": list(map(str, store.frame.columns))})
 
     def conform(
-        self,
-        paths: InputPaths,
-        store: Store | None,
-        reference: Reference,
-        ids: Sequence[str],
+        self, paths: InputPaths, store: Store | None, reference: Reference
     ) -> Conformed[Store | None]:
         """The features of the study; those that are not there are missing."""
         if not isinstance(store, FeatureTable):
             return Conformed(store)
-        wanted = reference.described["features"]
-        absent = [name for name in wanted if name not in store.frame]
-        if len(absent) == len(wanted):
-            raise UserInputError(
-                f"the table of {self.name} has none of the features of the study, such as "
-                f"{absent[0]}; compute the same features"
-            )
-        sentence = f"{len(absent)} of {len(wanted)} {self.name} features are missing"
-        remarks = [Remark(f"{sentence}; they count as average.")] if absent else []
-        return Conformed(FeatureTable(store.frame.reindex(columns=wanted)), remarks)
+        found = same_columns(store.frame, reference.described["features"], self.name)
+        return Conformed(FeatureTable(found.store), found.remarks)
 
     def parts(self, store: Store | None, scaling: Scaling | None) -> dict[str, int]:
         """Each feature by itself."""

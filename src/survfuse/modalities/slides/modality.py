@@ -25,7 +25,7 @@ from survfuse.modalities.protocol import (
     Tokens,
     TokenShape,
 )
-from survfuse.modalities.sheets import Brought, CheckedPatients
+from survfuse.modalities.sheets import Brought, CheckedPatients, Preparation
 from survfuse.modalities.slides.bags import Bag, load_bags
 from survfuse.modalities.slides.encoder_settings import check_encoder
 from survfuse.modalities.slides.merging import (
@@ -123,21 +123,13 @@ class Slides(Modality):
             check_encoder(config.slides)
         return []
 
-    def prepare(
-        self,
-        config: Config,
-        patients: Sequence[str],
-        table: pd.DataFrame,
-        path: Path,
-        threads: int,
-        device: str,
-    ) -> None:
+    def prepare(self, table: pd.DataFrame, path: Path, preparation: Preparation) -> None:
         """Tissue, tiles and embeddings of all slides, as one batch."""
         from survfuse.modalities.slides.batch import batch_rows, process_batch
 
         manifest = path.parent / "batches" / path.name
-        roots = slide_roots(config)
-        rows = batch_rows(table, 0, 1)
+        config, threads, device = preparation.config, preparation.threads, preparation.device
+        rows, roots = batch_rows(table, 0, 1), slide_roots(config)
         process_batch(rows, config.slides, path.parent, manifest, threads, device, roots)
         merge_slides([manifest], path)
 
@@ -226,11 +218,7 @@ class Slides(Modality):
         return Reference(how_embedded(paths.files[self.source]))
 
     def conform(
-        self,
-        paths: InputPaths,
-        store: Store | None,
-        reference: Reference,
-        ids: Sequence[str],
+        self, paths: InputPaths, store: Store | None, reference: Reference
     ) -> Conformed[Store | None]:
         """The bags, if they are of the encoder of the study and of tiles of its size."""
         if store is not None:

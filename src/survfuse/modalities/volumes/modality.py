@@ -26,7 +26,7 @@ from survfuse.modalities.protocol import (
     TokenShape,
 )
 from survfuse.modalities.registry import MODALITIES as REGISTRY
-from survfuse.modalities.sheets import Brought, CheckedPatients
+from survfuse.modalities.sheets import Brought, CheckedPatients, Preparation
 from survfuse.modalities.volumes.choice import chosen_tensors, require_written
 from survfuse.modalities.volumes.measures import measure_names, measures, read_voxels, shape_of
 from survfuse.modalities.volumes.sheet import (
@@ -129,20 +129,13 @@ class BrainVolume(Modality):
             found.notes += notes
         return Brought(images)
 
-    def prepare(
-        self,
-        config: Config,
-        patients: Sequence[str],
-        table: pd.DataFrame,
-        path: Path,
-        threads: int,
-        device: str,
-    ) -> None:
+    def prepare(self, table: pd.DataFrame, path: Path, preparation: Preparation) -> None:
         """Correction, mask, registration and scaling of all volumes, as one batch."""
         from survfuse.modalities.volumes.batch import batch_rows, process_batch
 
         manifest = path.parent / "batches" / path.name
-        process_batch(batch_rows(table, 0, 1), config.imaging, path.parent, manifest, threads)
+        rows, settings = batch_rows(table, 0, 1), preparation.config.imaging
+        process_batch(rows, settings, path.parent, manifest, preparation.threads)
         merge_manifests([manifest], path)
         note_copies(path)
 

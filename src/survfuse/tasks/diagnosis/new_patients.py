@@ -13,7 +13,7 @@ from survfuse.artifacts.study import Study
 from survfuse.config.study import Config
 from survfuse.evaluation.absolute_risk import inputs_of
 from survfuse.evaluation.files import EvaluationFiles
-from survfuse.evaluation.frozen_risks import FrozenRisks, NewRisks, freeze_risks
+from survfuse.evaluation.frozen_risks import freeze_risks
 from survfuse.evaluation.new_estimates import horizon_estimates
 from survfuse.models.specs import find_model
 from survfuse.statistics.availability import read_availability
@@ -79,12 +79,11 @@ def estimates(
     """
     every = np.stack([one.probability for one in predictions.values()])  # (folds, n, K)
     mean, low, high = every.mean(axis=0), every.min(axis=0), every.max(axis=0)
-    found = list[tuple[FrozenRisks, NewRisks]]()
-    for stored in frozen["horizons"].values():
-        kept = FrozenRisks.from_json(stored)
-        survival = {fold: 1 - one.probability[:, 1] for fold, one in predictions.items()}
-        found.append((kept, kept.risks(survival, has)))
-    by_horizon = horizon_estimates(found, len(mean), frozen["reasons"])
+
+    def survival_at(_months: float) -> dict[str, np.ndarray]:
+        return {fold: 1 - one.probability[:, 1] for fold, one in predictions.items()}
+
+    by_horizon = horizon_estimates(frozen, survival_at, has, len(mean))
     return [
         {
             **by_horizon[row],

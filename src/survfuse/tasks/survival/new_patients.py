@@ -13,7 +13,7 @@ from survfuse.artifacts.prediction import Prediction
 from survfuse.artifacts.study import read_study
 from survfuse.config.study import Config
 from survfuse.evaluation.absolute_risk import inputs_of
-from survfuse.evaluation.frozen_risks import FrozenRisks, NewRisks, freeze_risks
+from survfuse.evaluation.frozen_risks import freeze_risks
 from survfuse.evaluation.new_estimates import horizon_estimates
 from survfuse.models.specs import find_model
 from survfuse.statistics.availability import read_availability
@@ -70,17 +70,15 @@ def estimates(
 ) -> list[dict[str, Any]]:
     """Of each patient the risk at each horizon; none falls below that of an earlier one.
 
-    And `event_free`, the time that a stated share of patients with such a curve stay free of the
-    event; null where the study does not bear it out.
+    And `event_free_bound`, see `frozen_bound`; null where the study does not bear it out.
     """
-    grid, found = config.grid_months(), list[tuple[FrozenRisks, NewRisks]]()
-    for stored in frozen["horizons"].values():
-        kept = FrozenRisks.from_json(stored)
-        column = grid.index(kept.months)
-        survival = {fold: one.survival[:, column] for fold, one in predictions.items()}
-        found.append((kept, kept.risks(survival, has)))
-    n = len(next(iter(predictions.values())).patient_ids)
+    grid = config.grid_months()
+
+    def survival_at(months: float) -> dict[str, np.ndarray]:
+        column = grid.index(months)
+        return {fold: one.survival[:, column] for fold, one in predictions.items()}
+
     curves = np.stack([one.survival for one in predictions.values()]).mean(axis=0)
     until = bounds(frozen["bound"], np.array(grid), curves)
-    by_horizon = horizon_estimates(found, n, frozen["reasons"])
-    return [{**one, "event_free": free} for one, free in zip(by_horizon, until, strict=True)]
+    by_horizon = horizon_estimates(frozen, survival_at, has, len(curves))
+    return [{**one, "event_free_bound": free} for one, free in zip(by_horizon, until, strict=True)]

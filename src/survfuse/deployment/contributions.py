@@ -1,4 +1,4 @@
-"""What moved the estimate of a new patient: the contributions of its inputs, over all folds."""
+"""What inputs contribute to the estimate of a new patient, over all folds."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from survfuse.models.specs import find_model, spec_of
 from survfuse.tasks.loading import task_of
 from survfuse.training.predict import Fitted, TestedFold, read_matching
 
-MOST_PARTS = 8  # of all modalities, those that moved the estimate most
+MOST_PARTS = 8  # of all modalities, those that contribute most
 SAME_SIGN = 0.8  # share of the folds that must agree on the direction of a part
 
 
-def what_moved(
+def contributions_of(
     package: Package, new: NewInputs, inputs: Mapping[str, CohortInputs], device: str
 ) -> list[dict[str, Any]] | None:
     """Of each patient `modalities` and `parts` with their log-hazard; None for other models.

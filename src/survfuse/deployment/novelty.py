@@ -26,7 +26,7 @@ FLAGGED = 0.01  # p-values below it
 LEAST_PATIENTS = 30  # of the study with a modality; fewer say too little of what is usual
 
 
-def write_usual(
+def write_novelty(
     files: PackageFolder,
     inputs: CohortInputs,
     folds: Mapping[str, int],
@@ -47,18 +47,18 @@ def write_usual(
             continue
         columns, _ = modality(name).columns(inputs.stores[name], scaling, ids)
         found = fit_novelty(columns, numbers)
-        arrays |= {f"usual/{name}.{key}": values for key, values in found.arrays().items()}
+        arrays |= {f"novelty/{name}.{key}": values for key, values in found.arrays().items()}
         kept.append(name)
     arrays |= {f"scaling/{key}": values for key, values in scalers.arrays().items()}
-    write_json(files.usual, {"modalities": kept, "scaling": scalers.to_json()})
-    with atomic_path(files.usual_arrays) as temporary:
+    write_json(files.novelty, {"modalities": kept, "scaling": scalers.to_json()})
+    with atomic_path(files.novelty_arrays) as temporary:
         save_file({key: np.asarray(values, order="C") for key, values in arrays.items()}, temporary)
 
 
 def p_values(files: PackageFolder, inputs: CohortInputs) -> dict[str, dict[str, float]]:
     """By patient and modality: how likely a patient of the study would be as unlike the others."""
-    described = read_object(files.usual)
-    arrays = load_file(files.usual_arrays)
+    described = read_object(files.novelty)
+    arrays = load_file(files.novelty_arrays)
     names = described["modalities"]
     scalers = Scalers.from_stored(under(arrays, "scaling/"), described["scaling"], names)
     ids = inputs.patients.index.tolist()
@@ -69,7 +69,7 @@ def p_values(files: PackageFolder, inputs: CohortInputs) -> dict[str, dict[str, 
         if not own:
             continue
         columns, _ = modality(name).columns(inputs.stores[name], scalers.fitted[name], own)
-        novelty = Novelty.from_arrays(under(arrays, f"usual/{name}."))
+        novelty = Novelty.from_arrays(under(arrays, f"novelty/{name}."))
         for patient, p in zip(own, novelty.p_value(columns).tolist(), strict=True):
             found[patient][name] = p
     return found
