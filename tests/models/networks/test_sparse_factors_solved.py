@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ from survfuse.models.networks.sparse_factors.problems import (
     steepest,
     weights_of,
 )
-from survfuse.models.networks.sparse_factors.solve import NONE, Columns, solve
+from survfuse.models.networks.sparse_factors.solve import Columns, solve
 from survfuse.tasks.survival.hazards import partial_nll
 
 N, P = 200, 40
@@ -49,7 +51,7 @@ def whole(x: Tensor, time: Tensor, event: Tensor) -> Part:
 
 def solved(
     x: Tensor, time: Tensor, event: Tensor, pairs: tuple[tuple[int, int], ...] = ((0, 1),)
-) -> tuple[Fit, dict[str, float]]:
+) -> tuple[Fit, dict[str, float | None]]:
     def loss(rows: Tensor, ratio: Tensor) -> Tensor:
         return partial_nll(ratio, time[rows], event[rows]) * event[rows].sum()
 
@@ -101,7 +103,7 @@ def test_factors_begin_downhill_and_no_step_could_be_better() -> None:
 def test_an_interaction_is_found_with_its_sign_and_none_where_there_is_none() -> None:
     x, time, event = drawn(interaction=-0.8, n=400)
     found, penalties = solved(x, time, event)
-    assert penalties["factor_penalty"] < NONE
+    assert penalties["factor_penalty"] is not None
     matrix = (found.left @ found.right.T)[0, 20]
     assert float(matrix) < -0.3
     assert not found.left[OWNER != 0].any() and not found.right[OWNER != 1].any()
@@ -112,7 +114,19 @@ def test_noise_has_no_effect() -> None:
     others = torch.randperm(N, generator=torch.Generator().manual_seed(1))
     found, penalties = solved(x[others], time, event)
     assert int((found.effect[~FREE] != 0).sum()) <= 3
-    assert penalties["l1_penalty"] > 0.03
+    assert penalties["l1_penalty"] is None or penalties["l1_penalty"] > 0.03
+
+
+def test_no_effect_at_all_can_be_recorded() -> None:
+    """JSON has no infinite penalty."""
+    x, time, event = drawn()
+    x[:, ~FREE] = 0.0
+    found, penalties = solved(x, time, event)
+    assert not found.effect[~FREE].any()
+    assert json.loads(json.dumps(penalties, allow_nan=False)) == {
+        "l1_penalty": None,
+        "factor_penalty": None,
+    }
 
 
 def test_more_columns_of_noise_change_little() -> None:

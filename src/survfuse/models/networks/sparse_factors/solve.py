@@ -31,7 +31,7 @@ from survfuse.models.networks.sparse_factors.problems import (
 L1_PATH = tuple(np.geomspace(0.9, 0.03, 14).tolist())
 FACTOR_PATH = (0.8, 0.6, 0.45, 0.3, 0.2, 0.12)
 PATIENCE = 2  # weaker penalties in a row that predict worse, after which no other is tried
-NONE = float("inf")
+NONE = float("inf")  # leaves no effect; a record says null, as JSON has no infinity
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,10 @@ def solve(
     rank: int,
     loss: SumOfLosses,
     folds: Tensor,
-) -> tuple[Fit, dict[str, float]]:
+) -> tuple[Fit, dict[str, float | None]]:
     """Solve both problems for all patients; returns the fit and the penalties that were chosen.
+
+    A penalty is None where no effect predicted best.
 
     pairs: of modalities that may interact, by `rank` factors each. folds: (n,), in each of which
     patients are left out to compare penalties.
@@ -87,7 +89,8 @@ def solve(
         for fit, _ in begun
     ]
     fits, nuclear = best(parts, without, factors, begun[0][1] * np.array(FACTOR_PATH))
-    return fits[0], {"l1_penalty": l1, "factor_penalty": nuclear}
+    chosen = {"l1_penalty": l1, "factor_penalty": nuclear}
+    return fits[0], {name: None if value == NONE else value for name, value in chosen.items()}
 
 
 def best(
