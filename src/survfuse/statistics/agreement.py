@@ -2,9 +2,10 @@
 
 Each may look ordinary by itself and yet be of two people. Both are placed along their leading
 principal components; between these, canonical correlations say how one follows the other
-(Hotelling, Biometrika 1936;28:321), less what they reach where patients are interchanged. The score is the log likelihood ratio, under normal distributions, of two
-patients against one. Its p-value is conformal, as in `statistics.novelty`, and training patients
-are scored by what was fitted without their fold.
+(Hotelling, Biometrika 1936;28:321), less what they reach where patients are interchanged. The score
+is the log likelihood ratio, under normal distributions, of two patients against one. Its p-value is
+conformal, as in `statistics.novelty`, and training patients are scored by what was fitted without
+their fold.
 """
 
 from __future__ import annotations
