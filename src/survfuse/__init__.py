@@ -27,6 +27,7 @@ __all__ = [
     "export_predictions",
     "fit",
     "load_config",
+    "monitor",
     "package",
     "predict",
     "predict_new",

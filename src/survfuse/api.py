@@ -225,3 +225,26 @@ def export_predictions(
 
     key = None if key_file is None else Path(key_file)
     return stage.export_predictions(Path(predictions), Path(out), formats, key, with_identifiers)
+
+
+def monitor(
+    package: str | Path,
+    periods: Sequence[str | Path],
+    out: str | Path,
+    outcomes: str | Path | None = None,
+) -> dict[str, Any]:
+    """Compare folders of `predict_new`, one for each period, with the study of their package.
+
+    `outcomes`: a sheet with patient_id and the outcome columns of the study. Returns the record and
+    writes it, a table and a page to `out`. Raises UserInputError where a folder is of another
+    package or the sheet is wrong.
+    """
+    from survfuse.artifacts.package import open_package
+    from survfuse.deployment import monitor as monitoring
+
+    return monitoring.monitor(
+        open_package(Path(package)),
+        [Path(period) for period in periods],
+        Path(out),
+        None if outcomes is None else Path(outcomes),
+    )

@@ -135,6 +135,16 @@ def unusual(files: PackageFolder, inputs: CohortInputs) -> Unusual:
     return Unusual(alone, together)
 
 
+def reference_sizes(files: PackageFolder) -> dict[str, int]:
+    """The study patients whom p-values were taken from, by modality and by two modalities."""
+    arrays = load_file(files.novelty_arrays)
+    return {
+        name.split("/", 1)[1].removesuffix(".n"): int(value)
+        for name, value in arrays.items()
+        if name.startswith(("novelty/", "agreement/")) and name.endswith(".n")
+    }
+
+
 def remarks_on(found: Unusual) -> list[Remark]:
     """A remark for everything of a patient that is flagged."""
     kinds = ((found.alone, sentence_on), (found.together, sentence_on_pair))
