@@ -15,6 +15,7 @@ from survfuse.artifacts.checkpoint import under
 from survfuse.artifacts.package_layout import PackageFolder
 from survfuse.config.study import Config
 from survfuse.core.files import atomic_path, read_object, write_json
+from survfuse.core.messages import Message
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.conformity import Remark
 from survfuse.modalities.loading import modality
@@ -78,17 +79,18 @@ def p_values(files: PackageFolder, inputs: CohortInputs) -> dict[str, dict[str, 
 def remarks_on(p_by_patient: Mapping[str, Mapping[str, float]]) -> list[Remark]:
     """A remark for every patient and modality that is flagged."""
     return [
-        Remark(sentence_on(name, p), patient)
+        Remark(unlike(name, p), patient)
         for patient, found in p_by_patient.items()
         for name, p in found.items()
         if p < FLAGGED
     ]
 
 
-def sentence_on(name: str, p: float) -> str:
+def unlike(name: str, p: float) -> Message:
     """That a modality of a patient is unlike those of the study."""
-    return (
-        f"{MODALITIES[name].label}: unlike that of the study, of whose patients fewer than "
-        f"{100 * FLAGGED:g} in 100 are as far from the others (p = {p:.2g}). Another scanner, "
-        "laboratory or disease?"
+    return Message(
+        "Unlike the study: the %(noun)s of this patient. Of 100 patients of the study fewer than "
+        "%(most)s are as far from the others (p = %(p)s). Another scanner, laboratory or disease?",
+        {"most": round(100 * FLAGGED), "p": float(f"{p:.2g}")},
+        {"noun": MODALITIES[name].noun},
     )
