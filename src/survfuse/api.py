@@ -192,9 +192,13 @@ def predict_new(
     patients: str | Path,
     out: str | Path,
     device: str = "auto",
+    language: str = "en",
+    paper: str = "A4",
     **sheets: str | Path,
 ) -> list[dict[str, Any]]:
     """Predict patients who were in no study; returns a record of each and writes them to `out`.
+
+    With a page and documents of each, in `language` ("en", "de"), for `paper` ("A4", "Letter").
 
     `package`: the folder of `package`. `sheets`: of modalities by name, such as `omics`, `slides`.
     No outcomes are needed. Raises UserInputError where the package was changed, or something is
@@ -202,10 +206,12 @@ def predict_new(
     """
     from survfuse.artifacts.package import open_package
     from survfuse.deployment import inputs, predict
+    from survfuse.reporting.new_patients.stage import Style
 
     brought = {name: Path(path) for name, path in sheets.items()}
     given = inputs.NewSheets(Path(patients), brought)
-    return predict.predict_new(open_package(Path(package)), given, Path(out), device=device)
+    style, opened = Style(language, paper), open_package(Path(package))
+    return predict.predict_new(opened, given, Path(out), device=device, style=style)
 
 
 def export_predictions(

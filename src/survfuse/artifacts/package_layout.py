@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from survfuse.artifacts.layout import Folder, ModelsFolder, PreparedFolder
+from survfuse.config.models import IDENTIFIER
+from survfuse.core.errors import UserInputError
 
 
 class PackageFolder(Folder):
@@ -93,11 +96,7 @@ class NewPatientsFolder(PreparedFolder):
         return self.root / "predictions" / "predictions.tsv"
 
     def prediction(self, patient_id: str) -> Path:
-        return self.root / "predictions" / f"{patient_id}.json"
-
-    def document(self, patient_id: str) -> Path:
-        """The page of a patient as PDF/A, with the prediction attached."""
-        return self.root / "documents" / f"{patient_id}.pdf"
+        return self.of_patient("predictions", patient_id, ".json")
 
     @property
     def index(self) -> Path:
@@ -105,7 +104,33 @@ class NewPatientsFolder(PreparedFolder):
         return self.root / "reports" / "index.html"
 
     def page(self, patient_id: str) -> Path:
-        return self.root / "reports" / f"{patient_id}.html"
+        found = self.of_patient("reports", patient_id, ".html")
+        if found.name.lower() == self.index.name:
+            raise UserInputError(
+                f"patient {patient_id}: is what the list of all patients is called; give this "
+                "patient another id"
+            )
+        return found
+
+    def document(self, patient_id: str) -> Path:
+        """The page as PDF/A-3, with the record attached."""
+        return self.of_patient("documents", patient_id, ".pdf")
+
+    def sheet_page(self, patient_id: str) -> Path:
+        """The sheet in plain language, for the patient."""
+        return self.of_patient("patient_sheets", patient_id, ".html")
+
+    def sheet_document(self, patient_id: str) -> Path:
+        """The same as PDF."""
+        return self.of_patient("patient_sheets", patient_id, ".pdf")
+
+    def of_patient(self, folder: str, patient_id: str, suffix: str) -> Path:
+        """A file of one patient. Raises UserInputError for an id that could lead elsewhere."""
+        if not re.fullmatch(IDENTIFIER, patient_id):
+            raise UserInputError(
+                f"patient {patient_id!r}: is no identifier; use up to 64 letters, digits, _ and -"
+            )
+        return self.root / folder / f"{patient_id}{suffix}"
 
 
 class MonitoringFolder(Folder):

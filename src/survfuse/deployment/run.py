@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -37,6 +37,12 @@ class NewPatientsRun(Section):
         description="Sheets of modalities by name, e.g. {slides: slides.tsv, omics: genes.csv}.",
     )
     weights: Path | None = Field(None, description="Weights of the slide encoder.")
+    language: Literal["en", "de"] = Field("en", description="Language of pages and documents.")
+    paper: Literal["A4", "Letter"] = Field("A4", description="Paper of documents.")
+    documents: bool = Field(
+        True,
+        description="Whether PDF files and the sheets for patients are written, besides pages.",
+    )
     batch_size: int = Field(20, ge=1, description="Files of a sheet per job.")
 
     def batches(self, source: str) -> int:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
     from survfuse.tasks.prediction_tables import PredictionTables
+    from survfuse.tasks.sheet_words import SheetWords
 
 
 class Task(ABC):
@@ -142,6 +143,10 @@ class Task(ABC):
 
     def predicted(self, config: Config) -> dict[str, Any]:
         """What is predicted, in words: `name`, `definition`, and `happened` to whom it did."""
+        raise self.no_package()
+
+    def sheet_words(self, predicted: Mapping[str, str]) -> SheetWords:
+        """The words of the sheet for a patient. `predicted`: as of `predicted`, in a record."""
         raise self.no_package()
 
     def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:

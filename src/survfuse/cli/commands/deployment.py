@@ -12,6 +12,7 @@ from survfuse.modalities.registry import MODALITIES, SHEET_OF
 
 if TYPE_CHECKING:
     from survfuse.deployment.inputs import NewSheets
+    from survfuse.reporting.new_patients.stage import Style
 
 log = logging.getLogger("survfuse")
 
@@ -48,6 +49,7 @@ def add_commands(add: Adder) -> None:
     )
     sheet_options(command)
     path_option(command, "--out", "folder for predictions and pages")
+    style_options(command)
     shared_options(command, "--threads", "--device")
 
 
@@ -60,6 +62,27 @@ def sheet_options(command: argparse.ArgumentParser) -> None:
     path_option(
         command, "--weights", "weights of the slide encoder, which no package holds", required=False
     )
+
+
+def style_options(command: argparse.ArgumentParser) -> None:
+    """How pages and documents are written."""
+    command.add_argument(
+        "--language", choices=["en", "de"], default="en", help="of pages and documents"
+    )
+    command.add_argument("--paper", choices=["A4", "Letter"], default="A4", help="of documents")
+    command.add_argument(
+        "--no-documents",
+        dest="documents",
+        action="store_false",
+        help="write pages alone: no PDF and no sheets for patients, which take a second for each",
+    )
+
+
+def style_given(given: argparse.Namespace) -> Style:
+    """The style that the options name."""
+    from survfuse.reporting.new_patients.stage import Style
+
+    return Style(given.language, given.paper, given.documents)
 
 
 def sheets_given(given: argparse.Namespace) -> NewSheets:
@@ -96,6 +119,8 @@ def predict_command(given: argparse.Namespace) -> None:
     from survfuse.artifacts.package import open_package
     from survfuse.deployment.predict import predict_new
 
-    package = open_package(given.package)
-    records = predict_new(package, sheets_given(given), given.out, given.threads, given.device)
+    package, style = open_package(given.package), style_given(given)
+    records = predict_new(
+        package, sheets_given(given), given.out, given.threads, given.device, style=style
+    )
     log.info("%s: predictions of %d patients", given.out, len(records))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
     from survfuse.tasks.prediction_tables import PredictionTables
+    from survfuse.tasks.sheet_words import SheetWords
 
 
 class DiagnosisTask(Task):
@@ -141,6 +142,12 @@ class DiagnosisTask(Task):
         asked = asked_of(config.cohort)
         told = {"name": asked.name, "definition": asked.definition}
         return {**told, "happened": happened(config.cohort)}
+
+    def sheet_words(self, predicted: Mapping[str, str]) -> SheetWords:
+        """Of dementia, where that is asked for; else of any diagnosis."""
+        from survfuse.tasks.diagnosis.sheet_words import words_for
+
+        return words_for(predicted["happened"])
 
     def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:
         """The shares of the classes, and the recalibration of a diagnosis at a horizon."""

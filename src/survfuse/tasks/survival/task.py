@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
     from survfuse.tasks.prediction_tables import PredictionTables
+    from survfuse.tasks.sheet_words import SheetWords
 
 
 class SurvivalTask(Task):
@@ -106,6 +107,12 @@ class SurvivalTask(Task):
         endpoint = config.cohort.endpoint
         told = {"name": endpoint.name, "definition": endpoint.definition}
         return {**told, "happened": endpoint.happened}
+
+    def sheet_words(self, predicted: Mapping[str, str]) -> SheetWords:
+        """Of an illness and its course."""
+        from survfuse.tasks.survival.sheet_words import WORDS
+
+        return WORDS
 
     def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:
         """The recalibration at each horizon."""
