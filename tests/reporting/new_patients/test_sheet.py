@@ -73,7 +73,7 @@ def test_as_many_figures_are_filled_as_the_sentence_says(risk: float, filled: in
     html = sheet_of(record, ENGLISH)
     figures = re.findall(r'<use href="#person"[^>]*fill="(#\w+)"', html)
     assert len(figures) == 100 and figures.count("#0b4f7d") == filled
-    label = f'role="img" aria-label="100 figures of people: {filled} are filled, {100 - filled} are'
+    label = f'role="img"><title>100 figures of people: {filled} are filled, {100 - filled} are'
     assert label in html
 
 
