@@ -26,6 +26,7 @@ from survfuse.reporting.language import (
 )
 from survfuse.reporting.new_patients.pages import index_of, page_of
 from survfuse.reporting.new_patients.sheet import sheet_of
+from survfuse.reporting.new_patients.style import Style
 
 TOOL = Path(__file__).parents[2] / "tools" / "catalogue.py"
 
@@ -44,8 +45,9 @@ def texts(message: Message) -> tuple[str, ...]:
 
 def test_every_language_but_the_source_has_a_catalogue() -> None:
     assert {path.stem for path in CATALOGUES.glob("*.po")} == set(CODES) - {SOURCE}
-    with pytest.raises(UserInputError, match="known are en, de"):
-        language_of("xx")
+    for unknown, message in (({"language": "xx"}, "known are en, de"), ({"paper": "A3"}, "Letter")):
+        with pytest.raises(UserInputError, match=message):
+            Style(**unknown)
 
 
 @pytest.mark.parametrize("code", sorted(set(CODES) - {SOURCE}))

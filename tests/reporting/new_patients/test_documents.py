@@ -21,7 +21,8 @@ from survfuse.core.files import write_json
 from survfuse.reporting.language import Language
 from survfuse.reporting.new_patients import pdf
 from survfuse.reporting.new_patients.documents import document_of, sheet_document_of
-from survfuse.reporting.new_patients.stage import Style, write_reports
+from survfuse.reporting.new_patients.stage import write_reports
+from survfuse.reporting.new_patients.style import PAPERS, Style
 
 ATTACHED = json.dumps(RECORD).encode()
 LONG = "words " * 25
@@ -54,7 +55,7 @@ def text_on(page: Any) -> str:
 
 @pytest.fixture(scope="module")
 def printing() -> dict[str, pdf.Printing]:
-    return {paper: pdf.printing_on(paper) for paper in pdf.PAPERS}
+    return {paper: pdf.printing_on(paper) for paper in PAPERS}
 
 
 @pytest.fixture(scope="module")

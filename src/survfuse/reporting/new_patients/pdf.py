@@ -17,10 +17,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from survfuse.reporting.new_patients.style import PAPERS
 from survfuse.reporting.render import TEMPLATES
 
 VARIANT = "pdf/a-3b"
-PAPERS = {"A4": "210mm 297mm", "Letter": "8.5in 11in"}
 # Those of Matplotlib, so that documents look alike on all machines, also on one without any font.
 FONTS = {"normal": "DejaVuSans.ttf", "bold": "DejaVuSans-Bold.ttf"}
 PANGO = "apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
