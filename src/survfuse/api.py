@@ -206,7 +206,7 @@ def predict_new(
     """
     from survfuse.artifacts.package import open_package
     from survfuse.deployment import inputs, predict
-    from survfuse.reporting.new_patients.stage import Style
+    from survfuse.reporting.new_patients.style import Style
 
     brought = {name: Path(path) for name, path in sheets.items()}
     given = inputs.NewSheets(Path(patients), brought)

@@ -27,6 +27,7 @@ from survfuse.modalities.registry import MODALITIES
 from survfuse.reporting.language import language_of
 from survfuse.reporting.new_patients.documents import document_of
 from survfuse.reporting.new_patients.pages import page_of
+from survfuse.reporting.new_patients.pdf import printing_on
 from survfuse.reporting.wording import of_100
 
 ENGLISH = language_of("en")
@@ -162,10 +163,10 @@ def test_the_record_lies_in_the_document_and_nothing_of_the_clock_does(
         attached = folder.prediction(patient).read_bytes()
         assert PdfReader(folder.document(patient)).attachments == {f"{patient}.json": [attached]}
         assert folder.sheet_page(patient).is_file() and folder.sheet_document(patient).is_file()
-    again = document_of(
-        records[0], folder.prediction(records[0]["patient_id"]).read_bytes(), ENGLISH, "A4"
-    )
-    assert again == folder.document(records[0]["patient_id"]).read_bytes()
+    first, patient = records[0], records[0]["patient_id"]
+    attached = folder.prediction(patient).read_bytes()
+    again = document_of(first, attached, ENGLISH, printing_on("A4"))
+    assert again == folder.document(patient).read_bytes()
 
 
 def test_flags_stand_before_the_estimate(records: list[dict]) -> None:

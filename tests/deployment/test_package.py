@@ -21,7 +21,7 @@ from survfuse.core.errors import UserInputError
 from survfuse.deployment.freeze import freeze_study
 from survfuse.deployment.inputs import NewSheets
 from survfuse.deployment.predict import predict_new
-from survfuse.reporting.new_patients.stage import Style
+from survfuse.reporting.new_patients.style import Style
 
 ON = date(2026, 1, 2)
 PAGES_ALONE = Style(documents=False)

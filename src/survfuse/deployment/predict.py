@@ -22,8 +22,8 @@ from survfuse.deployment.record import prediction_records, table_of
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.registry import MODALITIES
 from survfuse.models.specs import find_model, reads_synthesised
-from survfuse.reporting.language import language_of
-from survfuse.reporting.new_patients.stage import Style, write_reports
+from survfuse.reporting.new_patients.stage import write_reports
+from survfuse.reporting.new_patients.style import Style
 from survfuse.tasks.loading import task_of
 from survfuse.training.predict import Fitted, predict_fold
 
@@ -55,7 +55,6 @@ def predict_new(
     predictions of every single model. `on`: the date that the records bear, default today. Raises
     SheetError and others of UserInputError, as `prepare_new` does, before anything is predicted.
     """
-    language_of(style.language)  # known, before anything takes long
     folder = NewPatientsFolder(out)
     config = settings_for(package, sheets, out)
     new = prepare_new(package, config, folder, threads, device)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -23,7 +23,14 @@ from survfuse.modalities.loading import modality
 from survfuse.modalities.registry import MODALITIES, SHEET_OF
 from survfuse.modalities.sheets import Preparation
 from survfuse.models.runnable import load
+from survfuse.reporting.language import CODES, SOURCE
+from survfuse.reporting.new_patients.style import PAPERS
 from survfuse.runner.source_files import rows_of
+
+
+def one_of(words: Iterable[str]) -> str:
+    """The pattern of a setting that is one of some words."""
+    return f"^({'|'.join(words)})$"
 
 
 class NewPatientsRun(Section):
@@ -37,8 +44,10 @@ class NewPatientsRun(Section):
         description="Sheets of modalities by name, e.g. {slides: slides.tsv, omics: genes.csv}.",
     )
     weights: Path | None = Field(None, description="Weights of the slide encoder.")
-    language: Literal["en", "de"] = Field("en", description="Language of pages and documents.")
-    paper: Literal["A4", "Letter"] = Field("A4", description="Paper of documents.")
+    language: str = Field(
+        SOURCE, pattern=one_of(CODES), description="Language of pages and documents."
+    )
+    paper: str = Field("A4", pattern=one_of(PAPERS), description="Paper of documents.")
     documents: bool = Field(
         True,
         description="Whether PDF files and the sheets for patients are written, besides pages.",

@@ -14,7 +14,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from survfuse.core.errors import UserInputError
 from survfuse.reporting import wording
 
 if TYPE_CHECKING:
@@ -114,13 +113,11 @@ class Language:
 
 @cache
 def language_of(code: str) -> Language:
-    """A language by its code. Raises UserInputError where there is no catalogue of it."""
+    """A language by its code, which is one of CODES."""
     from babel import Locale
     from babel.messages.mofile import write_mo
     from babel.support import NullTranslations, Translations
 
-    if code not in LOCALES:
-        raise UserInputError(f"language {code}: there is none; known are {', '.join(CODES)}")
     locale, path = Locale.parse(LOCALES[code]), CATALOGUES / f"{code}.po"
     if code == SOURCE:
         return Language(code, locale, NullTranslations())

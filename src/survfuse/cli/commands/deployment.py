@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from survfuse.cli.options import BATCH, Adder, path_option, shared_options
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import MODALITIES, SHEET_OF
+from survfuse.reporting.language import CODES, SOURCE
+from survfuse.reporting.new_patients.style import PAPERS, Style
 
 if TYPE_CHECKING:
     from survfuse.deployment.inputs import NewSheets
-    from survfuse.reporting.new_patients.stage import Style
 
 log = logging.getLogger("survfuse")
 
@@ -66,10 +67,8 @@ def sheet_options(command: argparse.ArgumentParser) -> None:
 
 def style_options(command: argparse.ArgumentParser) -> None:
     """How pages and documents are written."""
-    command.add_argument(
-        "--language", choices=["en", "de"], default="en", help="of pages and documents"
-    )
-    command.add_argument("--paper", choices=["A4", "Letter"], default="A4", help="of documents")
+    command.add_argument("--language", choices=CODES, default=SOURCE, help="of pages and documents")
+    command.add_argument("--paper", choices=list(PAPERS), default="A4", help="of documents")
     command.add_argument(
         "--no-documents",
         dest="documents",
@@ -80,8 +79,6 @@ def style_options(command: argparse.ArgumentParser) -> None:
 
 def style_given(given: argparse.Namespace) -> Style:
     """The style that the options name."""
-    from survfuse.reporting.new_patients.stage import Style
-
     return Style(given.language, given.paper, given.documents)
 
 

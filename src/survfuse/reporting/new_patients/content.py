@@ -29,10 +29,14 @@ MOST = 99  # of anything that a page lists
 
 @dataclass(frozen=True)
 class Room:
-    """How much the first page of a document has room for; the rest stands on the next ones."""
+    """How much the first page of a document has room for; the rest stands on the next ones.
+
+    dense: whether it is set in smaller letters.
+    """
 
     flags: int = MOST
     contributions: int = MOST
+    dense: bool = False
 
 
 EVERYTHING = Room()
@@ -60,6 +64,7 @@ def content(record: Record, language: Language, room: Room = EVERYTHING) -> dict
         "lacking": lacking(record, language),
         "contributions": contributions(record, language),
         "shown_contributions": room.contributions,
+        "dense": room.dense,
         "undivided": undivided(record, language),
         "ranking": ranking(record, Numbers(language)),
         "difference": difference(record),

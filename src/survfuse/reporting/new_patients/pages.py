@@ -43,7 +43,7 @@ def write_pages(
 
 def page_of(record: Record, language: Language) -> str:
     """The page of one patient as HTML."""
-    return render("page.html.j2", language, {**content(record, language), "paper": None})
+    return render("page.html.j2", language, {**content(record, language), "document": False})
 
 
 def index_of(

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import logging
 from base64 import b64encode
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from survfuse.reporting.new_patients.style import PAPERS
 from survfuse.reporting.render import TEMPLATES
 
 VARIANT = "pdf/a-3b"
-PAPERS = {"A4": "210mm 297mm", "Letter": "8.5in 11in"}
 # Those of Matplotlib, so that documents look alike on all machines, also on one without any font.
 FONTS = {"normal": "DejaVuSans.ttf", "bold": "DejaVuSans-Bold.ttf"}
 PANGO = "apt install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
@@ -35,10 +37,19 @@ class Attached:
     description: str
 
 
+@dataclass(frozen=True)
+class Printing:
+    """What all documents on one paper share, read once for them: styles, and fonts."""
+
+    stylesheets: list[Any]
+    fonts: Any
+
+
 def can_write() -> bool:
     """Whether documents can be written here; if not, one line of the log says what is missing."""
     try:
-        import weasyprint  # noqa: F401
+        with redirect_stdout(StringIO()):  # of advice that is repeated below in one line
+            import weasyprint  # noqa: F401
     except (ImportError, OSError) as error:
         reason = str(error).splitlines()[0]
         log.warning(
@@ -51,13 +62,12 @@ def can_write() -> bool:
     return True
 
 
-def laid_out(html: str, paper: str) -> Any:
+def laid_out(html: str, printing: Printing) -> Any:
     """The pages of a document, of which WeasyPrint's `Document` holds the places of anchors."""
     from weasyprint import HTML
 
-    shared = stylesheets(paper)
     source = HTML(string=html, base_url="about:blank", url_fetcher=fetcher())
-    return source.render(stylesheets=shared.sheets, font_config=shared.fonts)
+    return source.render(stylesheets=printing.stylesheets, font_config=printing.fonts)
 
 
 def to_pdf(document: Any, on: date, attached: Attached | None = None) -> bytes:
@@ -85,17 +95,8 @@ def to_pdf(document: Any, on: date, attached: Attached | None = None) -> bytes:
     return found
 
 
-@dataclass(frozen=True)
-class Stylesheets:
-    """Parsed once for all documents: the style of pages, that of documents, and their fonts."""
-
-    sheets: list[Any]
-    fonts: Any
-
-
-@cache
-def stylesheets(paper: str) -> Stylesheets:
-    """Of documents on a paper."""
+def printing_on(paper: str) -> Printing:
+    """How documents are printed on a paper of PAPERS."""
     from weasyprint import CSS
     from weasyprint.text.fonts import FontConfiguration
 
@@ -108,7 +109,7 @@ def stylesheets(paper: str) -> Stylesheets:
         CSS(string=text, font_config=fonts, url_fetcher=fetcher())
         for text in (faces(), *written, size)
     ]
-    return Stylesheets(sheets, fonts)
+    return Printing(sheets, fonts)
 
 
 def faces() -> str:
@@ -117,7 +118,7 @@ def faces() -> str:
     assert found is not None and found.submodule_search_locations
     folder = Path(found.submodule_search_locations[0]) / "mpl-data" / "fonts" / "ttf"
     return "\n".join(
-        f'@font-face {{ font-family: "Document"; font-weight: {weight}; '
+        f"@font-face {{ font-family: DejaVuSans; font-weight: {weight}; "
         f"src: url(data:font/ttf;base64,{b64encode((folder / name).read_bytes()).decode()}); }}"
         for weight, name in FONTS.items()
     )

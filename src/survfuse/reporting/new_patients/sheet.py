@@ -14,9 +14,10 @@ from survfuse.reporting.new_patients.templates import render
 from survfuse.tasks.loading import task_named
 
 
-def sheet_of(record: Record, language: Language, paper: str | None = None) -> str:
-    """The sheet as HTML: a page, or for a document on `paper`."""
-    return render("sheet.html.j2", language, {**sheet_content(record, language), "paper": paper})
+def sheet_of(record: Record, language: Language, document: bool = False) -> str:
+    """The sheet as HTML: a page, or for a document."""
+    context = {**sheet_content(record, language), "document": document}
+    return render("sheet.html.j2", language, context)
 
 
 def sheet_content(record: Record, language: Language) -> dict[str, Any]:
