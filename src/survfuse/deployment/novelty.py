@@ -78,7 +78,7 @@ def p_values(files: PackageFolder, inputs: CohortInputs) -> dict[str, dict[str, 
 def remarks_on(p_by_patient: Mapping[str, Mapping[str, float]]) -> list[Remark]:
     """A remark for every patient and modality that is flagged."""
     return [
-        Remark(sentence_on(name, p), patient)
+        Remark(sentence_on(name, p), patient, modality=name)
         for patient, found in p_by_patient.items()
         for name, p in found.items()
         if p < FLAGGED

@@ -36,12 +36,14 @@ class Reference:
 class Remark:
     """A sentence on the inputs of one new patient, or of all of them (None).
 
-    flagged: whether the estimate is less to be trusted for it.
+    flagged: whether the estimate is less to be trusted for it. modality: which it is about, as
+    whoever asks the modality knows.
     """
 
     sentence: str
     patient_id: str | None = None
     flagged: bool = True
+    modality: str = ""
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
+    from survfuse.evaluation.external import External
     from survfuse.evaluation.metrics import Documented
     from survfuse.models.registry import ModelSpec
     from survfuse.sheets.problems import Note, Problem
@@ -164,6 +165,27 @@ class Task(ABC):
         `frozen`: of the row, by `freeze`. `predictions`: by the name of the fold, what its
         estimator returned. `has`: by modality, (n,) who has it.
         """
+        raise self.no_package()
+
+    def require_same_question(self, study: CohortConfig, other: CohortConfig) -> None:
+        """Raise UserInputError where a cohort asks for something else than the study of a package.
+
+        Both are of this task.
+        """
+        return
+
+    def external(
+        self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
+    ) -> External:
+        """How predictions of a package are scored in a cohort that had no part in its study.
+
+        `config`: of the package. `frozen`: of the row, by `freeze`. `outcomes`: as of outcomes.tsv.
+        Raises UserInputError where these outcomes show nothing.
+        """
+        raise self.no_package()
+
+    def probabilities(self, config: Config, estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """What `estimates` says of n patients as one array (n, k), see `evaluation.external`."""
         raise self.no_package()
 
     def no_package(self) -> UserInputError:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
+    from survfuse.evaluation.external import External
     from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
@@ -159,6 +160,26 @@ class DiagnosisTask(Task):
         from survfuse.tasks.diagnosis.new_patients import estimates
 
         return estimates(frozen, predictions, has, config)
+
+    def require_same_question(self, study: CohortConfig, other: CohortConfig) -> None:
+        """The same classes, at the same horizon."""
+        from survfuse.tasks.diagnosis.external import require_same_question
+
+        require_same_question(asked_of(study), asked_of(other))
+
+    def external(
+        self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
+    ) -> External:
+        """The classes of the patients."""
+        from survfuse.tasks.diagnosis.external import external_of
+
+        return external_of(config.evaluation, asked_of(config.cohort), outcomes)
+
+    def probabilities(self, config: Config, estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """The probability of the second of two classes, or of each of more."""
+        from survfuse.tasks.diagnosis.external import probabilities_of
+
+        return probabilities_of(estimates, len(asked_of(config.cohort).classes))
 
     def documented(self) -> list[Documented]:
         """Those of two classes, and those of more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
+    from survfuse.evaluation.external import External
     from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
@@ -124,6 +125,20 @@ class SurvivalTask(Task):
         from survfuse.tasks.survival.new_patients import estimates
 
         return estimates(frozen, predictions, has, config)
+
+    def external(
+        self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
+    ) -> External:
+        """Follow-up, and the horizons by which the package states risks."""
+        from survfuse.tasks.survival.external import external_of
+
+        return external_of(config.evaluation, frozen, outcomes)
+
+    def probabilities(self, config: Config, estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """The risk by each horizon."""
+        from survfuse.tasks.survival.external import risks_of
+
+        return risks_of(estimates)
 
     def documented(self) -> list[Documented]:
         """Those of its one leaderboard."""
