@@ -31,6 +31,7 @@ __all__ = [
     "predict_new",
     "prepare",
     "report",
+    "validate_external",
 ]
 
 

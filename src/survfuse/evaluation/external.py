@@ -53,8 +53,16 @@ class External(ABC):
     counted_as: ClassVar[str] = "events"
 
     @abstractmethod
+    def probabilities(self, estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """(n, k) what is estimated of each patient, see `Task.estimates`, as one prediction."""
+
+    @abstractmethod
     def draws(self, metric: AnyMetric, probability: np.ndarray) -> Draws:
         """A metric of a prediction. Raises NotEstimableError where it has no value at all."""
+
+    @abstractmethod
+    def in_words(self, part: str) -> str:
+        """What a part of a prediction is of, within a sentence; empty where there is one alone."""
 
     @abstractmethod
     def among(self, rows: np.ndarray) -> Self:
@@ -137,7 +145,7 @@ def evaluate_external(
         **({reference: rows[reference]} if reference else {}),
     }
     return {
-        "parts": list(external.parts),
+        "parts": {part: external.in_words(part) for part in external.parts},
         "events": {part: external.events(part) for part in external.parts},
         "counted_as": external.counted_as,
         "rows": {name: estimated(external, one) for name, one in draws.items()},

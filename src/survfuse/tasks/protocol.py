@@ -184,10 +184,6 @@ class Task(ABC):
         """
         raise self.no_package()
 
-    def probabilities(self, config: Config, estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """What `estimates` says of n patients as one array (n, k), see `evaluation.external`."""
-        raise self.no_package()
-
     def no_package(self) -> UserInputError:
         """Why no package is made of a study."""
         return UserInputError(

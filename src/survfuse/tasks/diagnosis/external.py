@@ -26,7 +26,10 @@ from survfuse.tasks.diagnosis.study import ClassStudy
 NO_THRESHOLD = (
     "A package states probabilities and no threshold, so that decisions at one are not scored."
 )
-BY_HORIZON = "Scored is the risk by {months:g} months, recalibrated on the study as on its pages."
+BY_HORIZON = (
+    "Scored is the risk by {months:g} months, recalibrated on the study, or where the package has "
+    "none the mean probability of its models."
+)
 
 
 class ExternalDiagnosis(External):
@@ -63,6 +66,16 @@ class ExternalDiagnosis(External):
         """Whose class is known, (n,) bool."""
         return self.study.label != UNKNOWN
 
+    def probabilities(self, estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """The probability of the second of two classes as pages have it, or of each of more.
+
+        That is the recalibrated risk by the horizon where the package states it.
+        """
+        if self.asked.horizon_months is not None and all(own["horizons"] for own in estimates):
+            return np.array([[own["horizons"][0]["risk"]] for own in estimates])
+        every = np.array([[one["probability"] for one in own["classes"]] for own in estimates])
+        return every if len(self.parts) > 1 else every[:, 1:]
+
     def draws(self, metric: AnyMetric, probability: np.ndarray) -> Draws:
         """A metric of probabilities, computed anew for every resample."""
         if np.isnan(probability).any():
@@ -95,6 +108,10 @@ class ExternalDiagnosis(External):
             synthesised=none,
             weight=self.study.weight,
         )
+
+    def in_words(self, part: str) -> str:
+        """The class, where there is more than one probability."""
+        return part
 
     def among(self, rows: np.ndarray) -> Self:
         """The same of some patients, with resamples of them."""
@@ -183,14 +200,3 @@ def in_words(setting: list[str] | float | None) -> str:
     if setting is None:
         return "not set"
     return ", ".join(setting) if isinstance(setting, list) else f"{setting:g}"
-
-
-def probabilities_of(estimates: Sequence[Mapping[str, Any]], classes: int) -> np.ndarray:
-    """(n, 1) the probability of the second class as pages have it, or (n, K) of more than two.
-
-    That is the recalibrated risk by the horizon where a package states it.
-    """
-    if classes == 2 and all(found["horizons"] for found in estimates):
-        return np.array([[found["horizons"][0]["risk"]] for found in estimates])
-    every = np.array([[one["probability"] for one in found["classes"]] for found in estimates])
-    return every[:, 1:] if classes == 2 else every

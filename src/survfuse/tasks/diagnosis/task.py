@@ -175,12 +175,6 @@ class DiagnosisTask(Task):
 
         return external_of(config.evaluation, asked_of(config.cohort), outcomes)
 
-    def probabilities(self, config: Config, estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """The probability of the second of two classes, or of each of more."""
-        from survfuse.tasks.diagnosis.external import probabilities_of
-
-        return probabilities_of(estimates, len(asked_of(config.cohort).classes))
-
     def documented(self) -> list[Documented]:
         """Those of two classes, and those of more."""
         from survfuse.evaluation.metrics import Documented

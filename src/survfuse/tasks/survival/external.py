@@ -50,9 +50,17 @@ class ExternalSurvival(External):
         """The follow-up of all patients."""
         return self.protocol.study.outcome
 
+    def probabilities(self, estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """The risk by each horizon."""
+        by_months = [{one["months"]: one["risk"] for one in own["horizons"]} for own in estimates]
+        horizons = self.protocol.horizons_months
+        return np.array([[own.get(months, np.nan) for months in horizons] for own in by_months])
+
     def draws(self, metric: AnyMetric, probability: np.ndarray) -> Draws:
         """A metric of risks (n, horizons)."""
         assert isinstance(metric, SurvivalMetric) and metric.elsewhere is not None
+        if metric.topic == "discrimination" and np.isnan(probability[:, -1]).any():
+            raise NotEstimableError(f"no risk is stated at {self.parts[-1]} months")
         months = self.protocol.horizons_months
         survival = {at: 1 - probability[None, :, column] for column, at in enumerate(months)}
         predicted = ModelPredictions(probability[None, :, -1], survival)
@@ -63,6 +71,10 @@ class ExternalSurvival(External):
             part: value_at(metric, replace(scored, months=at))
             for part, at in zip(self.parts, months, strict=True)
         }
+
+    def in_words(self, part: str) -> str:
+        """The horizon."""
+        return f"by {part} months"
 
     def among(self, rows: np.ndarray) -> Self:
         """The same of some patients, with resamples of them."""
@@ -127,8 +139,3 @@ def external_of(
     ids = outcomes["patient_id"].tolist()
     protocol = elsewhere(outcome, ids, months, frozen["tau_months"], config)
     return ExternalSurvival(protocol, frozen["tau_months"], config.seed)
-
-
-def risks_of(estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """(n, horizons) the risks that a package states of patients."""
-    return np.array([[one["risk"] for one in found["horizons"]] for found in estimates])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,12 +133,6 @@ class SurvivalTask(Task):
         from survfuse.tasks.survival.external import external_of
 
         return external_of(config.evaluation, frozen, outcomes)
-
-    def probabilities(self, config: Config, estimates: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """The risk by each horizon."""
-        from survfuse.tasks.survival.external import risks_of
-
-        return risks_of(estimates)
 
     def documented(self) -> list[Documented]:
         """Those of its one leaderboard."""
