@@ -24,8 +24,10 @@ __version__ = "0.2.0"
 __all__ = [
     "check_cohort",
     "evaluate",
+    "export_predictions",
     "fit",
     "load_config",
+    "monitor",
     "package",
     "predict",
     "predict_new",

@@ -8,6 +8,7 @@ for slides, volumes and many networks use the workflow (`survfuse run`).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -211,3 +212,45 @@ def predict_new(
     given = inputs.NewSheets(Path(patients), brought)
     style, opened = Style(language, paper), open_package(Path(package))
     return predict.predict_new(opened, given, Path(out), device=device, style=style)
+
+
+def export_predictions(
+    predictions: str | Path,
+    out: str | Path,
+    formats: Sequence[str] = ("fhir", "dicom", "hl7"),
+    key_file: str | Path | None = None,
+    with_identifiers: bool = False,
+) -> list[Path]:
+    """Write the predictions of `predict_new` for other systems; returns the files.
+
+    They carry the patient_id of the sheets. Only `with_identifiers`, and a `key_file` that maps
+    these to identifiers of the hospital, put those in their place. Raises UserInputError where
+    there is nothing to export, or one is given without the other.
+    """
+    from survfuse.exchange import stage
+
+    key = None if key_file is None else Path(key_file)
+    return stage.export_predictions(Path(predictions), Path(out), formats, key, with_identifiers)
+
+
+def monitor(
+    package: str | Path,
+    periods: Sequence[str | Path],
+    out: str | Path,
+    outcomes: str | Path | None = None,
+) -> dict[str, Any]:
+    """Compare folders of `predict_new`, one for each period, with the study of their package.
+
+    `outcomes`: a sheet with patient_id and the outcome columns of the study. Returns the record and
+    writes it, a table and a page to `out`. Raises UserInputError where a folder is of another
+    package or the sheet is wrong.
+    """
+    from survfuse.artifacts.package import open_package
+    from survfuse.deployment import monitor as monitoring
+
+    return monitoring.monitor(
+        open_package(Path(package)),
+        [Path(period) for period in periods],
+        Path(out),
+        None if outcomes is None else Path(outcomes),
+    )

@@ -50,6 +50,11 @@ class PackageFolder(Folder):
         return self.root / "novelty.safetensors"
 
     @property
+    def population(self) -> Path:
+        """The patients of the study as counts."""
+        return self.root / "population.json"
+
+    @property
     def estimates(self) -> Path:
         """What turns predictions of the models into estimates."""
         return self.root / "estimates.json"
@@ -126,3 +131,20 @@ class NewPatientsFolder(PreparedFolder):
                 f"patient {patient_id!r}: is no identifier; use up to 64 letters, digits, _ and -"
             )
         return self.root / folder / f"{patient_id}{suffix}"
+
+
+class MonitoringFolder(Folder):
+    """What `monitor` writes of periods of new patients."""
+
+    @property
+    def record(self) -> Path:
+        return self.root / "monitoring.json"
+
+    @property
+    def table(self) -> Path:
+        """One row for each comparison of each period."""
+        return self.root / "monitoring.tsv"
+
+    @property
+    def page(self) -> Path:
+        return self.root / "index.html"

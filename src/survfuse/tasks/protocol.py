@@ -171,6 +171,16 @@ class Task(ABC):
         """
         raise self.no_package()
 
+    def observed(
+        self, estimates: Sequence[Mapping[str, Any]], outcomes: pd.DataFrame, confidence: float
+    ) -> list[dict[str, Any]]:
+        """What became of new patients beside what was estimated, see `evaluation.observed.beside`.
+
+        `estimates`: of n patients, as of their records. `outcomes`: theirs, as outcomes.tsv holds
+        them.
+        """
+        return []
+
     def no_package(self) -> UserInputError:
         """Why no package is made of a study."""
         return UserInputError(

@@ -167,6 +167,14 @@ class DiagnosisTask(Task):
 
         return estimates(frozen, predictions, has, config)
 
+    def observed(
+        self, estimates: Sequence[Mapping[str, Any]], outcomes: pd.DataFrame, confidence: float
+    ) -> list[dict[str, Any]]:
+        """Shares of the classes beside mean probabilities."""
+        from survfuse.tasks.diagnosis.observed import observed
+
+        return observed(estimates, outcomes, confidence)
+
     def documented(self) -> list[Documented]:
         """Those of two classes, and those of more."""
         from survfuse.evaluation.metrics import Documented

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +131,14 @@ class SurvivalTask(Task):
         from survfuse.tasks.survival.new_patients import estimates
 
         return estimates(frozen, predictions, has, config)
+
+    def observed(
+        self, estimates: Sequence[Mapping[str, Any]], outcomes: pd.DataFrame, confidence: float
+    ) -> list[dict[str, Any]]:
+        """Kaplan-Meier estimates beside mean risks."""
+        from survfuse.evaluation.observed import by_follow_up
+
+        return by_follow_up(estimates, outcomes, confidence)
 
     def documented(self) -> list[Documented]:
         """Those of its one leaderboard."""
