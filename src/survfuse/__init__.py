@@ -33,6 +33,7 @@ __all__ = [
     "predict_new",
     "prepare",
     "report",
+    "validate_external",
 ]
 
 

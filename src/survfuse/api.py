@@ -254,3 +254,22 @@ def monitor(
         Path(out),
         None if outcomes is None else Path(outcomes),
     )
+
+
+def validate_external(
+    package: str | Path, config: Config, out: str | Path, device: str = "auto"
+) -> dict[str, Any]:
+    """Check a package on another cohort with outcomes; returns what is written to `out`.
+
+    `package`: the folder of `package`. `config`: of the other cohort, as for a study of its own; of
+    it are used the sheets, the outcome, the covariates by name, and how many resamples intervals
+    rest on. The record holds the metrics of the study in this cohort, untouched and recalibrated,
+    beside what the study found; a page, a table and `recalibration.json` are written with it. No
+    outcome reaches a prediction. Raises UserInputError where the package was changed, the
+    configuration asks for something else than its study, lacks a covariate that its models read,
+    or something is wrong with the sheets.
+    """
+    from survfuse.artifacts.package import open_package
+    from survfuse.deployment import validate
+
+    return validate.validate_external(open_package(Path(package)), config, Path(out), device=device)

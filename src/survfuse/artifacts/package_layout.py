@@ -148,3 +148,26 @@ class MonitoringFolder(Folder):
     @property
     def page(self) -> Path:
         return self.root / "index.html"
+
+
+class ExternalFolder(NewPatientsFolder):
+    """What `validate-external` writes of a cohort with outcomes."""
+
+    @property
+    def validation(self) -> Path:
+        """Everything that was found."""
+        return self.root / "external_validation.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One row for each metric of each prediction."""
+        return self.root / "external_validation.tsv"
+
+    @property
+    def recalibration(self) -> Path:
+        """What was fitted, so that it can be used."""
+        return self.root / "recalibration.json"
+
+    @property
+    def validation_page(self) -> Path:
+        return self.root / "external_validation.html"

@@ -150,7 +150,7 @@ def remarks_on(found: Unusual) -> list[Remark]:
     """A remark for everything of a patient that is flagged."""
     kinds = ((found.alone, unlike), (found.together, not_together))
     return [
-        Remark(message(name, p), patient)
+        Remark(message(name, p), patient, modality=name)
         for p_by_patient, message in kinds
         for patient, own in p_by_patient.items()
         for name, p in own.items()

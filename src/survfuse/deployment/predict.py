@@ -62,12 +62,8 @@ def predict_new(
         folder.page(patient)  # refuses what cannot be the name of one
     has = has_of(new.inputs, tuple(MODALITIES))
     log.info("%d patients, by the package %s", len(new.patients.ids), package.record["name"])
-    found = {row: by_fold(package, row, new, folder, device) for row in package.rows}
     task, frozen = task_of(package.config), read_object(package.files.estimates)
-    estimates = {
-        row: task.estimates(frozen[row], one.predictions, has, package.config)
-        for row, one in found.items()
-    }
+    found, estimates = estimated(package, frozen, new, folder, device)
     without = {
         name: task.estimates(
             frozen[package.row],
@@ -89,6 +85,26 @@ def predict_new(
         table_of(records).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
     write_reports(records, folder, style)
     return records
+
+
+def estimated(
+    package: Package,
+    frozen: Mapping[str, Any],
+    new: NewInputs,
+    folder: NewPatientsFolder,
+    device: str,
+) -> tuple[dict[str, ByFold], dict[str, list[dict[str, Any]]]]:
+    """By row, what every model says of the patients, and what is estimated of each from it.
+
+    `frozen`: the content of estimates.json.
+    """
+    task, has = task_of(package.config), has_of(new.inputs, tuple(MODALITIES))
+    found = {row: by_fold(package, row, new, folder, device) for row in package.rows}
+    estimates = {
+        row: task.estimates(frozen[row], one.predictions, has, package.config)
+        for row, one in found.items()
+    }
+    return found, estimates
 
 
 def hidden(new: NewInputs, name: str) -> NewInputs:

@@ -37,12 +37,14 @@ class Reference:
 class Remark:
     """What is to be said of the inputs of one new patient, or of all of them (None).
 
-    flagged: whether the estimate is less to be trusted for it.
+    flagged: whether the estimate is less to be trusted for it. modality: which it is about, as
+    whoever asks the modality knows.
     """
 
     message: Message
     patient_id: str | None = None
     flagged: bool = True
+    modality: str = ""
 
 
 @dataclass(frozen=True)

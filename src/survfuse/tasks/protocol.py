@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
+    from survfuse.evaluation.external import External
     from survfuse.evaluation.metrics import Documented
     from survfuse.models.registry import ModelSpec
     from survfuse.sheets.problems import Note, Problem
@@ -180,6 +181,23 @@ class Task(ABC):
         them.
         """
         return []
+
+    def require_same_question(self, study: CohortConfig, other: CohortConfig) -> None:
+        """Raise UserInputError where a cohort asks for something else than the study of a package.
+
+        Both are of this task.
+        """
+        return
+
+    def external(
+        self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
+    ) -> External:
+        """How predictions of a package are scored in a cohort that had no part in its study.
+
+        `config`: of the package. `frozen`: of the row, by `freeze`. `outcomes`: as of outcomes.tsv.
+        Raises UserInputError where these outcomes show nothing.
+        """
+        raise self.no_package()
 
     def no_package(self) -> UserInputError:
         """Why no package is made of a study."""

@@ -15,11 +15,12 @@ from survfuse.reporting.new_patients.style import PAPERS, Style
 if TYPE_CHECKING:
     from survfuse.deployment.inputs import NewSheets
 
+WEIGHTS = "weights of the slide encoder, which no package holds"
 log = logging.getLogger("survfuse")
 
 
 def add_commands(add: Adder) -> None:
-    """package, prepare-new and predict."""
+    """package, prepare-new, predict and validate-external."""
     command = add(
         "package",
         package_command,
@@ -52,6 +53,17 @@ def add_commands(add: Adder) -> None:
     path_option(command, "--out", "folder for predictions and pages")
     style_options(command)
     shared_options(command, "--threads", "--device")
+    command = add(
+        "validate-external",
+        validate_command,
+        "Check a package on another cohort with outcomes: metrics, calibration, recalibration.",
+        "--package packages/demo --config other_hospital.yaml --out results/external",
+    )
+    path_option(command, "--package", "folder that survfuse package wrote")
+    shared_options(command, "--config")
+    path_option(command, "--out", "folder for the page and the tables")
+    path_option(command, "--weights", WEIGHTS, required=False)
+    shared_options(command, "--threads", "--device")
 
 
 def sheet_options(command: argparse.ArgumentParser) -> None:
@@ -60,9 +72,7 @@ def sheet_options(command: argparse.ArgumentParser) -> None:
     path_option(command, "--patients", "patient sheet: patient_id and the covariates of the study")
     for source, name in SHEET_OF.items():
         path_option(command, f"--{source}", f"sheet of {MODALITIES[name].noun}", required=False)
-    path_option(
-        command, "--weights", "weights of the slide encoder, which no package holds", required=False
-    )
+    path_option(command, "--weights", WEIGHTS, required=False)
 
 
 def style_options(command: argparse.ArgumentParser) -> None:
@@ -121,3 +131,18 @@ def predict_command(given: argparse.Namespace) -> None:
         package, sheets_given(given), given.out, given.threads, given.device, style=style
     )
     log.info("%s: predictions of %d patients", given.out, len(records))
+
+
+def validate_command(given: argparse.Namespace) -> None:
+    from survfuse.models.runnable import load
+
+    config = load(given.config)  # before the imports that take seconds
+    from survfuse.artifacts.package import open_package
+    from survfuse.artifacts.package_layout import ExternalFolder
+    from survfuse.deployment.validate import validate_external
+
+    package = open_package(given.package)
+    about = (given.threads, given.device, given.weights)
+    record = validate_external(package, config, given.out, *about)
+    page = ExternalFolder(given.out).validation_page
+    log.info("%s: %d patients of %s", page, record["cohort"]["n_patients"], config.name)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
+    from survfuse.evaluation.external import External
     from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
@@ -174,6 +175,20 @@ class DiagnosisTask(Task):
         from survfuse.tasks.diagnosis.observed import observed
 
         return observed(estimates, outcomes, confidence)
+
+    def require_same_question(self, study: CohortConfig, other: CohortConfig) -> None:
+        """The same classes, at the same horizon."""
+        from survfuse.tasks.diagnosis.external import require_same_question
+
+        require_same_question(asked_of(study), asked_of(other))
+
+    def external(
+        self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
+    ) -> External:
+        """The classes of the patients."""
+        from survfuse.tasks.diagnosis.external import external_of
+
+        return external_of(config.evaluation, asked_of(config.cohort), outcomes)
 
     def documented(self) -> list[Documented]:
         """Those of two classes, and those of more."""

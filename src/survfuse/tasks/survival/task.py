@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
+    from survfuse.evaluation.external import External
     from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
@@ -139,6 +140,14 @@ class SurvivalTask(Task):
         from survfuse.evaluation.observed import by_follow_up
 
         return by_follow_up(estimates, outcomes, confidence)
+
+    def external(
+        self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
+    ) -> External:
+        """Follow-up, and the horizons by which the package states risks."""
+        from survfuse.tasks.survival.external import external_of
+
+        return external_of(config.evaluation, frozen, outcomes)
 
     def documented(self) -> list[Documented]:
         """Those of its one leaderboard."""
