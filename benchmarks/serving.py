@@ -209,7 +209,7 @@ def prepared(package: Package, sheets: NewSheets, out: Path) -> NewInputs:
 
 def flagged(inputs: NewInputs) -> float:
     """The share of patients whose genes are flagged."""
-    return float(np.mean([found["omics"] < FLAG for found in inputs.novelty_p.values()]))
+    return float(np.mean([found["omics"] < FLAG for found in inputs.unusual.alone.values()]))
 
 
 def seconds(package: Path, number: int, folder: Path) -> float:

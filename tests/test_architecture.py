@@ -51,6 +51,7 @@ FLOORS = (
     "survfuse.synthesis survfuse.explain",
     "survfuse.reporting survfuse.init survfuse.simulation survfuse.runner",
     "survfuse.deployment",
+    "survfuse.exchange",
     "survfuse.cli",
     "survfuse.__main__",
     "survfuse.api",  # which `import survfuse` leads to, but not before one of its functions is used

@@ -24,6 +24,7 @@ __version__ = "0.2.0"
 __all__ = [
     "check_cohort",
     "evaluate",
+    "export_predictions",
     "fit",
     "load_config",
     "package",

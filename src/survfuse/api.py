@@ -8,6 +8,7 @@ for slides, volumes and many networks use the workflow (`survfuse run`).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,3 +206,22 @@ def predict_new(
     brought = {name: Path(path) for name, path in sheets.items()}
     given = inputs.NewSheets(Path(patients), brought)
     return predict.predict_new(open_package(Path(package)), given, Path(out), device=device)
+
+
+def export_predictions(
+    predictions: str | Path,
+    out: str | Path,
+    formats: Sequence[str] = ("fhir", "dicom", "hl7"),
+    key_file: str | Path | None = None,
+    with_identifiers: bool = False,
+) -> list[Path]:
+    """Write the predictions of `predict_new` for other systems; returns the files.
+
+    They carry the patient_id of the sheets. Only `with_identifiers`, and a `key_file` that maps
+    these to identifiers of the hospital, put those in their place. Raises UserInputError where
+    there is nothing to export, or one is given without the other.
+    """
+    from survfuse.exchange import stage
+
+    key = None if key_file is None else Path(key_file)
+    return stage.export_predictions(Path(predictions), Path(out), formats, key, with_identifiers)

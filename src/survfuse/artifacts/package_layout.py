@@ -90,6 +90,10 @@ class NewPatientsFolder(PreparedFolder):
     def prediction(self, patient_id: str) -> Path:
         return self.root / "predictions" / f"{patient_id}.json"
 
+    def document(self, patient_id: str) -> Path:
+        """The page of a patient as PDF/A, with the prediction attached."""
+        return self.root / "documents" / f"{patient_id}.pdf"
+
     @property
     def index(self) -> Path:
         """The list of all pages."""

@@ -17,6 +17,7 @@ from survfuse import __version__
 from survfuse.cli.commands import (
     cohort,
     deployment,
+    exchange,
     models,
     preparation,
     reports,
@@ -29,8 +30,8 @@ from survfuse.core.errors import SurvfuseError
 from survfuse.core.exit_codes import told
 from survfuse.core.system_errors import of_system
 
-STAGES = (study, deployment, cohort, preparation, models, reports, schema)
-WITHOUT_CONFIGURATION = ("init", "schema", "compare", "prepare-new", "predict")
+STAGES = (study, deployment, exchange, cohort, preparation, models, reports, schema)
+WITHOUT_CONFIGURATION = ("init", "schema", "compare", "prepare-new", "predict", "export")
 
 log = logging.getLogger("survfuse")
 

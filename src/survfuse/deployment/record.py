@@ -85,7 +85,8 @@ def prediction_records(
                     *remarks_on_estimates(estimates[package.row][number]),
                 )
             ],
-            "novelty_p": dict(new.novelty_p[patient]),
+            "novelty_p": dict(new.unusual.alone[patient]),
+            "agreement_p": dict(new.unusual.together[patient]),
             "contributions": None if contributions is None else contributions[number],
             "performance": performance,
         }

@@ -98,6 +98,7 @@ def prediction_schema() -> dict[str, Any]:
         "without_modality": by_name(estimates),
         "remarks": many(an_object({"sentence": TEXT, "flagged": FLAG})),
         "novelty_p": by_name(PROBABILITY),
+        "agreement_p": by_name(PROBABILITY),
         "contributions": or_null(an_object(contributions)),
         "performance": {"type": "object"},
     }
