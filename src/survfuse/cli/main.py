@@ -22,6 +22,7 @@ from survfuse.cli.commands import (
     preparation,
     reports,
     schema,
+    serve,
     study,
 )
 from survfuse.cli.options import Command, shared_options
@@ -30,8 +31,8 @@ from survfuse.core.errors import SurvfuseError
 from survfuse.core.exit_codes import told
 from survfuse.core.system_errors import of_system
 
-STAGES = (study, deployment, exchange, cohort, preparation, models, reports, schema)
-WITHOUT_CONFIGURATION = ("init", "schema", "compare", "prepare-new", "predict", "export")
+STAGES = (study, deployment, serve, exchange, cohort, preparation, models, reports, schema)
+WITHOUT_CONFIGURATION = ("init", "schema", "compare", "prepare-new", "predict", "export", "serve")
 
 log = logging.getLogger("survfuse")
 

@@ -19,10 +19,11 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from survfuse.artifacts.package import Package
-from survfuse.serve.documents import DOCUMENTS, fhir_bundle, file_of
+from survfuse.serve.documents import DOCUMENTS, fhir_bundle, files_of
+from survfuse.serve.failures import OF_RUN
 from survfuse.serve.form import PATIENT, PATIENTS, Form, form_of, write_sheets
 from survfuse.serve.guard import Guard, refused_as_sentence
-from survfuse.serve.lane import DEFECT, Lane
+from survfuse.serve.lane import Lane
 from survfuse.serve.pages import Pages
 from survfuse.serve.runs import (
     CHECKED,
@@ -188,7 +189,9 @@ def refuse_if_full(lane: Lane) -> None:
 def refuse_without_patient(received: Received, several: bool) -> None:
     """Raise RequestRefused where there is nobody to predict."""
     if several and PATIENTS not in received.files:
-        raise RequestRefused(400, "Choose the patient sheet; without it there is nobody to predict.")
+        raise RequestRefused(
+            400, "Choose the patient sheet; without it there is nobody to predict."
+        )
     if not several and not received.values.get(PATIENT):
         raise RequestRefused(400, "Give the patient an id, such as P001; it names the report.")
 
@@ -221,27 +224,28 @@ async def show_run(request: Request) -> Response:
     if told["state"] in waiting:
         before = names[told["state"]]
         if run.name not in before:
-            told = {"state": FAILED, "problems": [{"sentence": DEFECT}]}
+            told = {"state": FAILED, "problems": [{"sentence": OF_RUN}]}
         else:
             return served.pages.waiting(run, told, before.index(run.name))
     return served.pages.run(run, told)
 
 
 async def show_document(request: Request) -> Response:
-    """A file of what was predicted."""
-    run, kind = run_of(request), request.path_params["kind"]
-    name, document = request.path_params["name"], DOCUMENTS.get(kind)
-    if document is None or run.read()["state"] != DONE:
+    """A file of what was predicted, if the run has one of that name."""
+    run = run_of(request)
+    told = run.read()
+    kind, name = request.path_params["kind"], request.path_params["name"]
+    if told["state"] != DONE or kind not in DOCUMENTS:
         raise HTTPException(404)
-    if document.made:
-        bundle = await run_in_threadpool(fhir_bundle, run, name)
-        if bundle is None:
-            raise HTTPException(404)
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(json.dumps(bundle, indent=1), 200, headers, document.media_type)
-    path = file_of(run, kind, name)
+    path = files_of(run, told["patients"], kind).get(name)
     if path is None:
         raise HTTPException(404)
+    document = DOCUMENTS[kind]
     if document.shown:
         return served_by(request).pages.report(path)
-    return FileResponse(path, media_type=document.media_type, filename=name)
+    if document.made:
+        bundle = await run_in_threadpool(fhir_bundle, path, run.results.document(path.stem))
+        headers = {"Content-Disposition": f'attachment; filename="{path.stem}.fhir.json"'}
+        return Response(json.dumps(bundle, indent=1), 200, headers, document.media_type)
+    kind_of_table = "text/tab-separated-values" if path.suffix == ".tsv" else document.media_type
+    return FileResponse(path, media_type=kind_of_table, filename=name)

@@ -14,7 +14,6 @@ from survfuse.modalities.registry import (
     MODALITIES,
     PATIENT_TABLE,
     SHEET_OF,
-    preparation_files,
     sources_of,
 )
 from survfuse.serve.runs import Run
@@ -23,6 +22,7 @@ from survfuse.serve.uploads import Place, Received
 PATIENT = "patient_id"
 PATIENTS = "patients"  # the field of the patient sheet
 VALUE, SHEET, FILES = "value:", "sheet:", "files:"  # before the names of other fields
+TABLE, LIST, LISTED = "table", "list", "listed"  # kinds of `FileInput`
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Value:
 
 @dataclass(frozen=True)
 class FileInput:
-    """A field for files. lists: the files of modalities, which `source` lists, and not its sheet.
+    """A field for a table, for a sheet that lists files, or for files.
 
     had_by: how many patients of the study had it, if that is known. lacks: the file without which
     it cannot be read, if that was not named.
@@ -52,9 +52,8 @@ class FileInput:
 
     field: str
     source: str
+    kind: str
     name: str
-    lists: bool
-    many: bool
     had_by: int | None
     lacks: str
 
@@ -76,11 +75,11 @@ class Form:
         found = {PATIENTS: Place(folder, PATIENTS)} if several else {}
         for one in self.several if several else self.one:
             name = one.field.partition(":")[2]
-            if not one.lists:
-                inside = folder / one.source if listed_by(one.source) else folder
-                found[one.field] = Place(inside, "sheet" if inside != folder else one.source)
-            else:
-                found[one.field] = Place(folder / name, many=True, own_names=several)
+            found[one.field] = {
+                TABLE: Place(folder, one.source),
+                LIST: Place(folder / name, "sheet"),
+                LISTED: Place(folder / name, many=True, own_names=several),
+            }[one.kind]
         return found
 
 
@@ -90,16 +89,19 @@ def form_of(package: Package, has_weights: bool) -> Form:
     one, several = list[FileInput](), list[FileInput]()
     for source in sources_of(read):
         own = [name for name in read if MODALITIES[name].source == source]
+
+        def asked(kind: str, field: str, name: str, source: str = source) -> FileInput:
+            lacks = "" if has_weights else outside(package, name)
+            had_by = package.record["study"].get("modalities", {}).get(name)
+            return FileInput(field, source, kind, MODALITIES[name].label, had_by, lacks)
+
         if not listed_by(source):
-            sheet = file_input(package, source, own[0], SHEET + source, False, has_weights)
-            one.append(sheet)
-            several.append(sheet)
-            continue
-        one += [file_input(package, source, name, FILES + name, True, has_weights) for name in own]
-        several += [
-            file_input(package, source, own[0], SHEET + source, False, has_weights),
-            file_input(package, source, own[0], FILES + source, True, has_weights),
-        ]
+            one.append(asked(TABLE, SHEET + source, own[0]))
+            several.append(one[-1])
+        else:
+            one += [asked(LISTED, FILES + name, name) for name in own]
+            several.append(asked(LIST, SHEET + source, own[0]))
+            several.append(asked(LISTED, FILES + source, own[0]))
     return Form(values_of(package), tuple(one), tuple(several))
 
 
@@ -108,24 +110,16 @@ def listed_by(source: str) -> bool:
     return MODALITIES[SHEET_OF[source]].lists_files
 
 
-def file_input(
-    package: Package, source: str, name: str, field: str, lists: bool, has_weights: bool
-) -> FileInput:
-    """A field for the sheet or the files of a modality."""
+def outside(package: Package, name: str) -> str:
+    """The file that the preparation of a modality reads and the package does not hold, if any."""
     resources = package.record["resources"]
-    outside = [
-        resources[place]["name"]
-        for place in MODALITIES[name].files
-        if place in resources and not resources[place]["inside"]
-    ]
-    return FileInput(
-        field,
-        source,
-        MODALITIES[name].label,
-        lists,
-        lists,
-        package.record["study"].get("modalities", {}).get(name),
-        outside[0] if outside and not has_weights else "",
+    return next(
+        (
+            str(resources[place]["name"])
+            for place in MODALITIES[name].files
+            if place in resources and not resources[place]["inside"]
+        ),
+        "",
     )
 
 
@@ -165,8 +159,8 @@ def write_sheets(package: Package, form: Form, received: Received, run: Run) -> 
             own = [path.relative_to(run.sent) for path in files]
             listed = modality(name).listed(patient, own, package.config)
             rows.setdefault(MODALITIES[name].source, []).extend(listed)
-    for source, listed in rows.items():
-        write_rows(run.sent / f"{source}.tsv", listed)
+    for source, own_rows in rows.items():
+        write_rows(run.sent / f"{source}.tsv", own_rows)
     return {**sheets, PATIENTS: "patients.tsv", **{source: f"{source}.tsv" for source in rows}}
 
 
@@ -176,13 +170,3 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
         writer = csv.DictWriter(sheet, list(rows[0]), delimiter="\t", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def weights_needed(package: Package) -> list[str]:
-    """The names of files that preparation reads and the package does not hold."""
-    resources = package.record["resources"]
-    return [
-        resources[place]["name"]
-        for place in preparation_files()
-        if place in resources and not resources[place]["inside"]
-    ]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from survfuse.core.errors import SurvfuseError
 from survfuse.core.system_errors import of_system
+from survfuse.serve.failures import OF_PAGE, place_of
+from survfuse.serve.uploads import RequestRefused
 
 log = logging.getLogger(__name__)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -25,12 +26,11 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # without any, browsers do not say where a form comes from
     "X-Content-Type-Options": "nosniff",
 }
 NOT_ALLOWED = "This page answers only under the address that it was started with."
 ELSEWHERE = "This form was sent from another page, and is not taken."
-DEFECT = "Something went wrong in survfuse; whoever runs this page finds the place in its log."
 
 Said = Callable[[int, str], Response]  # the page with a sentence, of a status
 
@@ -99,7 +99,7 @@ class Guard:
         except Exception as error:
             system = error if isinstance(error, SurvfuseError) else of_system(error)
             log.error("a request failed: %s", place_of(error))
-            await answer(507 if system and system.exit_code == 75 else 500, DEFECT)
+            await answer(507 if system and system.exit_code == 75 else 500, OF_PAGE)
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Why a request is not answered, if it is not."""
@@ -115,18 +115,13 @@ class Guard:
         return None if site in ("same-origin", "none") else (403, ELSEWHERE)
 
 
-def place_of(error: Exception) -> str:
-    """Kind and place of a failure; never its message, which may hold values of a patient."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    where = " < ".join(f"{Path(one.filename).name}:{one.lineno}" for one in reversed(frames))
-    return f"{type(error).__name__} at {where}"
-
-
 def refused_as_sentence(request: Request, error: Exception) -> Response:
     """The page of a request that was refused, or that asked for what is not there."""
     said: Said = request.app.state.said
-    status = getattr(error, "status", None) or getattr(error, "status_code", 500)
-    return said(status, getattr(error, "sentence", SENTENCES.get(status, DEFECT)))
+    if isinstance(error, RequestRefused):
+        return said(error.status, error.sentence)
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return said(status, SENTENCES.get(status, OF_PAGE))
 
 
 SENTENCES = {

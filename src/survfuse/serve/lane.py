@@ -1,31 +1,29 @@
-"""Work on one run after the other, in a process of its own that a failing one does not take along."""
+"""Work on one run after the other, in a process of its own that survives a failing one."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from survfuse.core.errors import SurvfuseError
 from survfuse.core.isolation import IsolatedProcess, IsolationError, Limits
+from survfuse.serve.failures import OF_RUN, place_of
 from survfuse.serve.runs import FAILED, Run
 
 log = logging.getLogger(__name__)
 MODULE = "survfuse.serve.work"
-DEFECT = (
-    "The work on this run ended without an answer, which is a defect of survfuse or a lack of "
-    "memory, and not a fault of what was sent. Nothing was predicted; send it again, and tell whoever "
-    "runs this page if it happens twice."
-)
 
-Task = Callable[..., Iterator[dict[str, Any]]]
+Task = Callable[..., Generator[dict[str, Any]]]
 
 
 class Lane:
     """A queue of runs for one task, which yields how it ended as fields of `run.json`.
+
+    Of a run that failed it yields the `place`, which is logged and not kept.
 
     limit_s: after which a run is given up. Runs that are not waited for any more stay in it.
     """
@@ -69,15 +67,17 @@ class Lane:
             try:
                 found = self._process.call(self.task, *self.arguments, run, expected=SurvfuseError)
             except IsolationError as error:
-                found = {"state": FAILED, "problems": [{"sentence": DEFECT}]}
-                if not self._closed:
-                    log.error("%s: a run %s", self.task.__name__, error)
-            if not self._closed:
-                then(run, found)
-                took = time.monotonic() - begun
-                log.info("%s: %s after %.1f s", self.task.__name__, found["state"], took)
+                found = {"state": FAILED, "place": str(error)}
+            if self._closed:
+                return
+            if found["state"] == FAILED:
+                log.error("%s: a run failed: %s", self.task.__name__, found.pop("place"))
+                found["problems"] = [{"sentence": OF_RUN}]
+            then(run, found)
+            took = time.monotonic() - begun
+            log.info("%s: %s after %.1f s", self.task.__name__, found["state"], took)
         except Exception as error:  # of the disk; the next run shall not suffer from it
-            log.error("%s: a run failed (%s)", self.task.__name__, type(error).__name__)
+            log.error("%s: a run failed: %s", self.task.__name__, place_of(error))
         finally:
             with self._changing:
                 self._waiting.remove(run.name)

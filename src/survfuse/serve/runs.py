@@ -24,7 +24,7 @@ from survfuse.core.files import read_object, write_json
 NAME = re.compile("[0-9a-f]{32}")
 CHECKING, CHECKED, PREDICTING = "checking", "checked", "predicting"  # while it goes on
 REFUSED, FAILED, DONE = "refused", "failed", "done"  # when it has ended
-KEPT = ("predictions", "reports")  # folders of what `predict_new` writes
+KEPT = ("predictions", "reports", "documents")  # folders of what `predict_new` writes
 UNFINISHED_S = 3600.0  # after which what was sent and not predicted is removed
 
 
@@ -80,6 +80,10 @@ class Run:
             shutil.rmtree(folder, ignore_errors=True)
         self.write(**outcome)
 
+    def remove(self) -> None:
+        """Remove all of it."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
 
 def new_run(out: Path) -> Run:
     """A run of its own, readable by its owner alone."""
@@ -102,7 +106,9 @@ def runs_in(out: Path) -> Iterator[Run]:
             yield Run(folder)
 
 
-def remove_unfinished(out: Path, older_than_s: float = 0.0, busy: frozenset[str] = frozenset()) -> None:
+def remove_unfinished(
+    out: Path, older_than_s: float = 0.0, busy: frozenset[str] = frozenset()
+) -> None:
     """Remove runs that have ended without a prediction or were left; `busy`: names to leave."""
     for run in runs_in(out):
         try:
@@ -112,7 +118,7 @@ def remove_unfinished(out: Path, older_than_s: float = 0.0, busy: frozenset[str]
         except (OSError, UserInputError):  # removed meanwhile, or half written by hand
             continue
         if old and state != DONE and run.name not in busy:
-            shutil.rmtree(run.root, ignore_errors=True)
+            run.remove()
 
 
 @contextmanager

@@ -8,16 +8,21 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
 TOKEN = "token"  # the field that shows that a form is ours; it is the first one
 SUFFIX = re.compile(r"(\.[A-Za-z0-9]{1,8})?\.gz$|\.[A-Za-z0-9]{1,8}$", re.IGNORECASE)
 OWN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-DRAIN_S = 20.0  # for what is still sent of a request that is refused; a browser reads no answer before
+DRAIN_S = (
+    20.0  # for what is still sent of a request that is refused; a browser reads no answer before
+)
 
 
 class RequestRefused(Exception):
@@ -152,7 +157,7 @@ class Reception:
         self._value = b""
         self._n_files = 0
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> MultipartCallbacks:
         """By the names that the parser gives them."""
         return {
             "on_part_begin": self.begin,
@@ -255,5 +260,6 @@ class Reception:
         given = self.received.values.get(TOKEN, "")
         if not hmac.compare_digest(given.encode(), self.token.encode()):
             raise RequestRefused(
-                403, "The page is older than the program behind it; load it again, and send it then."
+                403,
+                "The page is older than the program behind it; load it again, and send it then.",
             )

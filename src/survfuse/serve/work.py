@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from survfuse.artifacts.package import Package, open_package
-from survfuse.artifacts.package_layout import NewPatientsFolder
 from survfuse.cohort.new_patients import NewPatients, check_new_patients
 from survfuse.config.study import Config
 from survfuse.core.errors import SurvfuseError
@@ -17,12 +16,14 @@ from survfuse.core.files import read_object
 from survfuse.core.system_errors import of_system
 from survfuse.deployment.inputs import NewSheets, prepare_new, settings_for
 from survfuse.deployment.predict import predict_new
+from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.loading import modality
-from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE
+from survfuse.modalities.registry import MODALITIES
 from survfuse.models.specs import find_model, reads_synthesised
 from survfuse.reporting.wording import without_paths
+from survfuse.serve.failures import place_of
 from survfuse.serve.form import PATIENTS, listed_by
-from survfuse.serve.runs import CHECKED, DONE, REFUSED, Run
+from survfuse.serve.runs import CHECKED, DONE, FAILED, REFUSED, Run
 from survfuse.sheets.problems import Problem, SheetError
 
 Outcome = dict[str, Any]
@@ -38,12 +39,12 @@ class Means:
     device: str
 
 
-def check(means: Means, run: Run) -> Iterator[Outcome]:
+def check(means: Means, run: Run) -> Generator[Outcome]:
     """Check what was sent, files of slides and volumes excepted; yields how it ended."""
     yield outcome(lambda: {"state": CHECKED, "patients": reviewed(means, run)}, run)
 
 
-def predict(means: Means, run: Run) -> Iterator[Outcome]:
+def predict(means: Means, run: Run) -> Generator[Outcome]:
     """Predict what was sent; yields how it ended."""
     yield outcome(lambda: {"state": DONE, "patients": predicted(means, run)}, run)
 
@@ -60,7 +61,7 @@ def outcome(work: Callable[[], Outcome], run: Run) -> Outcome:
         sentence = str(error)
     except Exception as error:
         if not (system := of_system(error)):
-            raise
+            return {"state": FAILED, "place": place_of(error)}
         sentence = str(system)
     return {"state": REFUSED, "problems": [{"sentence": without_paths(sentence)}]}
 
@@ -102,7 +103,7 @@ def reviewed(means: Means, run: Run) -> list[dict[str, Any]]:
         shutil.rmtree(folder.root, ignore_errors=True)
     given = {name: given_to(listed, name, config) for name in read_object(package.files.reference)}
     has = {
-        name: owners if listed_by_source(name) else owners & having(new.inputs.available, name, owners)
+        name: owners if MODALITIES[name].lists_files else having(new.inputs, name, owners)
         for name, owners in given.items()
     }
     rows = listed.clinical.set_index("patient_id")
@@ -112,7 +113,7 @@ def reviewed(means: Means, run: Run) -> list[dict[str, Any]]:
             "patient_id": patient,
             "given": {name: patient in owners for name, owners in has.items()},
             "made": made_for(package, patient, has),
-            "values": {name: str(rows.at[patient, name]) for name in covariates},
+            "covariates": {name: str(rows.at[patient, name]) for name in covariates},
             "remarks": [
                 {"sentence": one.sentence, "flagged": one.flagged}
                 for one in new.remarks
@@ -123,16 +124,12 @@ def reviewed(means: Means, run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def listed_by_source(name: str) -> bool:
-    """Whether a modality comes as files that a sheet lists."""
-    return MODALITIES[name].lists_files
-
-
-def having(available: Callable[..., Any], name: str, ids: set[str]) -> set[str]:
+def having(inputs: CohortInputs, name: str, ids: set[str]) -> set[str]:
     """Those of the patients who have a modality in a form that models read."""
     ordered = sorted(ids)
-    found = available(name, ordered) if ordered else []
-    return {patient for patient, there in zip(ordered, found, strict=True) if there}
+    return {
+        one for one, there in zip(ordered, inputs.available(name, ordered), strict=True) if there
+    }
 
 
 def given_to(listed: NewPatients, name: str, config: Config) -> set[str]:
@@ -162,7 +159,5 @@ def predicted(means: Means, run: Run) -> list[str]:
     package = open_package(means.package)
     folder = run.working
     shutil.rmtree(folder.root, ignore_errors=True)
-    records = predict_new(
-        package, sheets_of(means, run), folder.root, means.threads, means.device
-    )
+    records = predict_new(package, sheets_of(means, run), folder.root, means.threads, means.device)
     return [record["patient_id"] for record in records]

@@ -151,7 +151,9 @@ class BrainVolume(Modality):
         self, patient_id: str, files: Sequence[Path], config: Config
     ) -> list[dict[str, str]]:
         """One volume, at the visit that models read; several files are the slices in a folder."""
-        [row] = super().listed(patient_id, [files[0].parent if len(files) > 1 else files[0]], config)
+        [row] = super().listed(
+            patient_id, [files[0].parent if len(files) > 1 else files[0]], config
+        )
         return [{**row, "visit": config.imaging.visit or VISIT, "modality": self.name}]
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> VolumeFiles | None:
