@@ -66,11 +66,12 @@ class Pages:
             "patients_field": PATIENTS,
             "most_bytes": most_bytes,
             "interval_widens": has_intervals(package),
+            "report": False,  # whether a page shows one, which has all banners itself
         }
 
     def page(self, template: str, status: int = 200, **context: Any) -> Response:
         """A page of a template."""
-        html = self._templates.get_template(template).render(**self._context, **context)
+        html = self._templates.get_template(template).render({**self._context, **context})
         return HTMLResponse(html, status, {"Content-Security-Policy": self._policy})
 
     def said(self, status: int, sentence: str) -> Response:
@@ -113,6 +114,7 @@ class Pages:
                 "made_from": MODALITIES[MODALITIES[name].made_from].noun
                 if name in patient["made"]
                 else "",
+                "noun": MODALITIES[name].noun,
                 "pronoun": MODALITIES[name].pronoun,
                 "read": name in record["reads"],
                 "had_by": study.get("modalities", {}).get(name),
@@ -130,7 +132,7 @@ class Pages:
             if document.of_all and document.of_all(run.results).name in files_of(run, [], kind)
         }
         rows = [{"patient_id": one, "links": links_of(run, one)} for one in patients]
-        return self.page("done.html.j2", run=run, rows=rows, tables=tables)
+        return self.page("done.html.j2", run=run, rows=rows, tables=tables, report=len(rows) == 1)
 
     def report(self, path: Path) -> Response:
         """The page of a patient, or the list of all, as it was written."""
