@@ -52,6 +52,7 @@ FLOORS = (
     "survfuse.reporting survfuse.init survfuse.simulation survfuse.runner",
     "survfuse.deployment",
     "survfuse.exchange",
+    "survfuse.serve",
     "survfuse.cli",
     "survfuse.__main__",
     "survfuse.api",  # which `import survfuse` leads to, but not before one of its functions is used

@@ -139,6 +139,13 @@ class Slides(Modality):
         """Who has a slide."""
         return sheets.tables[self.source]["patient_id"].tolist()
 
+    def listed(
+        self, patient_id: str, files: Sequence[Path], config: Config
+    ) -> list[dict[str, str]]:
+        """A slide for each file, numbered."""
+        rows = super().listed(patient_id, files, config)
+        return [{"slide_id": f"S{number}", **row} for number, row in enumerate(rows, start=1)]
+
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> SlideBags | None:
         """The bags, of which the embeddings stay on disk."""
         path = paths.files.get(self.source)
