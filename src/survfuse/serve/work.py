@@ -115,7 +115,7 @@ def reviewed(means: Means, run: Run) -> list[dict[str, Any]]:
             "made": made_for(package, patient, has),
             "covariates": {name: str(rows.at[patient, name]) for name in covariates},
             "remarks": [
-                {"sentence": one.sentence, "flagged": one.flagged}
+                {"sentence": str(one.message), "flagged": one.flagged}
                 for one in new.remarks
                 if one.patient_id in (None, patient)
             ],
