@@ -183,10 +183,7 @@ class Modality(ABC):
     def listed(
         self, patient_id: str, files: Sequence[Path], config: Config
     ) -> list[dict[str, str]]:
-        """Rows of its sheet, if that lists files, for the files of one patient who has no sheet.
-
-        By default a row for each file.
-        """
+        """Rows of its sheet, if that lists files, for those of a patient without one; one for each."""
         return [{"patient_id": patient_id, "path": str(file)} for file in files]
 
     @abstractmethod
