@@ -203,7 +203,7 @@ def test_genes_of_another_patient_are_not_taken_for_the_patients(
     visitor: Visitor, tmp_path: Path
 ) -> None:
     _, page = visitor.checked(PATIENT.copy(), table(genes_of("P2", tmp_path)))
-    assert "Is this right?" not in page or "missing Gene expression" in words(page)
+    assert "Gene expression, patient_id: no row belongs to a patient" in words(page)
 
 
 @pytest.mark.parametrize(
