@@ -39,7 +39,7 @@ FLOORS = (
     "survfuse.models.networks",
     "survfuse.models",
     "survfuse.evaluation",
-    "survfuse.tasks.prediction_tables",
+    "survfuse.tasks.prediction_tables survfuse.tasks.sheet_words",
     "survfuse.tasks.protocol",
     "survfuse.tasks.*",
     "survfuse.tasks",

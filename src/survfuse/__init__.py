@@ -27,11 +27,13 @@ __all__ = [
     "export_predictions",
     "fit",
     "load_config",
+    "monitor",
     "package",
     "predict",
     "predict_new",
     "prepare",
     "report",
+    "validate_external",
 ]
 
 

@@ -42,9 +42,9 @@ def test_genes_of_another_patient_are_flagged_and_ones_own_are_not(tmp_path: Pat
     assert (p[100:] < FLAGGED).mean() > 0.7
     by_themselves = np.array([list(one.values()) for one in found.alone.values()])
     assert (by_themselves[100:] < FLAGGED).mean() <= 0.04
-    told = {one.patient_id: one.sentence for one in remarks_on(found)}
+    told = {one.patient_id: str(one.message) for one in remarks_on(found)}
     odd = list(found.together)[100 + int(np.argmin(p[100:]))]
-    assert "Clinical data and gene expression go together less" in told[odd]
+    assert "how the clinical data and the gene expression of this patient go together" in told[odd]
 
 
 def test_who_lacks_one_of_both_is_not_compared(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_patient_is_filled_in_predicted_and_downloaded(
     browser.until("iframe")
     assert browser.fits(390)
     links = {one.text: one for one in browser.driver.find_elements("css selector", ".taken a")}
-    assert {"Report", "JSON"} <= set(links)
+    assert {"Report", "Sheet for the patient", "JSON"} <= set(links)
     links["JSON"].click()
     record = json.loads(browser.downloaded("P1.json").read_text())
     browser.driver.switch_to.frame(browser.find("iframe"))

@@ -14,6 +14,7 @@ from serving_fixture import running
 from survfuse.core.errors import MissingResourceError, UserInputError
 from survfuse.serve import server
 from survfuse.serve.guard import is_loopback, names_of
+from survfuse.serve.means import Means
 from survfuse.serve.server import serve_package
 
 
@@ -41,23 +42,23 @@ def test_the_page_says_what_is_not_installed(
 ) -> None:
     monkeypatch.setattr("survfuse.exchange.optional.find_spec", lambda _: None)
     with pytest.raises(MissingResourceError, match=r"pip install 'survfuse\[serve\]'"):
-        serve_package(served_package, tmp_path / "out")
+        serve_package(Means(served_package), tmp_path / "out")
 
 
 def test_wrong_arguments_are_told_before_anything_starts(
     served_package: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserInputError, match="is no package"):
-        serve_package(tmp_path, tmp_path / "out")
+        serve_package(Means(tmp_path), tmp_path / "out")
     with pytest.raises(UserInputError, match="name the weights"):
-        serve_package(served_package, tmp_path / "out", weights=tmp_path / "no.safetensors")
+        serve_package(Means(served_package, tmp_path / "no.safetensors"), tmp_path / "out")
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(UserInputError, match="cannot be taken"),
     ):
-        serve_package(served_package, tmp_path / "out", port=taken.getsockname()[1])
+        serve_package(Means(served_package), tmp_path / "out", port=taken.getsockname()[1])
     with pytest.raises(UserInputError, match="cannot be taken"):
-        serve_package(served_package, tmp_path / "out", host="no.such.host.invalid")
+        serve_package(Means(served_package), tmp_path / "out", host="no.such.host.invalid")
     assert not (tmp_path / "out").exists()
 
 
@@ -72,7 +73,7 @@ def test_a_page_that_others_reach_is_warned_of(
 ) -> None:
     monkeypatch.setattr(server, "run_until_stopped", lambda *_: None)
     with caplog.at_level(logging.WARNING):
-        serve_package(served_package, tmp_path / "out", host=host, port=0)
+        serve_package(Means(served_package), tmp_path / "out", host=host, port=0)
     assert ("other machines can reach this page" in caplog.text) == warned
 
 

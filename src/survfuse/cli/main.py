@@ -19,6 +19,7 @@ from survfuse.cli.commands import (
     deployment,
     exchange,
     models,
+    monitoring,
     preparation,
     reports,
     schema,
@@ -31,8 +32,28 @@ from survfuse.core.errors import SurvfuseError
 from survfuse.core.exit_codes import told
 from survfuse.core.system_errors import of_system
 
-STAGES = (study, deployment, serve, exchange, cohort, preparation, models, reports, schema)
-WITHOUT_CONFIGURATION = ("init", "schema", "compare", "prepare-new", "predict", "export", "serve")
+STAGES = (
+    study,
+    deployment,
+    serve,
+    exchange,
+    monitoring,
+    cohort,
+    preparation,
+    models,
+    reports,
+    schema,
+)
+WITHOUT_CONFIGURATION = (
+    "init",
+    "schema",
+    "compare",
+    "prepare-new",
+    "predict",
+    "export",
+    "monitor",
+    "serve",
+)
 
 log = logging.getLogger("survfuse")
 

@@ -151,7 +151,7 @@ def conform(
         found = modality(name).conform(paths, store, reference)
         if found.store is not None:
             stores[name] = found.store
-        remarks += found.remarks
+        remarks += [replace(one, modality=name) for one in found.remarks]
     return replace(inputs, stores=stores), tuple(remarks)
 
 

@@ -17,6 +17,7 @@ from survfuse.artifacts.checkpoint import under
 from survfuse.artifacts.package_layout import PackageFolder
 from survfuse.config.study import Config
 from survfuse.core.files import atomic_path, read_object, write_json
+from survfuse.core.messages import Message
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.conformity import Remark
 from survfuse.modalities.loading import modality
@@ -135,32 +136,45 @@ def unusual(files: PackageFolder, inputs: CohortInputs) -> Unusual:
     return Unusual(alone, together)
 
 
+def reference_sizes(files: PackageFolder) -> dict[str, int]:
+    """The study patients whom p-values were taken from, by modality and by two modalities."""
+    arrays = load_file(files.novelty_arrays)
+    return {
+        name.split("/", 1)[1].removesuffix(".n"): int(value)
+        for name, value in arrays.items()
+        if name.startswith(("novelty/", "agreement/")) and name.endswith(".n")
+    }
+
+
 def remarks_on(found: Unusual) -> list[Remark]:
     """A remark for everything of a patient that is flagged."""
-    kinds = ((found.alone, sentence_on), (found.together, sentence_on_pair))
+    kinds = ((found.alone, unlike), (found.together, not_together))
     return [
-        Remark(sentence(name, p), patient)
-        for p_by_patient, sentence in kinds
+        Remark(message(name, p), patient, modality=name)
+        for p_by_patient, message in kinds
         for patient, own in p_by_patient.items()
         for name, p in own.items()
         if p < FLAGGED
     ]
 
 
-def sentence_on(name: str, p: float) -> str:
+def unlike(name: str, p: float) -> Message:
     """That a modality of a patient is unlike those of the study."""
-    return (
-        f"{MODALITIES[name].label}: unlike that of the study, of whose patients fewer than "
-        f"{100 * FLAGGED:g} in 100 are as far from the others (p = {p:.2g}). Another scanner, "
-        "laboratory or disease?"
+    return Message(
+        "Unlike the study: the %(noun)s of this patient. Of 100 patients of the study fewer than "
+        "%(most)s are as far from the others (p = %(p)s). Another scanner, laboratory or disease?",
+        {"most": round(100 * FLAGGED), "p": float(f"{p:.2g}")},
+        {"noun": MODALITIES[name].noun},
     )
 
 
-def sentence_on_pair(pair: str, p: float) -> str:
+def not_together(pair: str, p: float) -> Message:
     """That two modalities of a patient do not go together."""
     first, second = (MODALITIES[name] for name in pair.split("+"))
-    return (
-        f"{first.label} and {second.noun} go together less than in the study, of whose patients "
-        f"fewer than {100 * FLAGGED:g} in 100 differ as much (p = {p:.2g}). Are both of this "
-        "patient?"
+    return Message(
+        "Not as in the study: how the %(first)s and the %(second)s of this patient go together. Of "
+        "100 patients of the study fewer than %(most)s differ as much (p = %(p)s). Are both of "
+        "this patient?",
+        {"most": round(100 * FLAGGED), "p": float(f"{p:.2g}")},
+        {"first": first.noun, "second": second.noun},
     )

@@ -125,6 +125,7 @@ class Modality(ABC):
     smallest: TokenShape = TokenShape(1)  # the least that a network can be built for
     beside_attention: tuple[str, ...] = ()  # columns of `Attended`
     without_sheet: Brought | None = None  # what a cohort has that brings none, if anything
+    faults: Mapping[str, str] = {}  # why a file is set aside, in words by its code
 
     def read_sheet(
         self, config: Config, patient_ids: Collection[str] | None, found: Findings
@@ -182,10 +183,7 @@ class Modality(ABC):
     def listed(
         self, patient_id: str, files: Sequence[Path], config: Config
     ) -> list[dict[str, str]]:
-        """Rows of its sheet, if that lists files, for the files of one patient who has no sheet.
-
-        By default a row for each file.
-        """
+        """Rows of its sheet, if it lists files, for those of a patient; by default one each."""
         return [{"patient_id": patient_id, "path": str(file)} for file in files]
 
     @abstractmethod
