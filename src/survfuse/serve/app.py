@@ -19,11 +19,12 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from survfuse.artifacts.package import Package
-from survfuse.serve.documents import DOCUMENTS, fhir_bundle, files_of
+from survfuse.serve.documents import fhir_bundle, find_document
 from survfuse.serve.failures import OF_RUN
 from survfuse.serve.form import PATIENT, PATIENTS, Form, form_of, write_sheets
 from survfuse.serve.guard import Guard, refused_as_sentence
 from survfuse.serve.lane import Lane
+from survfuse.serve.means import Means
 from survfuse.serve.pages import Pages
 from survfuse.serve.runs import (
     CHECKED,
@@ -38,7 +39,7 @@ from survfuse.serve.runs import (
     remove_unfinished,
 )
 from survfuse.serve.uploads import Limits, Received, RequestRefused, receive
-from survfuse.serve.work import Means, check, predict
+from survfuse.serve.work import check, predict
 
 MOST_RECEIVED = 8  # forms at a time
 MOST_WAITING = 20  # runs
@@ -232,20 +233,18 @@ async def show_run(request: Request) -> Response:
 
 async def show_document(request: Request) -> Response:
     """A file of what was predicted, if the run has one of that name."""
-    run = run_of(request)
+    run, asked = run_of(request), request.path_params
     told = run.read()
-    kind, name = request.path_params["kind"], request.path_params["name"]
-    if told["state"] != DONE or kind not in DOCUMENTS:
+    address = f"/runs/{run.name}/{asked['kind']}/{asked['name']}"
+    found = find_document(run, told["patients"], address) if told["state"] == DONE else None
+    if found is None:
         raise HTTPException(404)
-    path = files_of(run, told["patients"], kind).get(name)
-    if path is None:
-        raise HTTPException(404)
-    document = DOCUMENTS[kind]
-    if document.shown:
+    kind, path = found.document.media_type, found.path
+    if found.document.shown:
         return served_by(request).pages.report(path)
-    if document.made:
+    if found.document.made:
         bundle = await run_in_threadpool(fhir_bundle, path, run.results.document(path.stem))
-        headers = {"Content-Disposition": f'attachment; filename="{path.stem}.fhir.json"'}
-        return Response(json.dumps(bundle, indent=1), 200, headers, document.media_type)
-    kind_of_table = "text/tab-separated-values" if path.suffix == ".tsv" else document.media_type
-    return FileResponse(path, media_type=kind_of_table, filename=name)
+        name = f"{path.stem}.fhir.json"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return Response(json.dumps(bundle, indent=1), 200, headers, kind)
+    return FileResponse(path, media_type=kind, filename=path.name)

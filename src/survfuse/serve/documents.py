@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,57 +13,80 @@ from survfuse.core.files import read_object
 from survfuse.exchange.optional import required
 from survfuse.serve.runs import Run
 
-FHIR = "fhir"  # a kind that is made when it is asked for
-
 
 @dataclass(frozen=True)
 class Document:
-    """A kind of file. path: of a patient. of_all: of all patients together, if there is one."""
+    """A file of a patient. kind: the folder that it lies in, so that links between pages hold.
 
+    shown: as a page, and not as a download. made: of the file when it is asked for, which then lies
+    elsewhere.
+    """
+
+    kind: str
     label: str
     media_type: str
     path: Callable[[NewPatientsFolder, str], Path]
-    of_all: Callable[[NewPatientsFolder], Path] | None = None
-    shown: bool = False  # as a page, and not as a download
+    shown: bool = False
+    made: bool = False
+
+
+OF_PATIENT = (
+    Document("reports", "Report", "text/html", NewPatientsFolder.page, shown=True),
+    Document("documents", "Report as PDF", "application/pdf", NewPatientsFolder.document),
+    Document(
+        *("patient_sheets", "Sheet for the patient", "text/html", NewPatientsFolder.sheet_page),
+        shown=True,
+    ),
+    Document("patient_sheets", "Sheet as PDF", "application/pdf", NewPatientsFolder.sheet_document),
+    Document("predictions", "JSON", "application/json", NewPatientsFolder.prediction),
+    Document("fhir", "FHIR", "application/fhir+json", NewPatientsFolder.prediction, made=True),
+)
+OF_ALL = (
+    Document("reports", "All reports", "text/html", lambda folder, _: folder.index, shown=True),
+    Document(
+        *("predictions", "Table of all", "text/tab-separated-values"),
+        lambda folder, _: folder.table,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A document that is there."""
+
+    document: Document
+    path: Path
+    address: str
 
     @property
-    def made(self) -> bool:
-        """Whether it is made of the record when it is asked for."""
-        return self is DOCUMENTS[FHIR]
+    def label(self) -> str:
+        return self.document.label
 
 
-# By the second part of their address: /runs/RUN/KIND/NAME, so that links between pages hold.
-DOCUMENTS: Mapping[str, Document] = {
-    "reports": Document(
-        "Report", "text/html", NewPatientsFolder.page, lambda folder: folder.index, shown=True
-    ),
-    "documents": Document("PDF", "application/pdf", NewPatientsFolder.document),
-    "predictions": Document(
-        "JSON", "application/json", NewPatientsFolder.prediction, lambda folder: folder.table
-    ),
-    FHIR: Document("FHIR R4", "application/fhir+json", NewPatientsFolder.prediction),
-}
+def offered_of(run: Run, patient: str) -> list[Offered]:
+    """What there is of a patient."""
+    return offered(run, patient, [one for one in OF_PATIENT if not one.made or can_make_fhir()])
 
 
-def files_of(run: Run, patients: Sequence[str], kind: str) -> dict[str, Path]:
-    """The files of a kind that are there, by the name in their address."""
-    document = DOCUMENTS[kind]
-    if document.made and not can_make_fhir():
-        return {}
-    paths = [document.path(run.results, patient) for patient in patients]
-    if document.of_all is not None:
-        paths.append(document.of_all(run.results))
-    return {path.name: path for path in paths if path.is_file()}
+def offered_of_all(run: Run) -> list[Offered]:
+    """What there is of all patients together."""
+    return offered(run, "", OF_ALL)
 
 
-def links_of(run: Run, patient: str) -> dict[str, str]:
-    """The files of a patient that can be taken away: address by label."""
-    return {
-        document.label: f"/runs/{run.name}/{kind}/{name}"
-        for kind, document in DOCUMENTS.items()
-        for name in [document.path(run.results, patient).name]
-        if name in files_of(run, [patient], kind)
-    }
+def offered(run: Run, patient: str, documents: Sequence[Document]) -> list[Offered]:
+    """Those of the documents that are there."""
+    found = ((one, one.path(run.results, patient)) for one in documents)
+    return [
+        Offered(one, path, f"/runs/{run.name}/{one.kind}/{path.name}")
+        for one, path in found
+        if path.is_file()
+    ]
+
+
+def find_document(run: Run, patients: Sequence[str], address: str) -> Offered | None:
+    """What has an address, which is compared with those that there are and with nothing else."""
+    there = [*offered_of_all(run), *(one for who in patients for one in offered_of(run, who))]
+    return next((one for one in there if one.address == address), None)
 
 
 def can_make_fhir() -> bool:

@@ -18,7 +18,7 @@ from survfuse.deployment.card import verdict
 from survfuse.deployment.words import estimate_in_words, inputs_in_words
 from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE, SHEET_OF
 from survfuse.reporting.render import TEMPLATES, environment
-from survfuse.serve.documents import DOCUMENTS, files_of, links_of
+from survfuse.serve.documents import offered_of, offered_of_all
 from survfuse.serve.form import PATIENT, PATIENTS, Form
 from survfuse.serve.runs import CHECKED, CHECKING, DONE, FAILED, Run
 from survfuse.serve.uploads import TOKEN
@@ -29,7 +29,7 @@ SHOWN = 50  # patients that a check lists, and remarks of each
 # A report has its own styles and pictures inside, no script, and may send nothing anywhere.
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'self'; sandbox"
+    "form-action 'none'; frame-ancestors 'self'; sandbox allow-downloads"
 )
 
 
@@ -126,13 +126,9 @@ class Pages:
 
     def done(self, run: Run, patients: list[str]) -> Response:
         """What was predicted, with all that can be taken away."""
-        tables = {
-            kind: f"/runs/{run.name}/{kind}/{document.of_all(run.results).name}"
-            for kind, document in DOCUMENTS.items()
-            if document.of_all and document.of_all(run.results).name in files_of(run, [], kind)
-        }
-        rows = [{"patient_id": one, "links": links_of(run, one)} for one in patients]
-        return self.page("done.html.j2", run=run, rows=rows, tables=tables, report=len(rows) == 1)
+        rows = [{"patient_id": one, "offered": offered_of(run, one)} for one in patients]
+        of_all = offered_of_all(run)
+        return self.page("done.html.j2", run=run, rows=rows, of_all=of_all, report=len(rows) == 1)
 
     def report(self, path: Path) -> Response:
         """The page of a patient, or the list of all, as it was written."""

@@ -24,7 +24,12 @@ from survfuse.core.files import read_object, write_json
 NAME = re.compile("[0-9a-f]{32}")
 CHECKING, CHECKED, PREDICTING = "checking", "checked", "predicting"  # while it goes on
 REFUSED, FAILED, DONE = "refused", "failed", "done"  # when it has ended
-KEPT = ("predictions", "reports", "documents")  # folders of what `predict_new` writes
+KEPT = (
+    "predictions",
+    "reports",
+    "documents",
+    "patient_sheets",
+)  # folders of what `predict_new` writes
 UNFINISHED_S = 3600.0  # after which what was sent and not predicted is removed
 
 

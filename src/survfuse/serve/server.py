@@ -13,6 +13,7 @@ from pathlib import Path
 from survfuse.artifacts.package import Package, open_package
 from survfuse.core.errors import UserInputError
 from survfuse.exchange.optional import required
+from survfuse.serve.means import Means
 
 log = logging.getLogger(__name__)
 CLOSING_S = 3  # for answers that are being sent when the server is stopped
@@ -21,29 +22,22 @@ HEADER_BYTES = 16384
 
 
 def serve_package(
-    package: Path,
-    out: Path,
-    weights: Path | None = None,
-    host: str = "127.0.0.1",
-    port: int = 8765,
-    most_mib: int = 4096,
-    threads: int = 1,
-    device: str = "auto",
+    means: Means, out: Path, host: str = "127.0.0.1", port: int = 8765, most_mib: int = 4096
 ) -> None:
     """Serve the page of a package until it is interrupted; every run is a folder of `out`.
 
     host: of which only this machine is reached by default. port: 0 takes a free one. most_mib: what
-    one form may bring. weights, threads, device: as of `predict_new`. Raises MissingResourceError
-    where the libraries for it are not installed, UserInputError where the package is none, another
-    server has `out`, or the address cannot be taken.
+    one form may bring. Raises MissingResourceError where the libraries for it are not installed,
+    UserInputError where the package is none, another server has `out`, or the address cannot be
+    taken.
     """
     for module in ("starlette", "uvicorn", "python_multipart"):
         required(module, "serve")
     from survfuse.serve.guard import is_loopback
     from survfuse.serve.runs import own_folder
 
-    opened = open_package(package)
-    refuse_missing(weights)
+    package = open_package(means.package)
+    refuse_missing(means.weights)
     with listening(host, port) as listener, own_folder(out):
         if not is_loopback(host):
             log.warning(
@@ -52,19 +46,12 @@ def serve_package(
                 "who it is",
                 host,
             )
-        run_until_stopped(opened, out, weights, listener, host, most_mib, threads, device)
+        run_until_stopped(package, means, out, host, listener, most_mib)
     log.info("ended; reports are kept in %s", out)
 
 
 def run_until_stopped(
-    package: Package,
-    out: Path,
-    weights: Path | None,
-    listener: socket.socket,
-    host: str,
-    most_mib: int,
-    threads: int,
-    device: str,
+    package: Package, means: Means, out: Path, host: str, listener: socket.socket, most_mib: int
 ) -> None:
     """Run the application on a socket."""
     import uvicorn
@@ -72,9 +59,7 @@ def run_until_stopped(
     from survfuse.serve.app import make_app
     from survfuse.serve.guard import names_of
     from survfuse.serve.uploads import Limits
-    from survfuse.serve.work import Means
 
-    means = Means(package.files.root, weights, threads, device)
     limits = Limits(most_bytes=most_mib << 20)
     app = make_app(package, means, out, names_of(host), secrets.token_urlsafe(32), limits)
     settings = uvicorn.Config(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +22,11 @@ from survfuse.models.specs import find_model, reads_synthesised
 from survfuse.reporting.wording import without_paths
 from survfuse.serve.failures import place_of
 from survfuse.serve.form import PATIENTS, listed_by
+from survfuse.serve.means import Means
 from survfuse.serve.runs import CHECKED, DONE, FAILED, REFUSED, Run
 from survfuse.sheets.problems import Problem, SheetError
 
 Outcome = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Means:
-    """What predicts, and with what."""
-
-    package: Path
-    weights: Path | None
-    threads: int
-    device: str
 
 
 def check(means: Means, run: Run) -> Generator[Outcome]:
@@ -157,7 +147,7 @@ def made_for(package: Package, patient: str, has: Mapping[str, set[str]]) -> lis
 def predicted(means: Means, run: Run) -> list[str]:
     """Predict a run; returns the ids of its patients, in the order of the records."""
     package = open_package(means.package)
-    folder = run.working
-    shutil.rmtree(folder.root, ignore_errors=True)
-    records = predict_new(package, sheets_of(means, run), folder.root, means.threads, means.device)
+    folder, sheets = run.working.root, sheets_of(means, run)
+    shutil.rmtree(folder, ignore_errors=True)
+    records = predict_new(package, sheets, folder, means.threads, means.device, style=means.style)
     return [record["patient_id"] for record in records]

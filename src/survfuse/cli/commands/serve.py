@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from survfuse.cli.commands.deployment import style_given, style_options
 from survfuse.cli.options import Adder, count, path_option, shared_options
 
 
@@ -37,18 +38,13 @@ def add_commands(add: Adder) -> None:
         help="MiB that one form may bring, default 4096",
     )
     shared_options(command, "--threads", "--device")
+    style_options(command)
 
 
 def serve_command(given: argparse.Namespace) -> None:
+    from survfuse.serve.means import Means
     from survfuse.serve.server import serve_package
 
-    serve_package(
-        given.package,
-        given.out,
-        given.weights,
-        given.host,
-        given.port,
-        given.most_mib,
-        given.threads,
-        given.device,
-    )
+    style = style_given(given)
+    means = Means(given.package, given.weights, given.threads, given.device, style)
+    serve_package(means, given.out, given.host, given.port, given.most_mib)
