@@ -44,7 +44,7 @@ class Hospital:
 
 
 def draw_hospital(hospital: Hospital, patients: int, seed: int) -> Truth:
-    """Patients of a hospital; their ids begin with H. Raises UserInputError as `draw_truth` does."""
+    """Patients of a hospital; their ids begin with H. Raises what `draw_truth` does."""
     truth = draw_truth(patients, seed, hospital.hazard_factor)
     rng = stream(seed, "genes that miss")
     missed = rng.normal(size=patients)
@@ -57,7 +57,7 @@ def draw_hospital(hospital: Hospital, patients: int, seed: int) -> Truth:
 
 
 def simulate_hospital(hospital: Hospital, patients: int, seed: int, study: int, out: Path) -> Truth:
-    """Write the sheets of a hospital to `out`, patients.tsv with outcomes, omics.parquet, truth.tsv.
+    """Write patients.tsv with outcomes, omics.parquet and truth.tsv of a hospital to `out`.
 
     `study`: the seed of the cohort whose laboratory measured the genes. Returns the truth.
     """
