@@ -14,9 +14,9 @@ from torch import nn
 from survfuse.config.slides import SlideConfig
 from survfuse.core.device import choose_device
 from survfuse.core.errors import MissingResourceError, UserInputError
-from survfuse.modalities.slides import encoders
-from survfuse.modalities.slides.encoders import identify, load_encoder
-from survfuse.modalities.slides.tile_encoder import Encoder, single_threaded_operations
+from survfuse.modalities.slides.encoders import loading, networks
+from survfuse.modalities.slides.encoders.encoder import Encoder, single_threaded_operations
+from survfuse.modalities.slides.encoders.loading import identify, load_encoder
 
 SMALL = "test_resnet"
 
@@ -35,12 +35,12 @@ OF_THE_WEIGHTS = {"mean": HALF, "std": HALF, "input_px": 160, "pooling": "none"}
 def encoder(**settings: object) -> Encoder:
     known = OF_THE_WEIGHTS if "weights" in settings else {}
     config = SlideConfig.model_validate({"encoder": SMALL, **known, **settings})
-    return load_encoder(config, identify(config), "cpu")
+    return load_encoder(config.tile_encoder, identify(config.tile_encoder), "cpu")
 
 
 def plain(name: str, **options: object) -> nn.Module:
     """The network as timm builds it, without anything of ours."""
-    return encoders.timm.create_model(name, pretrained=False, **options).eval()
+    return networks.timm.create_model(name, pretrained=False, **options).eval()
 
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -104,9 +104,9 @@ def test_stored_weights_give_what_the_same_untrained_weights_give(
     tmp_path: Path, tiles: np.ndarray, suffix: str
 ) -> None:
     untrained = encoder(untrained=True)
-    torch.manual_seed(encoders.UNTRAINED_SEED)
+    torch.manual_seed(loading.UNTRAINED_SEED)
     network = plain(SMALL, num_classes=0)
-    encoders.open_residual_branches(network)
+    networks.open_residual_branches(network)
     path = tmp_path / f"weights{suffix}"
     if suffix == ".pt":
         torch.save(network.state_dict(), path)
@@ -131,7 +131,7 @@ def test_untrained_weights_do_not_depend_on_the_global_seed(tiles: np.ndarray) -
 
 def test_untrained_residual_branches_are_heard() -> None:
     network = plain("resnet10t", num_classes=0)
-    encoders.open_residual_branches(network)
+    networks.open_residual_branches(network)
     assert all(
         (module.weight == 1).all()
         for module in network.modules()
@@ -220,7 +220,7 @@ def test_options_build_the_network_that_the_weights_were_trained_with(
 ) -> None:
     """Pathology encoders differ from timm's defaults, in layer scale and in the kind of MLP."""
     options = {"init_values": 0.5, "mlp_layer": "timm.layers.SwiGLUPacked"}
-    stored = plain("test_vit", init_values=0.5, mlp_layer=encoders.timm.layers.SwiGLUPacked)
+    stored = plain("test_vit", init_values=0.5, mlp_layer=networks.timm.layers.SwiGLUPacked)
     save_file(stored.state_dict(), tmp_path / "vit.safetensors")
     settings = {"encoder": "test_vit", "weights": tmp_path / "vit.safetensors"}
     settings |= {"mean": IMAGENET[0], "std": IMAGENET[1]}
@@ -283,7 +283,7 @@ def test_statistics_on_another_scale_are_refused(mean: object) -> None:
 def test_tokens_are_pooled_as_asked(tiles: np.ndarray, pooling: str, width: int) -> None:
     found = encoder(encoder="test_vit", untrained=True, pooling=pooling).embed(tiles)
     assert found.shape == (5, width)
-    torch.manual_seed(encoders.UNTRAINED_SEED)
+    torch.manual_seed(loading.UNTRAINED_SEED)
     network = plain("test_vit", num_classes=0)
     with torch.inference_mode():
         tokens = network.forward_features(normalised(tiles, 160, HALVES)).numpy()
