@@ -17,6 +17,7 @@ from survfuse import __version__
 from survfuse.cli.commands import (
     cohort,
     deployment,
+    doctor,
     models,
     preparation,
     reports,
@@ -29,8 +30,8 @@ from survfuse.core.errors import SurvfuseError
 from survfuse.core.exit_codes import told
 from survfuse.core.system_errors import of_system
 
-STAGES = (study, deployment, cohort, preparation, models, reports, schema)
-WITHOUT_CONFIGURATION = ("init", "schema", "compare", "prepare-new", "predict")
+STAGES = (study, doctor, deployment, cohort, preparation, models, reports, schema)
+WITHOUT_CONFIGURATION = ("init", "doctor", "schema", "compare", "prepare-new", "predict")
 
 log = logging.getLogger("survfuse")
 

@@ -115,6 +115,7 @@ def test_a_sound_slide(tmp_path: Path) -> None:
         source_sha256=sha256_file(path),
         encoder=IDENTITY.label,
         tile_um=32.0,
+        pixels=IDENTITY.pixels,
     )
     assert status.tissue_mm2 == pytest.approx(0.256 * 0.224, rel=0.1)
     coords = tile_corners(out / status.patches)
@@ -392,7 +393,7 @@ def test_faults_of_the_machine_stop_the_job(
 
 def test_missing_weights_stop_the_job_before_any_work(tmp_path: Path) -> None:
     slide = row(write_slide(tmp_path / "a.tif", stained(640, 640, BOX)))
-    with pytest.raises(MissingResourceError, match=r"slides\.weights"):
+    with pytest.raises(MissingResourceError, match="weights of the encoder are not set"):
         run(tmp_path / "out", slide, config=SlideConfig())
     assert not (tmp_path / "out").exists()
 

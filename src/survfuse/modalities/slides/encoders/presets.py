@@ -37,7 +37,7 @@ OPTIMUS = Preset(
     tile_mpp=0.5,
     licence="Apache 2.0",
     page=f"{HUB}/bioptimus/H-optimus-0",
-    names=("hoptimus0", "h_optimus_0"),
+    names=("hoptimus0",),
 )
 HIBOU = Preset(
     arch="vit_base_patch14_reg4_dinov2",
@@ -52,7 +52,6 @@ HIBOU = Preset(
     position_offset=0.0,
     licence="Apache 2.0",
     page=f"{HUB}/histai/hibou-b",
-    names=("hibou_b",),
 )
 
 PRESETS: dict[str, Preset] = {
@@ -66,7 +65,7 @@ PRESETS: dict[str, Preset] = {
         licence=NO_DERIVATIVES,
         page=f"{HUB}/MahmoodLab/UNI",
         key_names=(TIMM, DINOV2),
-        names=("uni-v1", "uni_v1"),
+        names=("uni-v1",),
     ),
     "uni2-h": Preset(
         arch="vit_giant_patch14_224",
@@ -90,7 +89,7 @@ PRESETS: dict[str, Preset] = {
         licence=NO_DERIVATIVES,
         page=f"{HUB}/MahmoodLab/UNI2-h",
         key_names=(TIMM, DINOV2),
-        names=("uni2", "uni-v2", "uni_v2", "uni2_h"),
+        names=("uni2", "uni-v2"),
     ),
     "virchow": Preset(
         arch="vit_huge_patch14_224",
@@ -128,7 +127,7 @@ PRESETS: dict[str, Preset] = {
         page=f"{HUB}/MahmoodLab/CONCH",
         key_names=(CONCH,),
         position_offset=0.0,
-        names=("conch", "conch_v1"),
+        names=("conch",),
     ),
     "conch-v1.5": Preset(
         arch="conch_v1_5",
@@ -141,14 +140,14 @@ PRESETS: dict[str, Preset] = {
         page=f"{HUB}/MahmoodLab/conchv1_5",
         key_names=(CONCH,),
         position_offset=0.1,
-        names=("conchv1_5", "conch_v1_5", "conch_v15"),
+        names=("conchv1-5", "conch-v1-5", "conch-v15", "conch-v1-5-pytorch-model"),
     ),
     "h-optimus-0": OPTIMUS,
     "h-optimus-1": replace(
         OPTIMUS,
         licence=NO_DERIVATIVES,
         page=f"{HUB}/bioptimus/H-optimus-1",
-        names=("hoptimus1", "h_optimus_1"),
+        names=("hoptimus1",),
     ),
     "prov-gigapath": Preset(
         arch="vit_giant_patch14_dinov2",
@@ -161,7 +160,7 @@ PRESETS: dict[str, Preset] = {
         licence="Apache 2.0 with conditions, access on request",
         page=f"{HUB}/prov-gigapath/prov-gigapath",
         key_names=(TIMM, DINOV2),
-        names=("gigapath", "prov_gigapath"),
+        names=("gigapath",),
     ),
     "phikon": Preset(
         arch="vit_base_patch16_224",
@@ -185,7 +184,7 @@ PRESETS: dict[str, Preset] = {
         licence="Owkin's, non-commercial",
         page=f"{HUB}/owkin/phikon-v2",
         key_names=(TRANSFORMERS, DINOV2, TIMM),
-        names=("phikonv2", "phikon_v2"),
+        names=("phikonv2",),
     ),
     "hibou-b": HIBOU,
     "hibou-l": replace(
@@ -194,7 +193,6 @@ PRESETS: dict[str, Preset] = {
         arguments={**HIBOU.arguments, "mlp_ratio": 5.34375},
         width=1024,
         page=f"{HUB}/histai/hibou-L",
-        names=("hibou_l",),
     ),
     "midnight": Preset(
         arch="vit_giant_patch14_dinov2",
@@ -222,7 +220,7 @@ PRESETS: dict[str, Preset] = {
         licence="GPL 3.0",
         page="https://github.com/Xiyue-Wang/TransPath",
         key_names=(OLD_SWIN, TIMM),
-        names=("ctranspath-chief", "chief_ctranspath"),
+        names=("chief-ctranspath",),
     ),
     "resnet50_trunc": Preset(
         arch="resnet50_trunc",

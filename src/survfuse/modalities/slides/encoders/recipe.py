@@ -141,7 +141,7 @@ def check_settings(config: EncoderConfig, name: str, arch: str) -> None:
                 "take its weights as .safetensors"
             )
     if arch in OWN and config.arguments and not OWN[arch]:
-        raise UserInputError(f"slides: {name} has none of the arguments; remove them")
+        raise UserInputError(f"slides: {name} takes no arguments; remove them")
     if arch in OWN and pools:
         raise UserInputError(f"slides: {name} has its own pooling; remove it")
 
