@@ -23,8 +23,8 @@ def markdown() -> str:
         "encoders`; edit the presets, not this page. How to use them: "
         "[slides](../how_to/slides.md).",
         "",
-        "Tiles are what the authors recommend, as pixels at micrometres per pixel; they are resized "
-        "to what the network sees. Registers are part of no embedding.",
+        "Tiles are what the authors recommend, as pixels at micrometres per pixel; they are "
+        "resized to what the network sees. Registers are part of no embedding.",
         "",
         f"| {' | '.join(HEADER)} |",
         "|---" * len(HEADER) + "|",
@@ -51,8 +51,8 @@ def row(name: str, preset: Preset) -> str:
         f"`{preset.arch}`",
         sees,
         f"{preset.tile_px} at {preset.tile_mpp:g}",
-        ", ".join(f"{one:g}" for one in preset.mean),
-        ", ".join(f"{one:g}" for one in preset.std),
+        ", ".join(map(str, preset.mean)),
+        ", ".join(map(str, preset.std)),
         f"{preset.width}, {POOLED[preset.pooling]}",
         ", ".join(preset.key_names),
     )
