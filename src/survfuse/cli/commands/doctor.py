@@ -39,16 +39,16 @@ def add_commands(add: Adder) -> None:
 
 
 def doctor_command(given: argparse.Namespace) -> int:
+    from survfuse.config.file import read_config
     from survfuse.core.device import choose_device
     from survfuse.core.machine import free_gib, this_machine
     from survfuse.modalities.slides.encoders.survey import survey, survey_folder, unnamed_files
     from survfuse.modalities.slides.reading.decoders import decoders
-    from survfuse.models.runnable import load
 
     choose_device(given.device)
     if given.weights and not given.weights.is_dir():
         raise UserInputError(f"--weights {given.weights}: is no folder; name that of the files")
-    config = load(given.config) if given.config else None
+    config = read_config(given.config) if given.config else None
     place = config.output if config else Path.cwd()
     found: dict[str, Any] = {
         "machine": asdict(this_machine()),

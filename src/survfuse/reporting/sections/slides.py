@@ -35,13 +35,10 @@ def describe_encoder(config: Config, data: RunData) -> dict[str, Any]:
         text = f"{name} with untrained demonstration weights: random numbers, never trained."
         return {"untrained": True, "text": text}
     weights = encoder.weights.name if encoder.weights else "no weight file"
-    pixels = (("mean", encoder.mean), ("std", encoder.std))
-    settings = [f"{key} {', '.join(f'{v:g}' for v in values)}" for key, values in pixels if values]
-    if encoder.input_px:
-        settings.append(f"{encoder.input_px} pixels")
-    if encoder.pooling:
-        settings.append(f"pooling {encoder.pooling}")
-    return {"untrained": False, "text": f"{name} ({'; '.join([weights, *settings])})."}
+    pooling = f"pooling {encoder.pooling}" if encoder.pooling else ""
+    pixels = next((slide.pixels for slide in slides_of(data) if slide.pixels), "")
+    told = "; ".join(filter(None, [weights, pooling, pixels]))
+    return {"untrained": False, "text": f"{name} ({told})."}
 
 
 def slide_counts(slides: Sequence[SlideStatus]) -> dict[str, int] | None:
