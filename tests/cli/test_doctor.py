@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 def test_doctor_tells_what_is_there_and_what_is_wrong(
     folder: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert main(["doctor", "--weights", str(folder), "--device", "cpu", "--json"]) == 0
+    assert main(["doctor", "--encoders", str(folder), "--device", "cpu", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     presets = {one["encoder"]: one for one in found["presets"]}
     assert presets.keys() == PRESETS.keys()
@@ -75,7 +75,7 @@ def test_doctor_tells_what_is_there_and_what_is_wrong(
 
 
 def test_doctor_prints_a_table(folder: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["doctor", "--weights", str(folder), "--device", "cpu"]) == 0
+    assert main(["doctor", "--encoders", str(folder), "--device", "cpu"]) == 0
     lines = capsys.readouterr().out.splitlines()
     header = next(line for line in lines if line.startswith("encoder"))
     assert header.split() == ["encoder", "weights", "fits", "runs", "SHA-256", "width", "tiles/s"]
@@ -101,7 +101,7 @@ def test_the_encoder_of_a_configuration_is_tried(
 ) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG.format(out=tmp_path / "results", encoder=encoder))
-    assert main(["doctor", "--config", str(config), "--device", "cpu"]) == code
+    assert main(["doctor", str(config), "--device", "cpu"]) == code
     printed = capsys.readouterr()
     assert said in printed.out
     assert ("cannot be used here" in printed.err) == (code == 3)
@@ -109,7 +109,7 @@ def test_the_encoder_of_a_configuration_is_tried(
 
 
 def test_a_folder_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(["doctor", "--weights", str(tmp_path / "none")]) == 2
+    assert main(["doctor", "--encoders", str(tmp_path / "none")]) == 2
     assert "is no folder" in capsys.readouterr().err
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from survfuse.cli.options import SHARED, Adder, path_option, shared_options
+from survfuse.cli.options import Adder, path_option, place, shared_options
 from survfuse.core.errors import MissingResourceError, UserInputError
 
 HASH_SHOWN = 12
@@ -24,12 +24,14 @@ def add_commands(add: Adder) -> None:
         "doctor",
         doctor_command,
         "Tell what this machine offers, which slide encoders can be used on it, and how fast.",
-        "--weights /data/encoders --device auto",
+        "configs/my_cohort.yaml --encoders /data/encoders",
     )
-    command.add_argument("--config", **{**SHARED["--config"], "required": False})
+    command.add_argument(
+        "config", type=place, nargs="?", help="configuration whose encoder is tried"
+    )
     path_option(
         command,
-        "--weights",
+        "--encoders",
         "folder of weights, in files or folders that are named after presets (uni2-h.safetensors, "
         "virchow2/pytorch_model.bin)",
         required=False,
@@ -46,20 +48,20 @@ def doctor_command(given: argparse.Namespace) -> int:
     from survfuse.modalities.slides.reading.decoders import decoders
 
     choose_device(given.device)
-    if given.weights and not given.weights.is_dir():
-        raise UserInputError(f"--weights {given.weights}: is no folder; name that of the files")
+    if given.encoders and not given.encoders.is_dir():
+        raise UserInputError(f"--encoders {given.encoders}: is no folder; name that of the files")
     config = read_config(given.config) if given.config else None
-    place = config.output if config else Path.cwd()
+    results = config.output if config else Path.cwd()
     found: dict[str, Any] = {
         "machine": asdict(this_machine()),
-        "free_gib": {str(place): free_gib(place)},
+        "free_gib": {str(results): free_gib(results)},
         "decoders": decoders(),
     }
     if config:
         found["configured"] = asdict(survey(config.slides.tile_encoder, given.device))
-    if given.weights:
-        found["presets"] = [asdict(one) for one in survey_folder(given.weights, given.device)]
-        found["unnamed_files"] = [str(path) for path in unnamed_files(given.weights)]
+    if given.encoders:
+        found["presets"] = [asdict(one) for one in survey_folder(given.encoders, given.device)]
+        found["unnamed_files"] = [str(path) for path in unnamed_files(given.encoders)]
     print(json.dumps(found, indent=1) if given.json else "\n".join(lines_of(found)))
     if found.get("configured", {}).get("problem"):
         raise MissingResourceError(f"the slide encoder of {given.config} cannot be used here")
@@ -78,7 +80,7 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
             ("memory", f"{machine['memory_gib'] or UNKNOWN} GiB"),
             ("GPU", "; ".join(machine["gpus"]) or "none that PyTorch sees"),
             ("PyTorch", machine["torch"]),
-            *((f"free in {place}", f"{free} GiB") for place, free in found["free_gib"].items()),
+            *((f"free in {at}", f"{free} GiB") for at, free in found["free_gib"].items()),
             ("decoders", ", ".join(f"{name} {told}" for name, told in found["decoders"].items())),
         ]
     )

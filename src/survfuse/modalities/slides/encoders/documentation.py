@@ -31,7 +31,7 @@ def markdown() -> str:
         *(row(name, preset) for name, preset in PRESETS.items()),
         "",
         "The licence is that of the weights, as their page says it; survfuse brings none. Files or "
-        "folders of one of these names are found by `survfuse doctor --weights`, in capitals or "
+        "folders of one of these names are found by `survfuse doctor --encoders`, in capitals or "
         "small letters, with hyphens or underscores.",
         "",
         "| preset | licence | page of the weights | names of files |",
