@@ -17,6 +17,7 @@ from survfuse import __version__
 from survfuse.cli.commands import (
     cohort,
     deployment,
+    doctor,
     exchange,
     models,
     monitoring,
@@ -34,6 +35,7 @@ from survfuse.core.system_errors import of_system
 
 STAGES = (
     study,
+    doctor,
     deployment,
     serve,
     exchange,
@@ -46,6 +48,7 @@ STAGES = (
 )
 WITHOUT_CONFIGURATION = (
     "init",
+    "doctor",
     "schema",
     "compare",
     "prepare-new",
