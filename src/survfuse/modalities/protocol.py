@@ -183,7 +183,7 @@ class Modality(ABC):
     def listed(
         self, patient_id: str, files: Sequence[Path], config: Config
     ) -> list[dict[str, str]]:
-        """Rows of its sheet, if that lists files, for those of a patient without one; one for each."""
+        """Rows of its sheet, if that lists files, for files of one patient; by default one each."""
         return [{"patient_id": patient_id, "path": str(file)} for file in files]
 
     @abstractmethod
