@@ -24,14 +24,14 @@ import numpy as np
 import ridge_cox
 
 from survfuse.artifacts.study import SurvivalOutcome
-from survfuse.statistics.agreement import fit_agreement
-from survfuse.statistics.conformal_survival import (
+from survfuse.statistics.new_patients.agreement import fit_agreement
+from survfuse.statistics.new_patients.conformal_survival import (
     calibrate,
     calibration_values,
     check_coverage,
     level,
 )
-from survfuse.statistics.novelty import fit_novelty
+from survfuse.statistics.new_patients.novelty import fit_novelty
 
 SIZES = (100, 200, 500)
 # What the model believes: factor of the log-hazard, shape, scale. Then by how much x1 shifts the

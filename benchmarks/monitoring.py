@@ -20,8 +20,8 @@ import pandas as pd
 
 from survfuse.deployment.monitor import FLAGGED, LEVEL, LOOKS
 from survfuse.deployment.population import cells, counted_again
-from survfuse.statistics.drift import counts_p, excess_p, holm
-from survfuse.statistics.novelty import fit_novelty
+from survfuse.statistics.new_patients.drift import counts_p, excess_p, holm
+from survfuse.statistics.new_patients.novelty import fit_novelty
 
 STUDY, MONTH, COVARIATES, FEATURES, FROM = 150, 60, 4, 20, 6
 CHANGES = ("nothing", "covariate", "modality", "scanner")

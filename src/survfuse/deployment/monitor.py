@@ -21,7 +21,7 @@ from survfuse.deployment.record import SCHEMA as PREDICTION
 from survfuse.reporting.monitoring import write_monitoring_page
 from survfuse.sheets.problems import stop_if_any
 from survfuse.sheets.text_table import check_identifiers, read_sheet
-from survfuse.statistics.drift import counts_p, excess_p, flagged_of, holm
+from survfuse.statistics.new_patients.drift import counts_p, excess_p, flagged_of, holm
 from survfuse.tasks.loading import task_of
 
 SCHEMA = "survfuse/monitoring/1"

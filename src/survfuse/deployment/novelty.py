@@ -1,7 +1,7 @@
 """Whether what is known of a new patient is unlike what was known of the patients of the study.
 
-For every modality by itself (`statistics.novelty`), and for every two of them together
-(`statistics.agreement`), from the columns that models of one row of numbers read.
+For every modality by itself (`statistics.new_patients.novelty`), and for every two of them together
+(`statistics.new_patients.agreement`), from the columns that models of one row of numbers read.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from survfuse.modalities.conformity import Remark
 from survfuse.modalities.loading import modality
 from survfuse.modalities.registry import MODALITIES
 from survfuse.modalities.scaling import Scalers, fit_scalers
-from survfuse.statistics.agreement import Agreement, fit_agreement
-from survfuse.statistics.novelty import Novelty, fit_novelty
+from survfuse.statistics.new_patients.agreement import Agreement, fit_agreement
+from survfuse.statistics.new_patients.novelty import Novelty, fit_novelty
 
 FLAGGED = 0.01  # p-values below it
 LEAST_PATIENTS = 30  # of the study with a modality; fewer say too little of what is usual

@@ -14,7 +14,7 @@ import pandas as pd
 
 from survfuse.config.cohort import Covariate
 from survfuse.modalities.cohort import CohortInputs
-from survfuse.statistics.drift import FEWEST, counts_between, edges
+from survfuse.statistics.new_patients.drift import FEWEST, counts_between, edges
 
 PARTS = 5
 

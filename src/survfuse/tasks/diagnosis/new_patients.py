@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from survfuse.artifacts.layout import ResultsFolder
 from survfuse.artifacts.prediction import ClassPrediction
@@ -17,11 +18,14 @@ from survfuse.evaluation.absolute_risk import inputs_of
 from survfuse.evaluation.files import EvaluationFiles
 from survfuse.evaluation.frozen_risks import freeze_risks
 from survfuse.evaluation.new_estimates import horizon_estimates
+from survfuse.evaluation.observed import FEWEST, beside, by_follow_up
 from survfuse.models.specs import find_model
 from survfuse.statistics.availability import read_availability
 from survfuse.statistics.intervals import NotEstimableError
 from survfuse.statistics.metrics import HorizonError
+from survfuse.statistics.proportions import wilson
 from survfuse.tasks.diagnosis.asked import asked_of
+from survfuse.tasks.diagnosis.classes import UNKNOWN
 from survfuse.tasks.diagnosis.risks import ablated_survival
 from survfuse.tasks.diagnosis.rows import read_class_row
 from survfuse.tasks.diagnosis.study import read_labelled
@@ -145,3 +149,26 @@ def estimates(
 def words_for(happened: str) -> SheetWords:
     """The words for what happens to patients of the second class."""
     return MEMORY_CLINIC if happened == DEMENTIA else ANY
+
+
+def observed(
+    estimates: Sequence[Mapping[str, Any]], outcomes: pd.DataFrame, confidence: float
+) -> list[dict[str, Any]]:
+    """At a horizon as of survival; else each class that enough patients have, and have not.
+
+    Its share beside its mean probability, among patients whose class is known.
+    """
+    if "time_months" in outcomes:
+        return by_follow_up(estimates, outcomes, confidence)
+    label = outcomes["label"].to_numpy(dtype=int)
+    rows = [row for row in range(len(estimates)) if label[row] != UNKNOWN]
+    names = [one["name"] for one in estimates[rows[0]]["classes"]] if rows else []
+    found = []
+    for number, name in enumerate(names):
+        of_class = int((label[rows] == number).sum())
+        if min(of_class, len(rows) - of_class) < FEWEST:
+            continue
+        mean = float(np.mean([estimates[row]["classes"][number]["probability"] for row in rows]))
+        share = wilson(of_class, len(rows), confidence)
+        found.append(beside(name, len(rows), of_class, mean, share))
+    return found

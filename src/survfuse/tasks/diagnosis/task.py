@@ -172,7 +172,7 @@ class DiagnosisTask(Task):
         self, estimates: Sequence[Mapping[str, Any]], outcomes: pd.DataFrame, confidence: float
     ) -> list[dict[str, Any]]:
         """Shares of the classes beside mean probabilities."""
-        from survfuse.tasks.diagnosis.observed import observed
+        from survfuse.tasks.diagnosis.new_patients import observed
 
         return observed(estimates, outcomes, confidence)
 

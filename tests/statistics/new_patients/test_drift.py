@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import betabinom, fisher_exact
 
-from survfuse.statistics.drift import (
+from survfuse.statistics.new_patients.drift import (
     RESAMPLES,
     counts_between,
     counts_p,
@@ -13,7 +13,7 @@ from survfuse.statistics.drift import (
     flagged_of,
     holm,
 )
-from survfuse.statistics.novelty import fit_novelty
+from survfuse.statistics.new_patients.novelty import fit_novelty
 
 
 @pytest.mark.parametrize(("found", "study"), [((8, 22), (60, 40)), ((3, 17), (20, 80))])

@@ -8,7 +8,8 @@ import pytest
 from lifelines import CoxPHFitter
 
 from survfuse.artifacts.study import SurvivalOutcome
-from survfuse.statistics.conformal_survival import (
+from survfuse.statistics.intervals import Estimate
+from survfuse.statistics.new_patients.conformal_survival import (
     CoverageCheck,
     Method,
     SurvivalBound,
@@ -19,7 +20,6 @@ from survfuse.statistics.conformal_survival import (
     check_coverage,
     level,
 )
-from survfuse.statistics.intervals import Estimate
 
 GRID = np.arange(1.0, 61.0)
 METHODS: tuple[Method, ...] = ("observed_time", "ipcw")

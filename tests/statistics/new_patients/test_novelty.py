@@ -5,7 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from survfuse.statistics.novelty import Novelty, fit_axes, fit_novelty, quantiles, shrunken
+from survfuse.statistics.new_patients.novelty import (
+    Novelty,
+    fit_axes,
+    fit_novelty,
+    quantiles,
+    shrunken,
+)
 
 SIZES = ((150, 5), (400, 5), (150, 50), (400, 50), (150, 500))
 Draw = Callable[[int], np.ndarray]

@@ -4,8 +4,7 @@ Each may look ordinary by itself and yet be of two people. Both are placed along
 principal components; between these, canonical correlations say how one follows the other
 (Hotelling, Biometrika 1936;28:321), less what they reach where patients are interchanged. The score
 is the log likelihood ratio, under normal distributions, of two patients against one. Its p-value is
-conformal, as in `statistics.novelty`, and training patients are scored by what was fitted without
-their fold.
+conformal, as in `novelty`, and training patients are scored by what was fitted without their fold.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from survfuse.statistics.novelty import Axes, conformal_p, fit_axes, quantiles
+from survfuse.statistics.new_patients.novelty import Axes, conformal_p, fit_axes, quantiles
 
 MOST_COMPONENTS = 10  # of each modality
 PERMUTATIONS = 100  # of patients, of which none may show a correlation as high

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from survfuse.statistics.agreement import Agreement, Together, fit_agreement
-from survfuse.statistics.novelty import Axes
+from survfuse.statistics.new_patients.agreement import Agreement, Together, fit_agreement
+from survfuse.statistics.new_patients.novelty import Axes
 
 N, NEW = 200, 300
 
