@@ -162,13 +162,16 @@ def test_several_patients_get_a_report_each(visitor: Visitor, tmp_path: Path) ->
     [first, *_] = re.findall(r'href="([^"]+\.html)"', index)
     assert visitor.client.get(f"{place}/reports/{first}").status_code == 200
     assert "patient_id" in visitor.client.get(f"{place}/predictions/predictions.tsv").text
+    sent["patients"] = ("new.csv", b"patient_id,age\nP1,60\nP2,old\n")
+    _, page = visitor.checked({}, sent, to="/send/several")
+    assert "Patients, row 3, age: “old” is not a number" in words(page)
 
 
 @pytest.mark.parametrize("patient", HOSTILE)
 def test_hostile_ids_are_refused_and_do_no_harm(visitor: Visitor, patient: str) -> None:
     before = {path for path in visitor.out.parent.rglob("*") if visitor.out not in path.parents}
     place, page = visitor.checked({**PATIENT, "patient_id": patient})
-    assert "Please correct this" in page and "Patients, row 2, patient_id" in words(page)
+    assert "Please correct this" in page and "Patient id: has " in words(page)
     assert "use up to 64 letters, digits, _ and -" in words(page).lower()
     assert "<script>alert" not in page and ">49<" not in page
     assert [path.name for path in (visitor.out / place.rpartition("/")[2]).iterdir()] == [
@@ -181,7 +184,7 @@ def test_hostile_ids_are_refused_and_do_no_harm(visitor: Visitor, patient: str) 
 @pytest.mark.parametrize(
     ("values", "files", "said"),
     [
-        ({"value:age": "61,5"}, {}, "Patients, row 2, age: “61,5” is not a number."),
+        ({"value:age": "61,5"}, {}, "Age: “61,5” is not a number."),
         ({"value:age": "<b>old</b>"}, {}, "“<b>old</b>” is not a number"),
         ({"value:stage": "IX"}, {}, "is not a level. Use one of: I, II, III"),
         ({}, table(b'patient_id,G0\nP1,"1.0\n'), "Gene expression, row 2: is not a table"),
@@ -426,6 +429,19 @@ def test_a_defect_is_a_sentence_on_the_page_and_a_place_in_the_log(
     assert "SECRET" not in answer.text and "Traceback" not in answer.text
     logged = " ".join(told(caplog))
     assert "a request failed: ValueError at test_app.py:" in logged and "SECRET" not in logged
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(
+    visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = visitor.runs()
+    monkeypatch.setattr("survfuse.serve.app.write_sheets", full)
+    answer = visitor.send(PATIENT.copy())
+    assert answer.status_code == 507 and "machine is full" in words(answer.text)
+    assert visitor.runs() == before
 
 
 def test_records_of_the_page_are_json(visitor: Visitor) -> None:

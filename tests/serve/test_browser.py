@@ -80,8 +80,10 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def address(served_package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running(served_package, tmp_path_factory.mktemp("out")) as (found, _):
+    with running(served_package, tmp_path_factory.mktemp("out")) as (found, process):
         yield found
+        process.terminate()
+        assert process.wait(timeout=60) == 0
 
 
 @pytest.fixture

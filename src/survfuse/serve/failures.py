@@ -7,6 +7,7 @@ from pathlib import Path
 
 SHOWN_PLACES = 4
 OF_PAGE = "Something went wrong in survfuse; whoever runs this page finds the place in its log."
+FULL = "The disk or the memory of this machine is full; tell whoever runs this page."
 OF_RUN = (
     "The work on this run ended without an answer, which is a defect of survfuse or a lack of "
     "memory, and not a fault of what was sent. Nothing was predicted; send it again, and tell "

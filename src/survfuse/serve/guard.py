@@ -14,9 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from survfuse.core.errors import SurvfuseError
+from survfuse.core.errors import RetryableError
 from survfuse.core.system_errors import of_system
-from survfuse.serve.failures import OF_PAGE, place_of
+from survfuse.serve.failures import FULL, OF_PAGE, place_of
 from survfuse.serve.uploads import RequestRefused
 
 log = logging.getLogger(__name__)
@@ -97,9 +97,9 @@ class Guard:
         except ClientDisconnect:
             pass
         except Exception as error:
-            system = error if isinstance(error, SurvfuseError) else of_system(error)
             log.error("a request failed: %s", place_of(error))
-            await answer(507 if system and system.exit_code == 75 else 500, OF_PAGE)
+            full = isinstance(of_system(error), RetryableError)
+            await answer(*((507, FULL) if full else (500, OF_PAGE)))
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Why a request is not answered, if it is not."""

@@ -17,6 +17,7 @@ from survfuse.core.files import read_object
 from survfuse.deployment.card import verdict
 from survfuse.deployment.words import estimate_in_words, inputs_in_words
 from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE, SHEET_OF
+from survfuse.reporting import wording
 from survfuse.reporting.render import TEMPLATES, environment
 from survfuse.serve.documents import offered_of, offered_of_all
 from survfuse.serve.form import PATIENT, PATIENTS, Form
@@ -100,7 +101,8 @@ class Pages:
             )
         if told["state"] == DONE:
             return self.done(run, told["patients"])
-        problems = [{**one, "where": where(one)} for one in told["problems"]]
+        several = told.get("several", False)
+        problems = [{**one, "where": where(one, several)} for one in told["problems"]]
         failed = told["state"] == FAILED
         return self.page("refused.html.j2", 200, problems=problems, failed=failed)
 
@@ -141,17 +143,16 @@ def flags(patient: Mapping[str, Any]) -> list[str]:
     return [one["sentence"] for one in patient["remarks"]][:SHOWN]
 
 
-def where(problem: Mapping[str, Any]) -> str:
-    """Where a problem is: the sheet, the row and the column, as far as they are known."""
-    sheet = problem.get("sheet")
+def where(problem: Mapping[str, Any], several: bool) -> str:
+    """Where a problem is, as far as it is known: in a field of the form, or in a sheet."""
+    sheet, column = problem.get("sheet"), problem.get("column")
     if sheet is None:
         return ""
-    named = "Patients" if sheet == PATIENTS else sheet
-    if sheet in SHEET_OF:
-        named = MODALITIES[SHEET_OF[sheet]].label
+    if sheet == PATIENTS and not several and column is not None:
+        return wording.capitalize_first(column.replace("_", " "))
+    named = MODALITIES[SHEET_OF[sheet]].label if sheet in SHEET_OF else "Patients"
     row = f", row {problem['row']}" if problem["row"] is not None else ""
-    column = f", {problem['column']}" if problem["column"] is not None else ""
-    return f"{named}{row}{column}"
+    return f"{named}{row}{'' if column is None else f', {column}'}"
 
 
 def worth(package: Package, performance: Mapping[str, Any]) -> dict[str, Any]:

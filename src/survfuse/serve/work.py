@@ -46,7 +46,8 @@ def outcome(work: Callable[[], Outcome], run: Run) -> Outcome:
     except SheetError as error:
         problems = [told(problem, run) for problem in error.problems]
         others = [{"sentence": without_paths(one)} for one in error.others]
-        return {"state": REFUSED, "problems": [*problems, *others]}
+        several = run.read()["several"]
+        return {"state": REFUSED, "problems": [*problems, *others], "several": several}
     except SurvfuseError as error:
         sentence = str(error)
     except Exception as error:
