@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_object
@@ -48,7 +48,10 @@ class Evaluation(Leaderboard):
     ]  # by modality: is having it associated with the outcome
     absolute_risk: Mapping[str, Mapping[str, Any]]  # by row: the slopes of the recalibration
     risks_sha256: str | None  # of risks.tsv; null where there is none
-    notes: list[str]
+    notes: list[str]  # what a reader must know and no figure says
+    # What the figures of this file say, in sentences; pages print the figures. Not in files of
+    # versions that had these among the notes.
+    statements: NotRequired[list[str]]
 
 
 class SurvivalEvaluation(Evaluation):
