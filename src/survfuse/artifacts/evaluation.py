@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_object
@@ -39,7 +39,13 @@ class Leaderboard(TypedDict):
     left_out: list[LeftOutRow]
 
 
-class Evaluation(Leaderboard):
+class InWords(TypedDict, total=False):
+    """What versions that had it among the notes have not written."""
+
+    statements: list[str]  # what the figures of the file say; pages print the figures
+
+
+class Evaluation(Leaderboard, InWords):
     """What the evaluation of any task holds."""
 
     comparisons: Sequence[Comparison]
@@ -49,9 +55,6 @@ class Evaluation(Leaderboard):
     absolute_risk: Mapping[str, Mapping[str, Any]]  # by row: the slopes of the recalibration
     risks_sha256: str | None  # of risks.tsv; null where there is none
     notes: list[str]  # what a reader must know and no figure says
-    # What the figures of this file say, in sentences; pages print the figures. Not in files of
-    # versions that had these among the notes.
-    statements: NotRequired[list[str]]
 
 
 class SurvivalEvaluation(Evaluation):
