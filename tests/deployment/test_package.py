@@ -21,8 +21,10 @@ from survfuse.core.errors import UserInputError
 from survfuse.deployment.freeze import freeze_study
 from survfuse.deployment.inputs import NewSheets
 from survfuse.deployment.predict import predict_new
+from survfuse.reporting.new_patients.style import Style
 
 ON = date(2026, 1, 2)
+PAGES_ALONE = Style(documents=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def predicted(package: Path, folder: Path, patients: pd.DataFrame, genes: pd.Dat
         brought["omics"] = folder / "new_genes.csv"
         genes.to_csv(brought["omics"], index=False)
     sheets = NewSheets(folder / "new.tsv", brought)
-    found = predict_new(open_package(package), sheets, folder / "new", on=ON)
+    found = predict_new(open_package(package), sheets, folder / "new", on=ON, style=PAGES_ALONE)
     return {record["patient_id"]: record for record in found}
 
 
@@ -60,7 +62,7 @@ def test_patients_of_the_study_get_the_predictions_of_the_study(
 ) -> None:
     cohort = Path(str(study.cohort.patients)).parent
     sheets = NewSheets(cohort / "patients.tsv", {"omics": cohort / "genes.csv"})
-    predict_new(open_package(package), sheets, tmp_path, on=ON)
+    predict_new(open_package(package), sheets, tmp_path, on=ON, style=PAGES_ALONE)
     members = pd.read_csv(NewPatientsFolder(tmp_path).members, sep="\t")
     for row in ("survfuse", "clinical_cox"):
         own = pd.read_csv(ResultsFolder(study.output).predictions.table(row), sep="\t")
@@ -172,8 +174,8 @@ def test_a_patient_unlike_those_of_the_study_is_flagged(package: Path, tmp_path:
     records = predicted(package, tmp_path, patients, genes)
     odd, usual = (records[patient] for patient in genes["patient_id"][:2])
     assert odd["novelty_p"]["omics"] < 0.01 < usual["novelty_p"]["omics"]
-    assert "Gene expression: unlike that of the study" in sentences(odd)
-    assert "unlike" not in sentences(usual)
+    assert "Unlike the study: the gene expression" in sentences(odd)
+    assert "Unlike" not in sentences(usual)
 
 
 def test_levels_that_are_none_are_refused(package: Path, tmp_path: Path) -> None:

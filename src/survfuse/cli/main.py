@@ -17,7 +17,9 @@ from survfuse import __version__
 from survfuse.cli.commands import (
     cohort,
     deployment,
+    exchange,
     models,
+    monitoring,
     preparation,
     reports,
     schema,
@@ -29,8 +31,8 @@ from survfuse.core.errors import SurvfuseError
 from survfuse.core.exit_codes import told
 from survfuse.core.system_errors import of_system
 
-STAGES = (study, deployment, cohort, preparation, models, reports, schema)
-WITHOUT_CONFIGURATION = ("init", "schema", "compare", "prepare-new", "predict")
+STAGES = (study, deployment, exchange, monitoring, cohort, preparation, models, reports, schema)
+WITHOUT_CONFIGURATION = ("init", "schema", "compare", "prepare-new", "predict", "export", "monitor")
 
 log = logging.getLogger("survfuse")
 

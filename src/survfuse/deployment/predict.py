@@ -22,9 +22,12 @@ from survfuse.deployment.record import prediction_records, table_of
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.registry import MODALITIES
 from survfuse.models.specs import find_model, reads_synthesised
-from survfuse.reporting.new_patients import write_pages
+from survfuse.reporting.new_patients.stage import write_reports
+from survfuse.reporting.new_patients.style import Style
 from survfuse.tasks.loading import task_of
 from survfuse.training.predict import Fitted, predict_fold
+
+DEFAULT_STYLE = Style()
 
 log = logging.getLogger(__name__)
 
@@ -44,24 +47,23 @@ def predict_new(
     threads: int = 1,
     device: str = "auto",
     on: date | None = None,
+    style: Style = DEFAULT_STYLE,
 ) -> list[dict[str, Any]]:
     """Predict new patients and write what is found to the folder `out`; returns a record of each.
 
-    Written are a JSON file and a page for each patient, a table of all, and the predictions of
-    every single model. `on`: the date that the records bear, default today. Raises SheetError and
-    others of UserInputError, as `prepare_new` does, before anything is predicted.
+    Written are a JSON file, a page and documents for each patient, a table of all, and the
+    predictions of every single model. `on`: the date that the records bear, default today. Raises
+    SheetError and others of UserInputError, as `prepare_new` does, before anything is predicted.
     """
     folder = NewPatientsFolder(out)
     config = settings_for(package, sheets, out)
     new = prepare_new(package, config, folder, threads, device)
+    for patient in new.patients.ids:
+        folder.page(patient)  # refuses what cannot be the name of one
     has = has_of(new.inputs, tuple(MODALITIES))
     log.info("%d patients, by the package %s", len(new.patients.ids), package.record["name"])
-    found = {row: by_fold(package, row, new, folder, device) for row in package.rows}
     task, frozen = task_of(package.config), read_object(package.files.estimates)
-    estimates = {
-        row: task.estimates(frozen[row], one.predictions, has, package.config)
-        for row, one in found.items()
-    }
+    found, estimates = estimated(package, frozen, new, folder, device)
     without = {
         name: task.estimates(
             frozen[package.row],
@@ -81,9 +83,28 @@ def predict_new(
         write_json(folder.prediction(record["patient_id"]), record)
     with atomic_path(folder.table) as temporary:
         table_of(records).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
-    pages = {record["patient_id"]: folder.page(record["patient_id"]) for record in records}
-    write_pages(records, pages, folder.index)
+    write_reports(records, folder, style)
     return records
+
+
+def estimated(
+    package: Package,
+    frozen: Mapping[str, Any],
+    new: NewInputs,
+    folder: NewPatientsFolder,
+    device: str,
+) -> tuple[dict[str, ByFold], dict[str, list[dict[str, Any]]]]:
+    """By row, what every model says of the patients, and what is estimated of each from it.
+
+    `frozen`: the content of estimates.json.
+    """
+    task, has = task_of(package.config), has_of(new.inputs, tuple(MODALITIES))
+    found = {row: by_fold(package, row, new, folder, device) for row in package.rows}
+    estimates = {
+        row: task.estimates(frozen[row], one.predictions, has, package.config)
+        for row, one in found.items()
+    }
+    return found, estimates
 
 
 def hidden(new: NewInputs, name: str) -> NewInputs:

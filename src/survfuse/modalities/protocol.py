@@ -125,6 +125,7 @@ class Modality(ABC):
     smallest: TokenShape = TokenShape(1)  # the least that a network can be built for
     beside_attention: tuple[str, ...] = ()  # columns of `Attended`
     without_sheet: Brought | None = None  # what a cohort has that brings none, if anything
+    faults: Mapping[str, str] = {}  # why a file is set aside, in words by its code
 
     def read_sheet(
         self, config: Config, patient_ids: Collection[str] | None, found: Findings

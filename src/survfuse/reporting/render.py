@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,16 +34,23 @@ def write_page(template: str, context: Mapping[str, Any], page: Path, report: Pa
     rules of `wording.lint`; `own_words` of the context are the user's and are not examined.
     """
     html = render(template, context)
-    if faults := wording.lint(html, context.get("own_words", ())):
-        raise WordingError(
-            f"{page.name}: the page says what no page may say, so it is not written; please report "
-            f"this as a defect: {'; '.join(faults)}"
-        )
+    require_wording(page, html, context.get("own_words", ()))
     written = save_figures(report, context["saved"], context["drawings"])
     tables = {**context["tables"], **page_tables(html)}
     written |= save_tables(report, context["saved"], tables)
     write_text(page, html)
     return written | {page}
+
+
+def require_wording(
+    page: Path, html: str, own_words: Iterable[str] = (), language: str = "en"
+) -> None:
+    """Raise WordingError where the page breaks the rules of wording."""
+    if faults := wording.lint(html, own_words, language):
+        raise WordingError(
+            f"{page.name}: the page says what no page may say, so it is not written; please report "
+            f"this as a defect: {'; '.join(faults)}"
+        )
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:
@@ -64,6 +71,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.globals.update(
+        lang="en",
         number=number,
         estimate=estimate,
         estimate_inline=estimate_inline,

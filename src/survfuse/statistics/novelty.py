@@ -13,7 +13,7 @@ patients, distances of those who were fitted are far too small.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -37,6 +37,12 @@ class Axes:
     components: np.ndarray
     variances: np.ndarray
 
+    def along(self, matrix: np.ndarray) -> np.ndarray:
+        """(n, k) along the components, of variance 1 among the patients who were fitted."""
+        z = standardised(matrix, self.mean, self.scale)
+        places: np.ndarray = z @ self.components.T / np.sqrt(self.variances)
+        return places
+
     def log_distances(self, matrix: np.ndarray) -> np.ndarray:
         """Logs of the mean squared distance within and beyond the components, (n, 2)."""
         z = standardised(matrix, self.mean, self.scale)
@@ -45,6 +51,15 @@ class Axes:
         free = max(z.shape[1] - len(self.components), 1)
         squares = [(within**2 / self.variances).mean(axis=1), (beyond**2).sum(axis=1) / free]
         return np.log(np.stack(squares, axis=1) + LEAST_DISTANCE)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Named arrays for a file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], prefix: str = "") -> Axes:
+        """What `arrays` gave, under a prefix perhaps, among others."""
+        return cls(**{field.name: arrays[prefix + field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -63,20 +78,13 @@ class Novelty:
         return scores(self.axes.log_distances(matrix), self.middle, self.spread)
 
     def p_value(self, matrix: np.ndarray) -> np.ndarray:
-        """Conformal p-values (n,); between kept quantiles the larger one, exact for n <= 201."""
-        below = np.searchsorted(self.quantiles, self.score(matrix), side="left")
-        # Who exceeds the last quantile that is below exceeds its patients too, and is met by at
-        # most the others.
-        others = (self.n - 1) * (STEPS + 1 - below) // STEPS
-        return (1 + np.where(below == 0, self.n, others)) / (self.n + 1)
+        """Conformal p-values (n,)."""
+        return conformal_p(self.score(matrix), self.quantiles, self.n)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Named arrays for a file."""
         return {
-            "mean": self.axes.mean,
-            "scale": self.axes.scale,
-            "components": self.axes.components,
-            "variances": self.axes.variances,
+            **self.axes.arrays(),
             "middle": self.middle,
             "spread": self.spread,
             "quantiles": self.quantiles,
@@ -86,7 +94,7 @@ class Novelty:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Novelty:
         """What `arrays` gave."""
-        axes = Axes(*(arrays[name] for name in ("mean", "scale", "components", "variances")))
+        axes = Axes.from_arrays(arrays)
         return cls(axes, arrays["middle"], arrays["spread"], arrays["quantiles"], int(arrays["n"]))
 
 
@@ -118,14 +126,30 @@ def quantiles(reference: np.ndarray) -> np.ndarray:
     return kept
 
 
+def conformal_p(found: np.ndarray, kept: np.ndarray, n: int) -> np.ndarray:
+    """Conformal p-values (m,) of scores (m,), of the quantiles that were kept of n patients.
+
+    Between kept quantiles it is the larger one; exact for n <= 201.
+    """
+    below = np.searchsorted(kept, found, side="left")
+    # Who exceeds the last quantile that is below exceeds its patients too, and is met by at most
+    # the others.
+    others = (n - 1) * (STEPS + 1 - below) // STEPS
+    p: np.ndarray = (1 + np.where(below == 0, n, others)) / (n + 1)
+    return p
+
+
 def scores(log_distances: np.ndarray, middle: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """The larger of both log distances (n, 2), each on its own scale."""
     larger: np.ndarray = ((log_distances - middle) / spread).max(axis=1)
     return larger
 
 
-def fit_axes(matrix: np.ndarray) -> Axes:
-    """Principal components of standardised columns (n, c), NaN where missing."""
+def fit_axes(matrix: np.ndarray, most: int = MOST_COMPONENTS, share: float = 0.5) -> Axes:
+    """Principal components of standardised columns (n, c), NaN where missing.
+
+    At most so many, and that share of the columns, and fewer of few patients.
+    """
     known = np.isfinite(matrix)
     number = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, matrix, 0).sum(axis=0) / number
@@ -134,7 +158,7 @@ def fit_axes(matrix: np.ndarray) -> Axes:
     scale = np.where(scale > 1e-12 * np.maximum(1, np.abs(mean)), scale, np.inf)
     z = centred / scale
     n, columns = z.shape
-    components = max(1, min(MOST_COMPONENTS, n // PATIENTS_PER_COMPONENT, columns // 2))
+    components = max(1, min(most, n // PATIENTS_PER_COMPONENT, int(share * columns)))
     _, size, directions = np.linalg.svd(z, full_matrices=False)
     variances = shrunken(size**2 / n, (z**2).sum(axis=1), columns)
     return Axes(mean, scale, directions[:components], variances[:components])

@@ -28,6 +28,7 @@ from survfuse.modalities.protocol import (
 from survfuse.modalities.sheets import Brought, CheckedPatients, Preparation
 from survfuse.modalities.slides.bags import Bag, load_bags
 from survfuse.modalities.slides.encoder_settings import check_encoder
+from survfuse.modalities.slides.faults import SlideFault
 from survfuse.modalities.slides.merging import (
     check_one_encoder,
     how_embedded,
@@ -98,6 +99,7 @@ class Slides(Modality):
 
     name = source = "slides"
     beside_attention = ("slide_id", "coords", "tile_px0")
+    faults = SlideFault.known()
 
     without_sheet = Brought(pd.DataFrame(columns=list(COLUMNS), dtype=object))
 

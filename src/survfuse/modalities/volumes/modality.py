@@ -28,6 +28,7 @@ from survfuse.modalities.protocol import (
 from survfuse.modalities.registry import MODALITIES as REGISTRY
 from survfuse.modalities.sheets import Brought, CheckedPatients, Preparation
 from survfuse.modalities.volumes.choice import chosen_tensors, require_written
+from survfuse.modalities.volumes.faults import VolumeFault
 from survfuse.modalities.volumes.measures import measure_names, measures, read_voxels, shape_of
 from survfuse.modalities.volumes.sheet import (
     REQUIRED,
@@ -101,6 +102,7 @@ class BrainVolume(Modality):
 
     source = "images"
     smallest = TokenShape(math.prod(NOBODY), grid=NOBODY)
+    faults = VolumeFault.known()
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -26,7 +26,7 @@ from survfuse.tasks.survival.rows import read_row
 def freeze(config: Config, results: ResultsFolder, name: str) -> dict[str, Any]:
     """What a package keeps of a row: `horizons` by months, and the `reasons` where there is none.
 
-    And the `bound`, see `frozen_bound`.
+    And the `bound`, see `frozen_bound`; `tau_months` is the truncation of the study's metrics.
 
     Raises UserInputError where tables are absent or do not match.
     """
@@ -59,7 +59,7 @@ def freeze(config: Config, results: ResultsFolder, name: str) -> dict[str, Any]:
         except (HorizonError, NotEstimableError) as error:
             reasons[f"{months:g}"] = str(error)
     bound = freeze_bound(config, results, own, row.predicted)
-    return {"horizons": horizons, "reasons": reasons, "bound": bound}
+    return {"horizons": horizons, "reasons": reasons, "bound": bound, "tau_months": tau}
 
 
 def estimates(

@@ -1,0 +1,26 @@
+"""Everything that people read of new patients: pages, documents, and sheets for the patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from survfuse.artifacts.package_layout import NewPatientsFolder
+from survfuse.reporting.language import language_of
+from survfuse.reporting.new_patients import pdf
+from survfuse.reporting.new_patients.content import Record
+from survfuse.reporting.new_patients.documents import write_documents
+from survfuse.reporting.new_patients.pages import write_pages
+from survfuse.reporting.new_patients.style import Style
+
+
+def write_reports(records: Sequence[Record], folder: NewPatientsFolder, style: Style) -> None:
+    """Write what people read, of records that lie in the folder already.
+
+    Raises WordingError, before anything of a patient is written, where a page breaks the rules of
+    wording.
+    """
+    language = language_of(style.language)
+    documents = style.documents and pdf.can_write()
+    write_pages(records, folder, language, documents)
+    if style.documents:
+        write_documents(records, folder, language, style.paper, documents)
