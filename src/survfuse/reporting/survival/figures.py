@@ -91,15 +91,15 @@ def at_risk_below(figure: Figure, plot: Axes, groups: Groups, least: int, named:
     height = figure.get_figheight()
     at, bottom = plot.get_xaxis_transform(), plot.get_position().y0
     for number, group in enumerate(groups, 1):
-        word, colour, _ = GROUPS[group["group"]]
         y = bottom - (UNDER + number * ROW - ROW / 2) / height
         if named:
-            figure.text(0, y, word, fontsize=8, va="center", color=colour, fontweight="bold")
+            word = GROUPS[group["group"]][0]
+            figure.text(0, y, word, fontsize=8, va="center", fontweight="bold")
         counts = shown_counts(group, least)["n"]
         for entry, text in zip(group["at_risk"], counts, strict=True):
             place = (y - bottom) / plot.get_position().height
             plot.text(entry["time"], place, text, transform=at, fontsize=8, ha="center",
-                      va="center", color=colour)  # fmt: skip
+                      va="center")  # fmt: skip
     if named:
         y = bottom - (UNDER - ROW / 2) / height
         figure.text(0, y, "At risk", fontsize=8, va="center", color=MUTED)
