@@ -22,7 +22,8 @@ from survfuse.reporting.render import TEMPLATES
 
 SOURCE = TEMPLATES.parents[1]
 # What marks a text in the code, and which of its arguments that is.
-KEYWORDS = {"marked": None, "Message": None, "ngettext": (1, 2)}
+KEYWORDS = {"marked": None, "ngettext": (1, 2)}
+OF_OURS = {"Message": None}  # other libraries have messages too
 IN_TEMPLATES = {"_": None, "gettext": None, "ngettext": (1, 2)}
 OPTIONS = {"trimmed": "true", "silent": "false"}
 
@@ -31,7 +32,8 @@ def said() -> Catalog:
     """All texts that can be said in other languages, with where they are."""
     found = Catalog(project="survfuse", version=VERSION)
     for path in sorted(SOURCE.rglob("*.py")):
-        add(found, "python", path, KEYWORDS, {})
+        ours = "survfuse.core.messages import" in path.read_text(encoding="utf-8")
+        add(found, "python", path, {**KEYWORDS, **(OF_OURS if ours else {})}, {})
     for path in sorted((TEMPLATES / "new_patients").glob("*.j2")):
         add(found, "jinja2.ext:babel_extract", path, IN_TEMPLATES, OPTIONS)
     return found

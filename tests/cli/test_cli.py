@@ -177,7 +177,7 @@ def test_everything_that_is_wrong_is_told_at_once(
     )
     assert main(CHECK) == 2
     printed = capsys.readouterr().err
-    for said in ("status", "does not exist", "models.x", "slides.weights", "sets.gmt"):
+    for said in ("status", "does not exist", "models.x", "weights of the encoder", "sets.gmt"):
         assert said in printed, said
     assert printed.count("to correct before") == 1
 
@@ -428,10 +428,10 @@ def with_slides(home: Path, features: str = "") -> dict:
 @pytest.mark.parametrize(
     ("slides", "code", "said"),
     [
-        ({}, 3, r"slides\.weights is not set: name a local"),
-        (TRAINED, 3, r"weights\.safetensors is not there"),
+        ({}, 3, "weights of the encoder are not set: name a local"),
+        (TRAINED, 3, r"weights\.safetensors are not there"),
         ({**TRAINED, "untrained": True}, 2, "weights or untrained: true, not both"),
-        ({"untrained": True, "encoder_options": {"a": 1}}, 2, "resnet50_trunc has none"),
+        ({"untrained": True, "encoder_options": {"a": 1}}, 2, "resnet50_trunc takes no arguments"),
     ],
 )
 def test_an_encoder_that_cannot_be_loaded_is_told_before_the_run(

@@ -147,6 +147,16 @@ imaging: {template: ~/t.nii, template_mask: "${STUDY}/m.nii", reference_region: 
     assert config.variables == ("STUDY",)
 
 
+def test_an_encoder_is_named_in_either_form(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIGHTS", "/data/weights")
+    inside = "{preset: uni, weights: '${WEIGHTS}/u.bin', pooling: none, arguments: {depth: 2}}"
+    beside = "uni, weights: '${WEIGHTS}/u.bin', pooling: none, encoder_options: {depth: 2}"
+    found = loaded(path, f"slides: {{encoder: {inside}}}").slides.tile_encoder
+    plain = loaded(path, f"slides: {{encoder: {beside}}}").slides.tile_encoder
+    assert found.weights == Path("/data/weights/u.bin") and found.preset == plain.arch == "uni"
+    assert found.model_copy(update={"preset": None, "arch": "uni"}) == plain
+
+
 def test_a_source_writes_to_the_replaced_output(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,6 +399,19 @@ def test_what_yaml_writes_is_read_back(value: object) -> None:
         ("slides: 5", "slides: expected keys with values, found 5"),
         ("omics: {suffixes: rna}", "omics.suffixes: expected keys with values, found 'rna'"),
         ("slides: {encoder_options: {a: {b: 1}}}", "encoder_options.a: expected a whole number"),
+        ("slides: {encoder: {wieghts: a}}", "did you mean slides.encoder.weights?"),
+        ("slides: {encoder: {mean: [9, 9, 9]}}", "slides.encoder: mean is on a scale from 0 to 1"),
+        ("slides: {encoder: {input_px: 5}}", "slides.encoder.input_px: must be at least 16"),
+        ("slides: {encoder: [uni]}", "slides.encoder: expected keys with values or text, found"),
+        (
+            "slides: {encoder: {preset: uni}, weights: a, encoder_options: {b: 1}}",
+            "encoder has keys of its own, and encoder_options, weights beside it; write arguments, "
+            "weights inside encoder",
+        ),
+        (
+            "slides: {encoder: {resize_px: 100, input_px: 224}}",
+            "slides.encoder: resize_px must not be less than input_px",
+        ),
         ("source: {kind: simulat}", "source: kind: expected one of"),
         ("source: {seed: 1}", "source: needs the key kind"),
     ],

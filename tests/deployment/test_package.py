@@ -130,6 +130,22 @@ def test_the_order_of_patients_and_columns_does_not_matter(package: Path, tmp_pa
         assert last_risk(second[patient]) == pytest.approx(last_risk(record), abs=1e-9)
 
 
+def test_patients_who_are_no_longer_listed_leave_nothing_behind(
+    package: Path, tmp_path: Path
+) -> None:
+    patients, genes = new_sheets(tmp_path)
+    predicted(package, tmp_path, patients, genes)
+    folder, gone = NewPatientsFolder(tmp_path / "new"), patients["patient_id"].iloc[0]
+    foreign = [folder.prediction("mine"), folder.page("mine"), folder.root / "notes.txt"]
+    for path in foreign:
+        path.write_text("{}")
+    predicted(package, tmp_path, patients.iloc[1:], genes[genes["patient_id"] != gone])
+    left = {path.name for path in folder.root.rglob("*") if path.is_file() and gone in path.name}
+    assert not left and all(path.read_text() == "{}" for path in foreign)
+    assert gone not in folder.index.read_text()
+    assert folder.page(patients["patient_id"].iloc[1]).is_file()
+
+
 def test_what_is_unusual_is_said(package: Path, tmp_path: Path) -> None:
     patients, genes = new_sheets(tmp_path)
     patients = patients.assign(age=[140, *patients["age"][1:]], sex=["other", *patients["sex"][1:]])

@@ -219,7 +219,7 @@ def test_slides_without_weights_are_told_of(tmp_path: Path, capsys: pytest.Captu
     text = (tmp_path / "mine/config.yaml").read_text()
     assert "  # weights: /" in text and "  # untrained: true" in text
     assert main(["check-cohort", "--config", str(tmp_path / "mine/config.yaml")]) in (2, 3)
-    assert "slides.weights is not set" in capsys.readouterr().err
+    assert "the weights of the encoder are not set" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pet", [0, 25])

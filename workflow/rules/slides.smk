@@ -1,6 +1,6 @@
 """Tissue, tiles and embeddings, many slides per job."""
 
-WEIGHTS = SETTINGS.slides.weights if SETTINGS.cohort.slides else None
+WEIGHTS = SETTINGS.slides.tile_encoder.weights if SETTINGS.cohort.slides else None
 
 
 rule process_slides:

@@ -124,6 +124,14 @@ class NewPatientsFolder(PreparedFolder):
         """The same as PDF."""
         return self.of_patient("patient_sheets", patient_id, ".pdf")
 
+    def documents_of(self, patient_id: str) -> tuple[Path, ...]:
+        """Everything of one patient that can be left out."""
+        return (
+            self.document(patient_id),
+            self.sheet_page(patient_id),
+            self.sheet_document(patient_id),
+        )
+
     def of_patient(self, folder: str, patient_id: str, suffix: str) -> Path:
         """A file of one patient. Raises UserInputError for an id that could lead elsewhere."""
         if not re.fullmatch(IDENTIFIER, patient_id):

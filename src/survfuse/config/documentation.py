@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from survfuse.config.cohort import CohortConfig, Covariate, Endpoint
+from survfuse.config.encoder import EncoderConfig
 from survfuse.config.evaluation import EvaluationConfig
 from survfuse.config.imaging import ImagingConfig
 from survfuse.config.missing import MissingConfig
@@ -44,6 +45,7 @@ SECTIONS: list[tuple[str, type[BaseModel]]] = [
     ("cohort.missing", MissingConfig),
     ("splits", SplitConfig),
     ("slides", SlideConfig),
+    ("slides.encoder", EncoderConfig),
     ("omics", OmicsConfig),
     ("imaging", ImagingConfig),
     ("synthesis", SynthesisConfig),

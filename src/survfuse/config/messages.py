@@ -68,7 +68,7 @@ def most_telling(
 ) -> Iterator[tuple[Place, ErrorDetails]]:
     """The problems without those that only say that another alternative of a type does not fit."""
     places = [place for place, _ in found]
-    seen: set[Place] = set()
+    seen = {place for place, problem in found if problem["type"] == "value_error"}
     for place, problem in found:
         if problem["type"] in ("missing", "extra_forbidden", "value_error"):
             yield place, problem

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field, model_validator
 
+from survfuse.config.encoder import Arguments, Colour, EncoderConfig, Pooling, require_unit_scale
 from survfuse.config.section import Section
+
+# Settings of an encoder that is named by a word alone, and their keys inside the section `encoder`.
+PLAIN_FORM = {
+    "encoder_options": "arguments",
+    **{key: key for key in ("weights", "mean", "std", "input_px", "pooling", "untrained")},
+}
 
 
 class SlideConfig(Section):
@@ -19,39 +25,23 @@ class SlideConfig(Section):
     min_tissue_mm2: float = Field(
         0.02, ge=0, description="Pieces of tissue smaller than this are ignored."
     )
-    encoder: str = Field(
+    encoder: EncoderConfig | str = Field(
         "resnet50_trunc",
-        description="A timm model name, or resnet50_trunc (CLAM's truncated ResNet-50).",
+        description="The network that embeds tiles, e.g. {preset: uni2-h, weights: uni2-h.bin}: "
+        "see the section of this name. Or, in the plain form, the name of a preset or of a model "
+        "of timm, with its settings in the keys from encoder_options to untrained.",
     )
-    encoder_options: dict[str, int | float | bool | str | list[int]] = Field(
-        default_factory=dict,
-        description="Arguments of timm.create_model that the weights were trained with, e.g. "
-        "{img_size: 224, init_values: 1.0e-5, dynamic_img_size: true}. A layer is named by its "
-        "path in timm.layers or torch.nn, e.g. timm.layers.SwiGLUPacked.",
+    encoder_options: Arguments = Field(
+        default_factory=dict, description="Plain form of encoder.arguments."
     )
-    weights: Path | None = Field(
-        None, description="Local .safetensors or .pt weights; required unless untrained is true."
-    )
-    mean: tuple[float, float, float] | None = Field(
-        None,
-        description="Mean of red, green and blue that the weights were trained with, on a scale "
-        "from 0 to 1. With weights it is required, as are std, input_px and pooling (but for "
-        "resnet50_trunc).",
-    )
-    std: tuple[float, float, float] | None = Field(
-        None, description="Standard deviation of red, green and blue, on the same scale."
-    )
+    weights: Path | None = Field(None, description="Plain form of encoder.weights.")
+    mean: Colour | None = Field(None, description="Plain form of encoder.mean.")
+    std: Colour | None = Field(None, description="Plain form of encoder.std.")
     input_px: int | None = Field(
-        None, ge=16, le=2048, description="Side that tiles are resized to for the encoder."
+        None, ge=16, le=2048, description="Plain form of encoder.input_px."
     )
-    pooling: Literal["none", "class_token", "patch_mean", "class_and_patch_mean"] | None = Field(
-        None,
-        description="What becomes the embedding: the output of the network as it is (none), or of "
-        "its tokens the class token, the mean of the patches, or both side by side.",
-    )
-    untrained: bool = Field(
-        False, description="Use seeded random weights, for demonstrations; reports say so."
-    )
+    pooling: Pooling | None = Field(None, description="Plain form of encoder.pooling.")
+    untrained: bool = Field(False, description="Plain form of encoder.untrained.")
     batch_size: int = Field(50, ge=1, description="Slides per job.")
     max_failed_fraction: float = Field(
         0.2,
@@ -69,11 +59,21 @@ class SlideConfig(Section):
     clam_export: bool = Field(False, description="Also write CLAM's patches, h5_files, pt_files.")
 
     @model_validator(mode="after")
-    def colours_are_on_the_unit_scale(self) -> SlideConfig:
-        for name, least in (("mean", 0.0), ("std", 0.01)):
-            values = getattr(self, name)
-            if values is not None and not all(least <= value <= 1 for value in values):
-                raise ValueError(
-                    f"{name} is on a scale from 0 to 1; divide values of 0 to 255 by 255"
-                )
+    def encoder_is_said_once(self) -> SlideConfig:
+        require_unit_scale(self.mean, self.std)
+        beside = [key for key in PLAIN_FORM if getattr(self, key)]
+        if beside and isinstance(self.encoder, EncoderConfig):
+            inside = ", ".join(PLAIN_FORM[key] for key in beside)
+            raise ValueError(
+                f"encoder has keys of its own, and {', '.join(beside)} beside it; write {inside} "
+                "inside encoder"
+            )
         return self
+
+    @property
+    def tile_encoder(self) -> EncoderConfig:
+        """The encoder, in whichever form it was written."""
+        if isinstance(self.encoder, EncoderConfig):
+            return self.encoder
+        beside = {inside: getattr(self, key) for key, inside in PLAIN_FORM.items()}
+        return EncoderConfig.model_validate({"arch": self.encoder, **beside})

@@ -15,6 +15,7 @@ from survfuse.artifacts.package import seal, write_archive
 from survfuse.artifacts.package_layout import PackageFolder
 from survfuse.config.fields import PATH_OPTIONS
 from survfuse.config.models import ModelConfig
+from survfuse.config.section import value_at
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import (
@@ -124,12 +125,11 @@ def copy_generators(study: FinishedStudy, files: PackageFolder, folds: list[str]
 def copy_resources(config: Config, files: PackageFolder) -> dict[str, dict[str, Any]]:
     """Copy the files that preparation reads; of those that stay outside keep name and hash.
 
-    By section.key: name, sha256, and whether it is inside the package.
+    By their places in the configuration: name, sha256, and whether it is inside the package.
     """
     found = {}
     for place, kept in preparation_files().items():
-        section, key = place.split(".")
-        path: Path | None = getattr(getattr(config, section), key)
+        key, path = place.rpartition(".")[2], value_at(config, place)
         if path is None or kept == NOT_NEEDED:
             continue
         name = f"{key}_{path.name}" if kept == COPIED else path.name  # two may have one name

@@ -14,6 +14,7 @@ from survfuse.artifacts.checkpoint import under
 from survfuse.artifacts.package import Package
 from survfuse.artifacts.package_layout import NewPatientsFolder
 from survfuse.cohort.new_patients import NewPatients, check_new_patients
+from survfuse.config.section import with_value
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_object, sha256_file
@@ -89,16 +90,15 @@ def settings_for(package: Package, sheets: NewSheets, out: Path) -> Config:
 
 
 def with_files(config: Config, files: Mapping[str, Path]) -> dict[str, Any]:
-    """The sections of a configuration that name files of preparation, with these, by section.key.
+    """The sections of a configuration that name files of preparation, with these, by their places.
 
     And with no others.
     """
-    sections: dict[str, Any] = {}
+    changed = config
     for place in preparation_files():
-        section, key = place.split(".")
-        before = sections.get(section, getattr(config, section))
-        sections[section] = before.model_copy(update={key: files.get(place)})
-    return sections
+        changed = with_value(changed, place, files.get(place))
+    sections = {place.partition(".")[0] for place in preparation_files()}
+    return {section: getattr(changed, section) for section in sections}
 
 
 def require_same(path: Path, resource: Mapping[str, Any]) -> None:

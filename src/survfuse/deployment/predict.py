@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,11 +15,12 @@ import pandas as pd
 from survfuse.artifacts.layout import fold_numbers
 from survfuse.artifacts.package import Package
 from survfuse.artifacts.package_layout import NewPatientsFolder
+from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, read_object, write_json
 from survfuse.deployment.contributions import contributions_of
 from survfuse.deployment.inputs import NewInputs, NewSheets, has_of, prepare_new, settings_for
 from survfuse.deployment.pictures import pictures_of
-from survfuse.deployment.record import prediction_records, table_of
+from survfuse.deployment.record import SCHEMA, prediction_records, table_of
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.registry import MODALITIES
 from survfuse.models.specs import find_model, reads_synthesised
@@ -80,12 +81,32 @@ def predict_new(
     day = on or date.today()
     records = prediction_records(package, new, seen, estimates, without, contributions, day)
     write_members(package, found, folder.members)
+    remove_others(folder, new.patients.ids)
     for record in records:
         write_json(folder.prediction(record["patient_id"]), record)
     with atomic_path(folder.table) as temporary:
         table_of(records).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
     write_reports(records, folder, style, pictures_of(package, new, seen))
     return records
+
+
+def remove_others(folder: NewPatientsFolder, ids: Sequence[str]) -> None:
+    """Remove what an earlier run wrote of patients who are no longer listed, and nothing else."""
+    for path in folder.table.parent.glob("*.json"):
+        patient = path.stem
+        if patient in ids or not is_record_of(path, patient):
+            continue
+        for own in (folder.page(patient), *folder.documents_of(patient), path):
+            own.unlink(missing_ok=True)
+
+
+def is_record_of(path: Path, patient: str) -> bool:
+    """Whether a file is the record of a prediction of a patient."""
+    try:
+        record = read_object(path)
+    except UserInputError:
+        return False
+    return record.get("schema") == SCHEMA and record.get("patient_id") == patient
 
 
 def estimated(

@@ -113,7 +113,7 @@ def described(
             "predictions of the study"
         ),
         "simulated": config.simulation is not None,
-        "untrained": config.slides.untrained and config.cohort.slides is not None,
+        "untrained": config.slides.tile_encoder.untrained and config.cohort.slides is not None,
         "study": {
             key: summary[key]
             for key in ("n_patients", "n_events", "modalities", "median_follow_up_months")

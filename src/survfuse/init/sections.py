@@ -156,10 +156,10 @@ def encoder_lines(slides: Slides) -> list[str]:
         )
     return [
         *comment(
-            "CHECK name the encoder of tiles and the file of its weights; nothing is fetched. Any "
-            "model of timm will do, or resnet50_trunc (a ResNet-50 of ImageNet); all others "
-            "also need mean, std, input_px and pooling of their weights "
-            "(docs/reference/configuration.md).",
+            "CHECK name the encoder of tiles and the file of its weights; nothing is fetched. "
+            "docs/reference/encoders.md lists the known ones, e.g. "
+            "encoder: {preset: uni2-h, weights: /path/to/pytorch_model.bin}; any other model of "
+            "timm will do (docs/how_to/slides.md).",
             2,
         ),
         "  encoder: resnet50_trunc",

@@ -180,6 +180,12 @@ class Modality(ABC):
         sheet; for many patients the workflow has jobs. Raises what its stage raises."""
         self.pack(preparation.config, preparation.patient_ids, path)
 
+    def listed(
+        self, patient_id: str, files: Sequence[Path], config: Config
+    ) -> list[dict[str, str]]:
+        """Rows of its sheet, if it lists files, for those of a patient; by default one each."""
+        return [{"patient_id": patient_id, "path": str(file)} for file in files]
+
     @abstractmethod
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> Store | None:
         """What the study has, of some patients alone if named; None where it has no file of it.

@@ -43,7 +43,7 @@ class Entry:
     in which training patients lack it, see `splits.published_missing`; what has none cannot be
     withheld by `cohort.missing`. is_volume: whether its one token holds the voxels of a prepared
     volume, of which maps can be made. files: what its preparation reads besides its sheet, by
-    section.key of the configuration, and whether a package of a study has it COPIED, knows it by
+    its place in the configuration, and whether a package of a study has it COPIED, knows it by
     its hash (OUTSIDE), or does without (NOT_NEEDED).
     """
 
@@ -135,7 +135,8 @@ MODALITIES: dict[str, Entry] = {
         pronoun="them",
         attention="slides",
         withheld_as="WSI",
-        files={"slides.weights": OUTSIDE},  # large, and often not to be passed on
+        # Large, and often not to be passed on; in either form of naming the encoder.
+        files=dict.fromkeys(("slides.weights", "slides.encoder.weights"), OUTSIDE),
     ),
     "mri": Entry(
         marked("MRI"),

@@ -111,6 +111,8 @@ def without_words(sentence: str, words: Sequence[str]) -> str:
 
 def faults(sentence: str, rules: Rules) -> list[str]:
     """What is wrong with one sentence."""
+    if not rules.suspect.search(sentence):
+        return []
 
     def says(pattern: str) -> bool:
         return re.search(pattern, sentence, re.I) is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,12 @@ class Rules:
     level: str
     horizon: str
     denominator: str
+
+    @cached_property
+    def suspect(self) -> re.Pattern[str]:
+        """What a sentence says that has to be looked at closer; most say nothing of it."""
+        patterns = (*self.forbidden, self.significance, self.risk, "%")
+        return re.compile("|".join(f"(?:{one})" for one in patterns), re.I)
 
 
 PROMISE, ACCURACY = "promises a future", "claims accuracy"

@@ -27,15 +27,15 @@ from slides_fixture import (
 from survfuse.config.slides import SlideConfig
 from survfuse.core.errors import MissingResourceError, RetryableError
 from survfuse.core.files import sha256_file
-from survfuse.modalities.slides import encoders
 from survfuse.modalities.slides.batch import SlideRow, batch_rows, process_batch
+from survfuse.modalities.slides.encoders import loading
+from survfuse.modalities.slides.encoders.encoder import EncoderIdentity
 from survfuse.modalities.slides.reading.reader import Slide
 from survfuse.modalities.slides.store import SlideStatus, read_features, read_manifest
-from survfuse.modalities.slides.tile_encoder import EncoderIdentity
 
 BOX = (64, 64, 576, 512)  # tissue of 512 x 448 pixels: 8 x 7 tiles of 64
 CONFIG = SlideConfig(tile_px=64, encoder="test_resnet", untrained=True)
-IDENTITY = encoders.identify(CONFIG)
+IDENTITY = loading.identify(CONFIG.tile_encoder)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class MeanColour:
 @pytest.fixture
 def mean_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        encoders, "load_encoder", lambda _config, identity, _device: MeanColour(identity)
+        loading, "load_encoder", lambda _config, identity, _device: MeanColour(identity)
     )
 
 
@@ -115,6 +115,7 @@ def test_a_sound_slide(tmp_path: Path) -> None:
         source_sha256=sha256_file(path),
         encoder=IDENTITY.label,
         tile_um=32.0,
+        pixels=IDENTITY.pixels,
     )
     assert status.tissue_mm2 == pytest.approx(0.256 * 0.224, rel=0.1)
     coords = tile_corners(out / status.patches)
@@ -228,7 +229,7 @@ def test_complete_slides_are_not_done_again(
     before = contents(out)
 
     with monkeypatch.context() as patch:  # nothing to do: not even the encoder is loaded
-        patch.setattr(encoders, "load_encoder", None)
+        patch.setattr(loading, "load_encoder", None)
         assert run(out, *rows) == statuses
     assert contents(out) == before
 
@@ -258,7 +259,7 @@ def test_the_manifest_tells_embeddings_by_other_weights_apart(
         scale = float(config.weights.read_text())
         return MeanColour(identity, scale=scale)
 
-    monkeypatch.setattr(encoders, "load_encoder", load)
+    monkeypatch.setattr(loading, "load_encoder", load)
     weights, out = tmp_path / "w.safetensors", tmp_path / "out"
     statistics = {"mean": (0.5,) * 3, "std": (0.5,) * 3, "input_px": 160, "pooling": "none"}
     config = CONFIG.model_copy(update={"untrained": False, "weights": weights, **statistics})
@@ -310,7 +311,7 @@ def test_an_operation_has_one_thread_whatever_the_machine_has(
             return super().embed(tiles)
 
     monkeypatch.setattr(
-        encoders, "load_encoder", lambda _config, identity, _device: Counting(identity)
+        loading, "load_encoder", lambda _config, identity, _device: Counting(identity)
     )
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -351,7 +352,7 @@ def test_given_embeddings_are_checked_and_stay_where_they_are(
     ):
         with h5py.File(path, "w") as file:
             file["features"] = features
-    monkeypatch.setattr(encoders, "identify", None)  # no encoder is needed
+    monkeypatch.setattr(loading, "identify", None)  # no encoder is needed
     rows = [SlideRow(path.stem, "P1", None, None, path) for path in (good, nan, flat)]
     found = run(tmp_path / "out", *rows, config=SlideConfig())
     assert found["good"] == SlideStatus(
@@ -392,7 +393,7 @@ def test_faults_of_the_machine_stop_the_job(
 
 def test_missing_weights_stop_the_job_before_any_work(tmp_path: Path) -> None:
     slide = row(write_slide(tmp_path / "a.tif", stained(640, 640, BOX)))
-    with pytest.raises(MissingResourceError, match=r"slides\.weights"):
+    with pytest.raises(MissingResourceError, match="weights of the encoder are not set"):
         run(tmp_path / "out", slide, config=SlideConfig())
     assert not (tmp_path / "out").exists()
 

@@ -226,16 +226,16 @@ def test_manifest_survives_the_round_trip(tmp_path: Path) -> None:
     header, *lines = path.read_text().splitlines()
     assert header == (
         "slide_id\tpatient_id\tstatus\treason\tn_tiles\tmpp\tmpp_source\ttissue_mm2\tink_share\t"
-        "patches\tfeatures\toverview\tfeatures_sha256\tsource_sha256\tencoder\ttile_um"
+        "patches\tfeatures\toverview\tfeatures_sha256\tsource_sha256\tencoder\ttile_um\tpixels"
     )
-    assert lines[0] == "S1\tP1\tquarantined\tunreadable: copy it again\t0" + 11 * "\t"
-    assert lines[1] == "S2\tP2\tok\t\t3\t0.25\ttiff\t1.5\t0\ta\tb\tc\t\t\t\t"
+    assert lines[0] == "S1\tP1\tquarantined\tunreadable: copy it again\t0" + 12 * "\t"
+    assert lines[1] == "S2\tP2\tok\t\t3\t0.25\ttiff\t1.5\t0\ta\tb\tc\t\t\t\t\t"
 
 
 def test_a_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     path = tmp_path / "slides.tsv"
     write_manifest(path, [replace(status(1), features_sha256="12ab"), status(2)])
-    lines = [line.rsplit("\t", 4)[0] for line in path.read_text().splitlines()]
+    lines = [line.rsplit("\t", 5)[0] for line in path.read_text().splitlines()]
     path.write_text("\n".join(lines) + "\n")
     assert read_manifest(path) == [status(1), status(2)]
 

@@ -1,4 +1,4 @@
-"""The documentation of configuration and metrics, which needs no configuration itself."""
+"""The documentation of configuration, metrics and encoders, which needs no configuration itself."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ def add_commands(add: Adder) -> None:
     command = add(
         "schema",
         schema_command,
-        "Print the JSON schema or documentation of the configuration, or that of the metrics.",
+        "Print the JSON schema or documentation of the configuration, of metrics or of encoders.",
         "--format markdown --out docs/reference/configuration.md",
     )
-    command.add_argument("--format", choices=["json", "markdown", "metrics"], default="json")
+    command.add_argument(
+        "--format", choices=["json", "markdown", "metrics", "encoders"], default="json"
+    )
     path_option(command, "--out", "write to this file instead", required=False)
 
 
@@ -27,6 +29,10 @@ def schema_command(given: argparse.Namespace) -> None:
         from survfuse.tasks import metric_docs
 
         text = metric_docs.markdown()
+    elif given.format == "encoders":
+        from survfuse.modalities.slides.encoders import documentation
+
+        text = documentation.markdown()
     else:
         text = json_schema() if given.format == "json" else markdown()
     if given.out:

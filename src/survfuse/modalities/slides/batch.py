@@ -27,6 +27,7 @@ from survfuse.core.errors import RetryableError
 from survfuse.core.files import sha256_file, sha256_json
 from survfuse.core.isolation import IsolatedProcess, IsolationError, Limits
 from survfuse.modalities.slides.embedding import Job, SlideRow, finished, process_slide
+from survfuse.modalities.slides.encoders.recipe import difference_of_tiles
 from survfuse.modalities.slides.faults import BadFeatures, SlideFault, UnreadableSlide
 from survfuse.modalities.slides.reading.inspection import Inspected, inspect_features
 from survfuse.modalities.slides.store import SlideStatus, write_manifest
@@ -181,11 +182,14 @@ def embed_slides(
 ) -> list[SlideStatus]:
     """Statuses of slides after embedding those that are not complete yet."""
     from survfuse.core.device import choose_device
-    from survfuse.modalities.slides import encoders
-    from survfuse.modalities.slides.tile_encoder import single_threaded_operations
+    from survfuse.modalities.slides.encoders import loading
+    from survfuse.modalities.slides.encoders.encoder import single_threaded_operations
 
     choose_device(device)
-    job = Job(config, out, encoders.identify(config))
+    settings = config.tile_encoder
+    job = Job(config, out, loading.identify(settings))
+    if told := difference_of_tiles(settings, config.tile_px, config.target_mpp):
+        log.warning("%s", told)
     with single_threaded_operations():
         hashes = dict(zip(rows, threads.map(partial(slide_hash, roots=roots), rows), strict=True))
         statuses = {row: finished(row, hashes[row], job) for row in rows}
@@ -193,7 +197,7 @@ def embed_slides(
         log.info("%d slides are complete, %d to do", len(rows) - len(waiting), len(waiting))
         if waiting:
             pool.start()
-            encoder = encoders.load_encoder(config, job.encoder, device)
+            encoder = loading.load_encoder(settings, job.encoder, device)
             work = partial(process_slide, job=job, encoder=encoder)
             done = threads.map(lambda row: pool.run(work, row, hashes[row]), waiting)
             statuses |= dict(zip(waiting, done, strict=True))

@@ -41,7 +41,7 @@ from survfuse.modalities.slides.store import (
 )
 
 if TYPE_CHECKING:  # importing it takes seconds, which a batch without work need not spend
-    from survfuse.modalities.slides.tile_encoder import Encoder, EncoderIdentity
+    from survfuse.modalities.slides.encoders.encoder import Encoder, EncoderIdentity
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +133,7 @@ def finished(row: SlideRow, slide_sha256: str | SlideFault, job: Job) -> SlideSt
         ink_share=float(attributes["survfuse_ink_share"]),
         source_sha256=slide_sha256,
         encoder=str(attributes["survfuse_encoder"]),
+        pixels=job.encoder.pixels,
         tile_um=job.config.tile_px * job.config.target_mpp,
         **{name: str(paths[name]) for name in ("patches", "features", "overview")},
     )
@@ -207,6 +208,7 @@ def embed_slide(
         reason=said,
         n_tiles=len(tiles.coords),
         encoder=encoder.identity.label,
+        pixels=encoder.identity.pixels,
         tile_um=config.tile_px * config.target_mpp,
     )
     facts = SlideFacts(

@@ -27,7 +27,7 @@ from survfuse.modalities.protocol import (
 )
 from survfuse.modalities.sheets import Brought, CheckedPatients, Preparation
 from survfuse.modalities.slides.bags import Bag, load_bags
-from survfuse.modalities.slides.encoder_settings import check_encoder
+from survfuse.modalities.slides.encoders.recipe import difference_of_tiles, recipe_of
 from survfuse.modalities.slides.faults import SlideFault
 from survfuse.modalities.slides.merging import (
     check_one_encoder,
@@ -119,11 +119,15 @@ class Slides(Modality):
         return Brought(slides)
 
     def check_preparation(self, sheet: Sheet, config: Config) -> list[Note]:
-        """The encoder, which slides without embeddings need."""
+        """The encoder, which slides without embeddings need, and whether tiles are as it likes."""
         embedded = sheet.rows.reindex(columns=["features"], fill_value="")
-        if not embedded.all(axis=None):
-            check_encoder(config.slides)
-        return []
+        if embedded.all(axis=None):
+            return []
+        slides = config.slides
+        recipe_of(slides.tile_encoder)
+        told = difference_of_tiles(slides.tile_encoder, slides.tile_px, slides.target_mpp)
+        remedy = "change slides.tile_px or slides.target_mpp, unless you mean it"
+        return [Note("configuration", f"slides: {told}", None, remedy)] if told else []
 
     def prepare(self, table: pd.DataFrame, path: Path, preparation: Preparation) -> None:
         """Tissue, tiles and embeddings of all slides, as one batch."""
@@ -138,6 +142,13 @@ class Slides(Modality):
     def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str]:
         """Who has a slide."""
         return sheets.tables[self.source]["patient_id"].tolist()
+
+    def listed(
+        self, patient_id: str, files: Sequence[Path], config: Config
+    ) -> list[dict[str, str]]:
+        """A slide for each file, numbered."""
+        rows = super().listed(patient_id, files, config)
+        return [{"slide_id": f"S{number}", **row} for number, row in enumerate(rows, start=1)]
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> SlideBags | None:
         """The bags, of which the embeddings stay on disk."""

@@ -86,6 +86,7 @@ class SlideStatus:
     source_sha256: str = ""  # of the slide's file, or of embeddings made elsewhere
     encoder: str = ""  # what made the embeddings, where that is known
     tile_um: float | None = None  # side of a tile in micrometres, where that is known
+    pixels: str = ""  # how pixels were prepared for the encoder, and what says so
 
     @property
     def key(self) -> tuple[str]:

@@ -30,7 +30,7 @@ LOOKS: tuple[tuple[str, Any, str], ...] = (
     ("#7a858f", (0, (1, 1)), "^"),
 )
 COLUMNS = 3
-TOP = 0.34  # room for the legend, in inches
+TOP = 0.5  # room for the legend, in inches
 Panels = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]  # by heading and label
 
 

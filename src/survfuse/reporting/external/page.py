@@ -81,6 +81,11 @@ def validation_page(record: Record, config: Config, least: int) -> dict[str, Any
         "kind_labels": KIND_LABELS,
         "parts": record["parts"],
         "refused": refused(record),
+        "otherwise": [
+            (metrics[name].title, why)
+            for name, why in record["not_as_in_study"].items()
+            if name in metrics
+        ],
         "reasons": reasons_of(lines, record),
         "in_study": in_study,
         "outcome_of": outcome_of,

@@ -27,6 +27,9 @@ def write_reports(
     wording.
     """
     language = language_of(style.language)
+    for record in records:  # those of an earlier run, which tell of another estimate
+        for path in folder.documents_of(record["patient_id"]):
+            path.unlink(missing_ok=True)
     documents = style.documents and pdf.can_write()
     shown = pictures or {}
     write_pages(records, folder, language, documents, shown)

@@ -29,18 +29,16 @@ def describe_encoder(config: Config, data: RunData) -> dict[str, Any]:
     supplied = data.slide_sheet is not None and (data.slide_sheet["features"] != "").all()
     if supplied:
         return {"untrained": False, "text": "Supplied with the slide sheet, not computed here."}
-    name = config.slides.encoder
-    if config.slides.untrained:
+    encoder = config.slides.tile_encoder
+    name = encoder.preset or encoder.arch or encoder.format
+    if encoder.untrained:
         text = f"{name} with untrained demonstration weights: random numbers, never trained."
         return {"untrained": True, "text": text}
-    weights = config.slides.weights.name if config.slides.weights else "no weight file"
-    pixels = (("mean", config.slides.mean), ("std", config.slides.std))
-    settings = [f"{key} {', '.join(f'{v:g}' for v in values)}" for key, values in pixels if values]
-    if config.slides.input_px:
-        settings.append(f"{config.slides.input_px} pixels")
-    if config.slides.pooling:
-        settings.append(f"pooling {config.slides.pooling}")
-    return {"untrained": False, "text": f"{name} ({'; '.join([weights, *settings])})."}
+    weights = encoder.weights.name if encoder.weights else "no weight file"
+    pooling = f"pooling {encoder.pooling}" if encoder.pooling else ""
+    pixels = next((slide.pixels for slide in slides_of(data) if slide.pixels), "")
+    told = "; ".join(filter(None, [weights, pooling, pixels]))
+    return {"untrained": False, "text": f"{name} ({told})."}
 
 
 def slide_counts(slides: Sequence[SlideStatus]) -> dict[str, int] | None:

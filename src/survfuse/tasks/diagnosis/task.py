@@ -146,7 +146,7 @@ class DiagnosisTask(Task):
 
     def sheet_words(self, predicted: Mapping[str, str]) -> SheetWords:
         """Of dementia, where that is asked for; else of any diagnosis."""
-        from survfuse.tasks.diagnosis.sheet_words import words_for
+        from survfuse.tasks.diagnosis.new_patients import words_for
 
         return words_for(predicted["happened"])
 

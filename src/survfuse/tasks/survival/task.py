@@ -111,7 +111,7 @@ class SurvivalTask(Task):
 
     def sheet_words(self, predicted: Mapping[str, str]) -> SheetWords:
         """Of an illness and its course."""
-        from survfuse.tasks.survival.sheet_words import WORDS
+        from survfuse.tasks.survival.new_patients import WORDS
 
         return WORDS
 
