@@ -87,7 +87,9 @@ def test_nothing_is_fetched(pages):
         page = Page(html)
         for tag, attributes in page.elements:
             if tag == "a":  # a link fetches nothing until it is followed
-                assert attributes["href"].removeprefix("../").startswith(("figures/", "tables/"))
+                assert (
+                    attributes["href"].removeprefix("../").startswith(("figures/", "tables/", "#"))
+                )
                 continue
             for name in ("src", "href", "xlink:href", "srcset", "action", "data", "poster"):
                 if name in attributes:
@@ -116,6 +118,41 @@ def test_pages_are_well_formed(pages):
         assert page.faults == []
         identifiers = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
         assert len(identifiers) == len(set(identifiers))
+
+
+def test_contents_lead_to_every_section(pages):
+    html = pages["index"]
+    entries = re.findall(r'<li><a href="#([^"]+)">(.*?)</a></li>', html)
+    assert entries == re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', html)
+    assert len(entries) == len(re.findall("<h2", html)) > 10
+    anchors = {attributes.get("id") for _, attributes in Page(html).elements}
+    links = {attributes["href"] for attributes in Page(html).all("a")}
+    assert {link[1:] for link in links if link.startswith("#")} <= anchors
+
+
+def test_a_difference_is_printed_once(fixture, data, pages):
+    keys = [key for key, _ in Page(pages["index"]).numbers if key.startswith("evaluation/comp")]
+    assert len(keys) == len(set(keys))
+    printed = {tuple(key.split("/")[2:-1]) for key in keys}
+    for one in data.evaluation["comparisons"]:
+        main = one["reference"] == data.evaluation["reference"]
+        pair = (one["model"],) if main else (one["model"], one["reference"])
+        assert pair in printed
+    told = "Better than Clinical Cox (difference in C, 95% interval): CMTA (+0.1, 0 to 0.2)."
+    assert told not in cohort_html(fixture.config, changed(data, statements=[told]))
+
+
+def test_a_printed_page_says_whose_page_of_which_run_it_is(pages):
+    margins = [re.findall(r'@top-left { content: "([^"]*)"', pages[p]) for p in PATIENTS]
+    digest = configuration_hash_of(pages["P001"])
+    assert margins == [[f"Patient {p}, run fixture, configuration {digest}"] for p in PATIENTS]
+    assert not re.findall("@top-left", pages["index"])
+    for html in pages.values():
+        assert 'content: "Page " counter(page) " of " counter(pages)' in html
+
+
+def configuration_hash_of(html):
+    return re.findall(r'Configuration <span class="mono">(\w+)', html)[0]
 
 
 def test_pages_speak_to_screen_readers(pages):

@@ -19,6 +19,7 @@ from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, read_object, write_json
 from survfuse.deployment.contributions import contributions_of
 from survfuse.deployment.inputs import NewInputs, NewSheets, has_of, prepare_new, settings_for
+from survfuse.deployment.pictures import pictures_of
 from survfuse.deployment.record import SCHEMA, prediction_records, table_of
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.registry import MODALITIES
@@ -85,7 +86,7 @@ def predict_new(
         write_json(folder.prediction(record["patient_id"]), record)
     with atomic_path(folder.table) as temporary:
         table_of(records).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
-    write_reports(records, folder, style)
+    write_reports(records, folder, style, pictures_of(package, new, seen))
     return records
 
 

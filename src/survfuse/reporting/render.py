@@ -13,6 +13,7 @@ from markupsafe import Markup
 from survfuse.core.errors import SurvfuseError
 from survfuse.core.files import write_text
 from survfuse.reporting import wording
+from survfuse.reporting.contents import with_contents
 from survfuse.reporting.page_tables import page_tables
 from survfuse.reporting.saved_files import save_figures, save_tables
 
@@ -54,7 +55,7 @@ def require_wording(
 
 def render(template: str, context: Mapping[str, Any]) -> str:
     """The page as HTML; a name the template uses and the context lacks is an error."""
-    return environment().get_template(template).render(**context)
+    return with_contents(environment().get_template(template).render(**context))
 
 
 @cache

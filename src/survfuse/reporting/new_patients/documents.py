@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from survfuse.artifacts.package_layout import NewPatientsFolder
@@ -11,6 +11,7 @@ from survfuse.core.messages import marked
 from survfuse.reporting.language import Language
 from survfuse.reporting.new_patients import pdf
 from survfuse.reporting.new_patients.content import Record, Room, content
+from survfuse.reporting.new_patients.images import NONE, NewPicture, images
 from survfuse.reporting.new_patients.sheet import sheet_of
 from survfuse.reporting.new_patients.templates import render
 from survfuse.reporting.render import require_wording
@@ -31,6 +32,7 @@ def write_documents(
     language: Language,
     paper: str,
     as_pdf: bool = True,
+    pictures: Mapping[str, Sequence[NewPicture]] = NONE,
 ) -> None:
     """Write the report of each patient as PDF, and the sheet for the patient as page and as PDF.
 
@@ -45,7 +47,8 @@ def write_documents(
         write_text(folder.sheet_page(patient), page)
         if printing:
             attached = folder.prediction(patient).read_bytes()
-            report = document_of(record, attached, language, printing)
+            shown = pictures.get(patient, ())
+            report = document_of(record, attached, language, printing, shown)
             write_bytes(folder.document(patient), report)
             write_bytes(
                 folder.sheet_document(patient), sheet_document_of(record, language, printing)
@@ -53,11 +56,16 @@ def write_documents(
 
 
 def document_of(
-    record: Record, attached: bytes, language: Language, printing: pdf.Printing
+    record: Record,
+    attached: bytes,
+    language: Language,
+    printing: pdf.Printing,
+    pictures: Sequence[NewPicture] = (),
 ) -> bytes:
     """The report as PDF/A-3b. `attached`: the record as JSON; equal input gives equal bytes."""
     for room in ROOMS:
-        context = {**content(record, language, room), "document": True}
+        shown = {"images": images(pictures, language), "document": True}
+        context = {**content(record, language, room), **shown}
         html = render("page.html.j2", language, context)
         document = pdf.laid_out(html, printing)
         if DETAILS in document.pages[1].anchors:

@@ -19,6 +19,7 @@ from survfuse.reporting.new_patients.content import (
     lacking,
     shared,
 )
+from survfuse.reporting.new_patients.images import NONE, NewPicture, images
 from survfuse.reporting.new_patients.templates import render
 from survfuse.reporting.render import require_wording
 
@@ -26,13 +27,22 @@ REPORT, SHEET = marked("report"), marked("sheet for the patient")
 
 
 def write_pages(
-    records: Sequence[Record], folder: NewPatientsFolder, language: Language, documents: bool
+    records: Sequence[Record],
+    folder: NewPatientsFolder,
+    language: Language,
+    documents: bool,
+    pictures: Mapping[str, Sequence[NewPicture]] = NONE,
 ) -> None:
     """Write a page of each patient, and the list of all, which links documents if there are any.
 
     Raises WordingError, before anything is written, where a page breaks the rules of wording.
     """
-    made = {folder.page(record["patient_id"]): page_of(record, language) for record in records}
+    made = {
+        folder.page(record["patient_id"]): page_of(
+            record, language, pictures.get(record["patient_id"], ())
+        )
+        for record in records
+    }
     made[folder.index] = index_of(records, folder, language, documents)
     own = [record["label"] for record in records]
     for path, html in made.items():
@@ -41,9 +51,10 @@ def write_pages(
         write_text(path, html)
 
 
-def page_of(record: Record, language: Language) -> str:
+def page_of(record: Record, language: Language, pictures: Sequence[NewPicture] = ()) -> str:
     """The page of one patient as HTML."""
-    return render("page.html.j2", language, {**content(record, language), "document": False})
+    shown = {"images": images(pictures, language), "document": False}
+    return render("page.html.j2", language, {**content(record, language), **shown})
 
 
 def index_of(
