@@ -16,7 +16,7 @@ from survfuse.artifacts.package import Package
 from survfuse.core.files import read_object
 from survfuse.deployment.card import verdict
 from survfuse.deployment.words import estimate_in_words, inputs_in_words
-from survfuse.modalities.registry import MODALITIES, PATIENT_TABLE, SHEET_OF
+from survfuse.modalities.registry import MODALITIES, SHEET_OF
 from survfuse.reporting import wording
 from survfuse.reporting.render import TEMPLATES, environment
 from survfuse.serve.documents import offered_of, offered_of_all
@@ -60,7 +60,6 @@ class Pages:
             "reads": inputs_in_words(package.config, package.record),
             "worth": worth(package, performance),
             "asked": form,
-            "clinical": MODALITIES[PATIENT_TABLE].label,
             "token": token,
             "token_field": TOKEN,
             "patient_field": PATIENT,
