@@ -60,6 +60,19 @@ def test_log_odds_by_hand() -> None:
     assert twice.apply(np.array([0.2])) == pytest.approx([6 / 13])
 
 
+def test_the_mean_becomes_what_was_observed_however_wrong_the_slope() -> None:
+    outcome = followed(30, 100)
+    extreme = np.where(np.arange(100) % 3 == 0, 0.97, 0.01)
+    for kind in (IN_THE_LARGE, SLOPE):
+        update = update_risk(outcome, extreme, 12.0, kind)
+        assert update.apply(extreme).mean() == pytest.approx(0.3)
+    with pytest.raises(NotEstimableError, match="nobody had the event"):
+        update_risk(followed(0, 100), extreme, 12.0, IN_THE_LARGE)
+    everybody = SurvivalOutcome(np.r_[np.full(99, 6.0), 12.0], np.ones(100))
+    with pytest.raises(NotEstimableError, match="everybody had the event"):
+        update_risk(everybody, extreme, 12.0, IN_THE_LARGE)
+
+
 def test_a_wrong_order_is_not_turned_round() -> None:
     outcome = followed(40, 100)
     wrong = np.linspace(0.1, 0.6, 100)  # the events have the lowest risks

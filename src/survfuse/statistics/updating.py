@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit
 
 from survfuse.artifacts.study import SurvivalOutcome
@@ -34,6 +35,7 @@ LEAST = {IN_THE_LARGE: 20, SLOPE: 50}
 PARTS = 10  # of the patients, each updated by the others
 CERTAIN = 1e-6  # probabilities closer to 0 or 1 than this are taken as this
 SAME = 1e-6  # of a spread of predictions: a rounding error
+FARTHEST = 15.0  # from 0, a log cumulative hazard at which the risk is 0 or 1 but for rounding
 FORMULAS: dict[Link, str] = {
     "cloglog": "p' = 1 - exp(-exp(intercept + slope * log(-log(1 - p))))",
     "logit": "p' = 1 / (1 + exp(-(intercept + slope * log(p / (1 - p)))))",
@@ -82,25 +84,36 @@ def require_events(events: int, kind: str, of: str) -> None:
 
 
 def update_risk(outcome: SurvivalOutcome, risk: np.ndarray, months: float, kind: str) -> Update:
-    """The update of risks (n,) by a time, by a regression of pseudo-values (see `recalibration`).
+    """The update of risks (n,) by a time: their mean becomes 1 - Kaplan-Meier.
 
-    A slope below 0 is set to 0: predictions that rank patients wrongly are no reason to turn them
-    round. Raises HorizonError where nobody is followed beyond the time.
+    The slope is that of a regression of pseudo-values (see `recalibration`). One below 0 is set to
+    0: predictions that rank patients wrongly are no reason to turn them round. Raises HorizonError
+    where nobody is followed beyond the time, NotEstimableError where nobody or everybody had it.
     """
     require_follow_up(outcome, months, "the cohort")
+    if not (events := int((outcome.event & (outcome.time <= months)).sum())):
+        raise NotEstimableError(f"nobody had the event by {months:g} months")
     eta, happened = transformed(risk, "cloglog"), pseudo_values(outcome, months)
-    ones, centre = np.ones((len(eta), 1)), float(eta.mean())
-    events = int((outcome.event & (outcome.time <= months)).sum())
-    if kind == IN_THE_LARGE:
-        (shift,), _ = fit(happened, ones, eta)
-        return Update("cloglog", float(shift), 1.0, len(eta), events)
-    if eta.std() > SAME:
-        (level, slope), _ = fit(happened, np.column_stack([ones, eta - centre]))
-        if slope > 0:
-            intercept = float(level - slope * centre)
-            return Update("cloglog", intercept, float(slope), len(eta), events)
-    (level,), _ = fit(happened, ones)
-    return Update("cloglog", float(level), 0.0, len(eta), events)
+    slope = 1.0
+    if kind == SLOPE:
+        slope = 0.0
+        if eta.std() > SAME:
+            centred = eta - eta.mean()
+            (_, found), _ = fit(happened, np.column_stack([np.ones(len(eta)), centred]))
+            slope = max(float(found), 0.0)
+    level = level_for(slope * eta, float(happened.mean()))
+    return Update("cloglog", level, slope, len(eta), events)
+
+
+def level_for(linear: np.ndarray, share: float) -> float:
+    """What must be added to log cumulative hazards (n,) for the mean risk to be `share`."""
+    if not 0 < share < 1:
+        raise NotEstimableError("everybody had the event, so there is no level to fit")
+
+    def apart(level: float) -> float:
+        return float(-np.expm1(-np.exp(level + linear)).mean()) - share
+
+    return float(brentq(apart, -FARTHEST - linear.max(), FARTHEST - linear.min()))
 
 
 def update_probability(

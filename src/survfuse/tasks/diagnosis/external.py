@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from survfuse.artifacts.study import Fold, SurvivalOutcome
+from survfuse.config.cohort import CohortConfig
 from survfuse.config.evaluation import EvaluationConfig
 from survfuse.core.errors import UserInputError
 from survfuse.evaluation.external import AnyMetric, Draws, External
@@ -17,6 +18,7 @@ from survfuse.statistics.censoring import known_weights
 from survfuse.statistics.intervals import NotEstimableError, draw_counts
 from survfuse.statistics.probabilities import calibration_points
 from survfuse.statistics.updating import Update, update_probability
+from survfuse.tasks.diagnosis.asked import asked_of
 from survfuse.tasks.diagnosis.classes import UNKNOWN
 from survfuse.tasks.diagnosis.metrics import metrics_of, ranking_of
 from survfuse.tasks.diagnosis.scored import ClassPredictions, ScoredClasses
@@ -184,10 +186,10 @@ def external_of(
     return ExternalDiagnosis(found, asked, config)
 
 
-def require_same_question(study: DiagnosisConfig, other: DiagnosisConfig) -> None:
+def require_same_question(study: CohortConfig, other: CohortConfig) -> None:
     """Raise UserInputError where another configuration asks for other classes, or another time."""
     for name in ("classes", "horizon_months"):
-        ours, theirs = getattr(study, name), getattr(other, name)
+        ours, theirs = (getattr(asked_of(one), name) for one in (study, other))
         if ours != theirs:
             raise UserInputError(
                 f"cohort.diagnosis.{name} is {in_words(theirs)}, but the models of the package "

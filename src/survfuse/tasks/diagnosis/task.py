@@ -180,7 +180,7 @@ class DiagnosisTask(Task):
         """The same classes, at the same horizon."""
         from survfuse.tasks.diagnosis.external import require_same_question
 
-        require_same_question(asked_of(study), asked_of(other))
+        require_same_question(study, other)
 
     def external(
         self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
