@@ -15,6 +15,7 @@ from new_patients_fixture import DIAGNOSIS, ENGLISH, GERMAN, RECORD, text_of
 from survfuse.artifacts.package_layout import NewPatientsFolder
 from survfuse.core import messages
 from survfuse.core.errors import UserInputError
+from survfuse.deployment.pictures import FACE
 from survfuse.reporting.language import (
     CATALOGUES,
     CODES,
@@ -24,6 +25,7 @@ from survfuse.reporting.language import (
     catalogue_of,
     language_of,
 )
+from survfuse.reporting.new_patients.images import NewPicture
 from survfuse.reporting.new_patients.pages import index_of, page_of
 from survfuse.reporting.new_patients.sheet import sheet_of
 from survfuse.reporting.new_patients.style import Style
@@ -71,6 +73,13 @@ def test_german_is_not_english() -> None:
     assert same == {"PET", "Name"}
 
 
+PICTURES = [
+    NewPicture("mri", False, "data:image/jpeg;base64,"),
+    NewPicture("pet", True, "data:image/jpeg;base64,"),
+    NewPicture("mri", False, None, FACE),
+]
+
+
 class Veiled(NullTranslations):
     """Makes every letter of a text an x, so that what was not translated stands out."""
 
@@ -86,7 +95,7 @@ class Veiled(NullTranslations):
 def test_no_word_of_a_page_is_beside_the_catalogue(record: dict, tmp_path: Path) -> None:
     veiled = Language("de", GERMAN.locale, Veiled())
     pages = (
-        page_of(record, veiled),
+        page_of(record, veiled, PICTURES),
         sheet_of(record, veiled),
         sheet_of(record, veiled, document=True),
         index_of([record], NewPatientsFolder(tmp_path), veiled, documents=True),

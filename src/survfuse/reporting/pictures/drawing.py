@@ -112,7 +112,8 @@ def drawing(
 
     def save_png(path: Path) -> None:
         with matplotlib.style.context(["default", STYLE]):
-            figure.savefig(path, format="png", dpi=PNG_DPI, facecolor="white",
+            sharp = PNG_DPI * WIDTH / figure.get_figwidth()  # half a figure is as many pixels wide
+            figure.savefig(path, format="png", dpi=sharp, facecolor="white",
                            metadata={"Software": None})  # fmt: skip
 
     return Drawing(name, label, title, inline_svg(figure, name, description), data, save_png)
