@@ -57,7 +57,6 @@ def add_commands(add: Adder) -> None:
         "--package packages/demo --config other_hospital.yaml --out results/external",
     )
     path_option(command, "--package", "folder that survfuse package wrote")
-    shared_options(command, "--config")
     path_option(command, "--out", "folder for the page and the tables")
     path_option(command, "--weights", WEIGHTS, required=False)
     shared_options(command, "--threads", "--device")
