@@ -328,13 +328,18 @@ def test_patients_sent_at_once_get_their_own_results_and_a_bad_one_harms_nobody(
         assert all(visitor.client.get(one).status_code == 404 for one in others)
 
 
-def test_a_prediction_that_is_asked_for_twice_is_made_once(visitor: Visitor) -> None:
+def test_a_prediction_that_is_asked_for_twice_is_made_once(
+    visitor: Visitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     place, _ = visitor.checked(PATIENT.copy())
     for _ in range(2):
         assert visitor.send({}, to=f"{place}/predict").status_code == 303
     visitor.settled(place)
     assert visitor.send({"token": "guessed"}, to=f"{place}/predict").status_code == 403
     assert "Patient P1" in words(visitor.settled(place))
+    visitor.predicted(PATIENT.copy())  # whatever was asked for before it is done by now
+    assert sum(one.startswith("predict: done") for one in told(caplog)) == 2
 
 
 def asked(visitor: Visitor, body: list[bytes | float | None]) -> tuple[int | None, str]:
