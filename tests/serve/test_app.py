@@ -171,7 +171,7 @@ def test_several_patients_get_a_report_each(visitor: Visitor, tmp_path: Path) ->
 def test_hostile_ids_are_refused_and_do_no_harm(visitor: Visitor, patient: str) -> None:
     before = {path for path in visitor.out.parent.rglob("*") if visitor.out not in path.parents}
     place, page = visitor.checked({**PATIENT, "patient_id": patient})
-    assert "Please correct this" in page and "Patient id: has " in words(page)
+    assert "Please correct this" in page and "patient id: has " in words(page)
     assert "use up to 64 letters, digits, _ and -" in words(page).lower()
     assert "<script>alert" not in page and ">49<" not in page
     assert [path.name for path in (visitor.out / place.rpartition("/")[2]).iterdir()] == [
@@ -184,7 +184,7 @@ def test_hostile_ids_are_refused_and_do_no_harm(visitor: Visitor, patient: str) 
 @pytest.mark.parametrize(
     ("values", "files", "said"),
     [
-        ({"value:age": "61,5"}, {}, "Age: “61,5” is not a number."),
+        ({"value:age": "61,5"}, {}, "age: “61,5” is not a number."),
         ({"value:age": "<b>old</b>"}, {}, "“<b>old</b>” is not a number"),
         ({"value:stage": "IX"}, {}, "is not a level. Use one of: I, II, III"),
         ({}, table(b'patient_id,G0\nP1,"1.0\n'), "Gene expression, row 2: is not a table"),
@@ -328,13 +328,18 @@ def test_patients_sent_at_once_get_their_own_results_and_a_bad_one_harms_nobody(
         assert all(visitor.client.get(one).status_code == 404 for one in others)
 
 
-def test_a_prediction_that_is_asked_for_twice_is_made_once(visitor: Visitor) -> None:
+def test_a_prediction_that_is_asked_for_twice_is_made_once(
+    visitor: Visitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     place, _ = visitor.checked(PATIENT.copy())
     for _ in range(2):
         assert visitor.send({}, to=f"{place}/predict").status_code == 303
     visitor.settled(place)
     assert visitor.send({"token": "guessed"}, to=f"{place}/predict").status_code == 403
     assert "Patient P1" in words(visitor.settled(place))
+    visitor.predicted(PATIENT.copy())  # whatever was asked for before it is done by now
+    assert sum(one.startswith("predict: done") for one in told(caplog)) == 2
 
 
 def asked(visitor: Visitor, body: list[bytes | float | None]) -> tuple[int | None, str]:

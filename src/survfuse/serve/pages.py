@@ -17,7 +17,6 @@ from survfuse.core.files import read_object
 from survfuse.deployment.card import verdict
 from survfuse.deployment.words import estimate_in_words, inputs_in_words
 from survfuse.modalities.registry import MODALITIES, SHEET_OF
-from survfuse.reporting import wording
 from survfuse.reporting.render import TEMPLATES, environment
 from survfuse.serve.documents import offered_of, offered_of_all
 from survfuse.serve.form import PATIENT, PATIENTS, Form
@@ -148,7 +147,7 @@ def where(problem: Mapping[str, Any], several: bool) -> str:
     if sheet is None:
         return ""
     if sheet == PATIENTS and not several and column is not None:
-        return wording.capitalize_first(column.replace("_", " "))
+        return str(column.replace("_", " "))
     named = MODALITIES[SHEET_OF[sheet]].label if sheet in SHEET_OF else "Patients"
     row = f", row {problem['row']}" if problem["row"] is not None else ""
     return f"{named}{row}{'' if column is None else f', {column}'}"
