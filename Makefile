@@ -19,6 +19,8 @@ demo: setup            ## run both simulated cohorts, ending in reports; then pr
 	@echo "                $(CURDIR)/results/demo_clinic/report/index.html"
 	@echo "Patient pages:  in patients/ beside them"
 	@echo "New patients:   $(CURDIR)/results/demo_new/reports/index.html"
+	@echo "Documents:      $(CURDIR)/results/demo_new/documents/*.pdf"
+	@echo "For patients:   $(CURDIR)/results/demo_new/patient_sheets/*.pdf"
 
 test: setup            ## run the tests
 	pytest -n 2 --dist loadfile

@@ -9,6 +9,8 @@ and S5 the same where those at high or at low risk are censored early; folds: ri
 five folds, calibrated out of fold, whose mean curve is what new patients get.
 Flags at p < 0.01: patients like those of training; from another scanner (every column stretched
 and moved, by one SD on average); moved by 5 SD in all columns; with their columns interchanged.
+Pairs: two modalities that share three of eight common factors, of weights SHARED in relation to the
+others; of one patient each, and with the second modality of another patient.
 """
 
 from __future__ import annotations
@@ -22,13 +24,14 @@ import numpy as np
 import ridge_cox
 
 from survfuse.artifacts.study import SurvivalOutcome
-from survfuse.statistics.conformal_survival import (
+from survfuse.statistics.new_patients.agreement import fit_agreement
+from survfuse.statistics.new_patients.conformal_survival import (
     calibrate,
     calibration_values,
     check_coverage,
     level,
 )
-from survfuse.statistics.novelty import fit_novelty
+from survfuse.statistics.new_patients.novelty import fit_novelty
 
 SIZES = (100, 200, 500)
 # What the model believes: factor of the log-hazard, shape, scale. Then by how much x1 shifts the
@@ -45,6 +48,7 @@ FOLDS, NEW = 5, 300
 FEATURES, PENALTY = 10, 5.0
 GRID_MONTHS = np.arange(1.0, 49.0)
 FLAGGED = 0.01
+SHARED, WIDTHS = (0.0, 0.3, 0.6, 1.0), (64, 300)
 COLUMNS = ((150, 5), (150, 50), (400, 50), (150, 500), (400, 500))
 
 
@@ -168,16 +172,66 @@ def flag_rates(n: int, columns: int, repeat: int) -> list[float]:
     return [float((fitted.p_value(kind) < FLAGGED).mean()) for kind in kinds]
 
 
+def pairs(repeats: int) -> dict[str, float]:
+    """Table of flag rates of two modalities together, and the figures."""
+    print(f"pairs of modalities flagged at p < {FLAGGED:g}, {repeats} training sets")
+    print("  n  shared  fitted  of one patient  of two")
+    figures: dict[str, float] = {}
+    for n in SIZES[1:]:
+        for shared in SHARED:
+            found = [rates_of_pairs(n, shared, repeat) for repeat in range(repeats)]
+            fitted = [one for one in found if one is not None]
+            null, power = np.mean(fitted, axis=0) if fitted else (np.nan, np.nan)
+            print(f"{n:3d} {shared:7.1f} {len(fitted):7d} {null:15.3f} {power:7.3f}", flush=True)
+            figures[f"pairs_fitted_{n}_{shared}"] = len(fitted) / repeats
+            if fitted:
+                figures[f"pairs_null_{n}_{shared}"] = round(float(null), 4)
+                figures[f"pairs_shuffled_{n}_{shared}"] = round(float(power), 4)
+    null = max(value for name, value in figures.items() if name.startswith("pairs_null"))
+    power = min(value for name, value in figures.items() if name.startswith("pairs_shuffled"))
+    return {"pairs_rate_null": null, "flag_power_shuffled": power, **figures}
+
+
+def rates_of_pairs(n: int, shared: float, repeat: int) -> tuple[float, float] | None:
+    """Shares of new patients flagged, their own two modalities and interchanged ones.
+
+    None where the modalities tell nothing of each other.
+    """
+    rng = np.random.default_rng([n, round(10 * shared), repeat])
+    common = [shared * rng.normal(size=(3, width)) for width in WIDTHS]
+    own = [0.7 * rng.normal(size=(5, width)) for width in WIDTHS]
+
+    def draw(patients: int) -> list[np.ndarray]:
+        factors = rng.normal(size=(patients, 3))
+        return [
+            factors @ of_both
+            + rng.normal(size=(patients, 5)) @ of_one
+            + rng.normal(size=(patients, w))
+            for of_both, of_one, w in zip(common, own, WIDTHS, strict=True)
+        ]
+
+    fitted = fit_agreement(*draw(n), np.arange(n) % FOLDS)
+    if fitted is None:
+        return None
+    first, second = draw(NEW)
+    kinds = (second, np.roll(second, 1, axis=0))
+    null, power = (float((fitted.p_value(first, one) < FLAGGED).mean()) for one in kinds)
+    return null, power
+
+
 def main() -> None:
-    """Print both tables and write the figures."""
+    """Print all tables and write the figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--repeats", type=int, default=200, help="a fifth of them for flags")
+    parser.add_argument(
+        "--repeats", type=int, default=200, help="a fifth of them for flags and pairs"
+    )
     parser.add_argument("--alpha", type=float, default=0.1, help="1 - nominal coverage")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     given = parser.parse_args()
-    figures = bounds(given.repeats, given.alpha) | flags(max(2, given.repeats // 5))
+    few = max(2, given.repeats // 5)
+    figures = bounds(given.repeats, given.alpha) | flags(few) | pairs(few)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -9,7 +9,9 @@ the functions of `import survfuse`, packaged, and applied to 1,000 new patients 
 - the error of risks, and the concordance with the true log-hazard, of what a package asks (the
   models of all folds, recalibrated), of their plain mean, and of one fit on all patients;
 - the share of new patients who are flagged, of the same population and of another scanner;
-- the time that one patient and a thousand take, by `survfuse predict` as a command.
+- the time that one patient (with documents) and a thousand (without) take, by `survfuse predict` as
+  a command;
+- the size of the document of a patient, and the CPU time of a page of it.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
+from pypdf import PdfReader
 from scipy.stats import kendalltau
 
 from survfuse import api
@@ -36,11 +40,16 @@ from survfuse.artifacts.layout import ResultsFolder
 from survfuse.artifacts.package import Package, open_package
 from survfuse.artifacts.package_layout import NewPatientsFolder
 from survfuse.config.study import Config
+from survfuse.core.files import read_object
 from survfuse.deployment.freeze import freeze_study
 from survfuse.deployment.inputs import NewInputs, NewSheets, prepare_new, settings_for
 from survfuse.deployment.predict import predict_new
 from survfuse.modalities.inputs import load_inputs
 from survfuse.models.specs import find_model
+from survfuse.reporting.language import language_of
+from survfuse.reporting.new_patients import pdf
+from survfuse.reporting.new_patients.documents import document_of
+from survfuse.reporting.new_patients.style import Style
 from survfuse.splits.training_part import TrainingPart
 from survfuse.training.predict import Fitted, predict_fold
 from survfuse.training.stage import fit_and_write
@@ -48,7 +57,9 @@ from survfuse.training.stage import fit_and_write
 PATIENTS, NEW, GENES, MONTHS = 300, 1000, 200, 24.0
 BINS = 20  # of new patients by their estimate
 FLAG = 0.01
+DOCUMENTS = 20  # that are timed
 ROW = "survfuse"
+PAGES_ALONE = Style(documents=False)
 CONFIG: dict[str, Any] = {
     "name": "serving",
     "cohort": {"covariates": {f"x{i}": {"type": "continuous"} for i in range(4)}},
@@ -166,7 +177,7 @@ def one_cohort(seed: int, folder: Path) -> dict[str, float]:
     package = open_package(freeze_study(config, folder / "package", archive=False))
     new = drawn(NEW, 2 * seed + 1, "N")
     sheets = written(new, folder / "new")
-    records = predict_new(package, sheets, folder / "out", device="cpu")
+    records = predict_new(package, sheets, folder / "out", device="cpu", style=PAGES_ALONE)
     asked = prepared(package, sheets, folder / "out")
     models = fit_on_all(config, folder / "all")
     once = predict_fold(
@@ -209,14 +220,30 @@ def prepared(package: Package, sheets: NewSheets, out: Path) -> NewInputs:
 
 def flagged(inputs: NewInputs) -> float:
     """The share of patients whose genes are flagged."""
-    return float(np.mean([found["omics"] < FLAG for found in inputs.novelty_p.values()]))
+    return float(np.mean([found["omics"] < FLAG for found in inputs.unusual.alone.values()]))
 
 
-def seconds(package: Path, number: int, folder: Path) -> float:
+def documents_of(records: list[dict[str, Any]], folder: NewPatientsFolder) -> dict[str, float]:
+    """The mean size of the reports of patients, and the CPU time of one page of them."""
+    language, printing = language_of("en"), pdf.printing_on("A4")
+    attached = [folder.prediction(one["patient_id"]).read_bytes() for one in records]
+    before = time.process_time()
+    made = [
+        document_of(record, content, language, printing)
+        for record, content in zip(records, attached, strict=True)
+    ]
+    spent = time.process_time() - before
+    pages = sum(len(PdfReader(BytesIO(content)).pages) for content in made)
+    size = np.mean([len(content) for content in made])
+    return {"pdf_kib": float(size) / 1024, "pdf_cpu_s": spent / pages}
+
+
+def seconds(package: Path, number: int, folder: Path, *options: str) -> float:
     """How long the command takes for some patients."""
     sheets = written(drawn(number, 999, "N"), folder)
     given = ["--patients", sheets.patients, "--omics", sheets.brought["omics"]]
     command = ["survfuse", "predict", "--package", package, *given, "--out", folder / "out"]
+    command += options
     before = time.perf_counter()
     subprocess.run(list(map(str, command)), check=True, capture_output=True)
     return time.perf_counter() - before
@@ -233,14 +260,16 @@ def main() -> None:
         found = pd.DataFrame(
             [one_cohort(seed, folder / str(seed)) for seed in range(given.cohorts)]
         )
-        package = folder / "0" / "package"
+        package, out = folder / "0" / "package", NewPatientsFolder(folder / "0" / "out")
+        records = [read_object(out.prediction(one)) for one in ids(drawn(DOCUMENTS, 1, "N"))]
         figures = {
             "coverage_risk_interval": found["coverage"].mean(),
             "flag_rate_null": found["null"].mean(),
             "flag_power_scanner": found["scanner"].mean(),
             **found.filter(regex="^(rmse|c)_").mean().to_dict(),
             "predict_s_one": seconds(package, 1, folder / "one"),
-            "predict_s_1000": seconds(package, 1000, folder / "thousand"),
+            "predict_s_1000": seconds(package, 1000, folder / "thousand", "--no-documents"),
+            **documents_of(records, out),
         }
     for name, value in figures.items():
         print(f"{name:24} {value:8.4f}")

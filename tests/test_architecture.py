@@ -39,7 +39,7 @@ FLOORS = (
     "survfuse.models.networks",
     "survfuse.models",
     "survfuse.evaluation",
-    "survfuse.tasks.prediction_tables",
+    "survfuse.tasks.prediction_tables survfuse.tasks.sheet_words",
     "survfuse.tasks.protocol",
     "survfuse.tasks.*",
     "survfuse.tasks",
@@ -51,6 +51,8 @@ FLOORS = (
     "survfuse.synthesis survfuse.explain",
     "survfuse.reporting survfuse.init survfuse.simulation survfuse.runner",
     "survfuse.deployment",
+    "survfuse.exchange",
+    "survfuse.serve",
     "survfuse.cli",
     "survfuse.__main__",
     "survfuse.api",  # which `import survfuse` leads to, but not before one of its functions is used

@@ -24,13 +24,16 @@ __version__ = "0.2.0"
 __all__ = [
     "check_cohort",
     "evaluate",
+    "export_predictions",
     "fit",
     "load_config",
+    "monitor",
     "package",
     "predict",
     "predict_new",
     "prepare",
     "report",
+    "validate_external",
 ]
 
 

@@ -8,6 +8,7 @@ for slides, volumes and many networks use the workflow (`survfuse run`).
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,9 +192,13 @@ def predict_new(
     patients: str | Path,
     out: str | Path,
     device: str = "auto",
+    language: str = "en",
+    paper: str = "A4",
     **sheets: str | Path,
 ) -> list[dict[str, Any]]:
     """Predict patients who were in no study; returns a record of each and writes them to `out`.
+
+    With a page and documents of each, in `language` ("en", "de"), for `paper` ("A4", "Letter").
 
     `package`: the folder of `package`. `sheets`: of modalities by name, such as `omics`, `slides`.
     No outcomes are needed. Raises UserInputError where the package was changed, or something is
@@ -201,7 +206,70 @@ def predict_new(
     """
     from survfuse.artifacts.package import open_package
     from survfuse.deployment import inputs, predict
+    from survfuse.reporting.new_patients.style import Style
 
     brought = {name: Path(path) for name, path in sheets.items()}
     given = inputs.NewSheets(Path(patients), brought)
-    return predict.predict_new(open_package(Path(package)), given, Path(out), device=device)
+    style, opened = Style(language, paper), open_package(Path(package))
+    return predict.predict_new(opened, given, Path(out), device=device, style=style)
+
+
+def export_predictions(
+    predictions: str | Path,
+    out: str | Path,
+    formats: Sequence[str] = ("fhir", "dicom", "hl7"),
+    key_file: str | Path | None = None,
+    with_identifiers: bool = False,
+) -> list[Path]:
+    """Write the predictions of `predict_new` for other systems; returns the files.
+
+    They carry the patient_id of the sheets. Only `with_identifiers`, and a `key_file` that maps
+    these to identifiers of the hospital, put those in their place. Raises UserInputError where
+    there is nothing to export, or one is given without the other.
+    """
+    from survfuse.exchange import stage
+
+    key = None if key_file is None else Path(key_file)
+    return stage.export_predictions(Path(predictions), Path(out), formats, key, with_identifiers)
+
+
+def monitor(
+    package: str | Path,
+    periods: Sequence[str | Path],
+    out: str | Path,
+    outcomes: str | Path | None = None,
+) -> dict[str, Any]:
+    """Compare folders of `predict_new`, one for each period, with the study of their package.
+
+    `outcomes`: a sheet with patient_id and the outcome columns of the study. Returns the record and
+    writes it, a table and a page to `out`. Raises UserInputError where a folder is of another
+    package or the sheet is wrong.
+    """
+    from survfuse.artifacts.package import open_package
+    from survfuse.deployment import monitor as monitoring
+
+    return monitoring.monitor(
+        open_package(Path(package)),
+        [Path(period) for period in periods],
+        Path(out),
+        None if outcomes is None else Path(outcomes),
+    )
+
+
+def validate_external(
+    package: str | Path, config: Config, out: str | Path, device: str = "auto"
+) -> dict[str, Any]:
+    """Check a package on another cohort with outcomes; returns what is written to `out`.
+
+    `package`: the folder of `package`. `config`: of the other cohort, as for a study of its own; of
+    it are used the sheets, the outcome, the covariates by name, and how many resamples intervals
+    rest on. The record holds the metrics of the study in this cohort, untouched and recalibrated,
+    beside what the study found; a page, a table and `recalibration.json` are written with it. No
+    outcome reaches a prediction. Raises UserInputError where the package was changed, the
+    configuration asks for something else than its study, lacks a covariate that its models read,
+    or something is wrong with the sheets.
+    """
+    from survfuse.artifacts.package import open_package
+    from survfuse.deployment import validate
+
+    return validate.validate_external(open_package(Path(package)), config, Path(out), device=device)

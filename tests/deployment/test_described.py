@@ -11,18 +11,26 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from pypdf import PdfReader
 
 from deployment_fixture import finished_study, new_sheets
 from survfuse.artifacts.package import Package, open_package
 from survfuse.artifacts.package_layout import NewPatientsFolder
 from survfuse.core.files import read_object
+from survfuse.core.messages import Message
 from survfuse.deployment.card import verdict
 from survfuse.deployment.freeze import freeze_study
 from survfuse.deployment.inputs import NewSheets
 from survfuse.deployment.label import ATTRIBUTES, ITEMS, OPEN
 from survfuse.deployment.predict import predict_new
-from survfuse.reporting.new_patients import page_of
+from survfuse.modalities.registry import MODALITIES
+from survfuse.reporting.language import language_of
+from survfuse.reporting.new_patients.documents import document_of
+from survfuse.reporting.new_patients.pages import page_of
+from survfuse.reporting.new_patients.pdf import printing_on
 from survfuse.reporting.wording import of_100
+
+ENGLISH = language_of("en")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +43,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Package:
 @pytest.fixture(scope="module")
 def predicted(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("new")
-    patients, genes = new_sheets(folder)
+    patients, genes = new_sheets(folder, 3)
     patients.to_csv(folder / "new.tsv", sep="\t", index=False)
     genes.iloc[1:].to_csv(folder / "genes.csv", index=False)
     sheets = NewSheets(folder / "new.tsv", {"omics": folder / "genes.csv"})
@@ -127,13 +135,13 @@ def test_a_page_says_what_the_record_says(predicted: Path, records: list[dict]) 
     index = folder.index.read_text()
     for record in records:
         html = folder.page(record["patient_id"]).read_text()
-        assert html == page_of(record)  # the same twice
+        assert html == page_of(record, ENGLISH)  # the same twice
         said = text_of(html)
         last = record["estimates"]["horizons"][-1]
-        assert f"about {of_100(last['risk'])} have died by 24 months" in said
-        for one in record["without_modality"].values():
+        assert f"about {of_100(last['risk'])} have died within 24 months" in said
+        for name, one in record["without_modality"].items():
             risk = of_100(one["horizons"][-1]["risk"])
-            assert f"of this patient the estimate would be {risk} of 100" in said
+            assert f"Without the {MODALITIES[name].noun} of this patient {risk}" in said
         for state in (one["state"] for one in record["inputs"]):
             assert state in said
         assert ("Incomplete inputs" in said) == any(
@@ -142,21 +150,38 @@ def test_a_page_says_what_the_record_says(predicted: Path, records: list[dict]) 
         assert "Research use only" in said and record["package"]["sha256"][:12] in said
         assert not re.findall(r'(?:src|href)="(?!#|data:)', html)
         assert f'href="{record["patient_id"]}.html"' in index
+        for place in ("documents", "patient_sheets"):
+            assert f'href="../{place}/{record["patient_id"]}.pdf"' in index
+
+
+def test_the_record_lies_in_the_document_and_nothing_of_the_clock_does(
+    predicted: Path, records: list[dict]
+) -> None:
+    folder = NewPatientsFolder(predicted)
+    for record in records:
+        patient = record["patient_id"]
+        attached = folder.prediction(patient).read_bytes()
+        assert PdfReader(folder.document(patient)).attachments == {f"{patient}.json": [attached]}
+        assert folder.sheet_page(patient).is_file() and folder.sheet_document(patient).is_file()
+    first, patient = records[0], records[0]["patient_id"]
+    attached = folder.prediction(patient).read_bytes()
+    again = document_of(first, attached, ENGLISH, printing_on("A4"))
+    assert again == folder.document(patient).read_bytes()
 
 
 def test_flags_stand_before_the_estimate(records: list[dict]) -> None:
     record = deepcopy(records[0])
     record["remarks"] = [
-        {"sentence": "age is 140 <b>years</b>", "flagged": True},
-        {"sentence": "by the way", "flagged": False},
+        {"message": Message(text).to_json(), "flagged": flagged}
+        for text, flagged in (("age is 140 <b>years</b>", True), ("by the way", False))
     ]
-    html = page_of(record)
+    html = page_of(record, ENGLISH)
     assert "&lt;b&gt;years" in html and "<b>years" not in html
-    assert html.index("Less to be trusted") < html.index("age is 140") < html.index("Of 100")
-    assert html.index("by the way") > html.index("Of 100")
+    assert html.index("Less to be trusted") < html.index("Age is 140") < html.index("Of 100")
+    assert html.index("By the way") > html.index("Of 100")
 
 
 def test_hostile_words_do_no_harm(records: list[dict]) -> None:
     record = deepcopy(records[0])
     record |= {"patient_id": "<script>alert(1)</script>", "label": "../../x"}
-    assert "<script" not in page_of(record)
+    assert "<script" not in page_of(record, ENGLISH)

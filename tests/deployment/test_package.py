@@ -21,8 +21,10 @@ from survfuse.core.errors import UserInputError
 from survfuse.deployment.freeze import freeze_study
 from survfuse.deployment.inputs import NewSheets
 from survfuse.deployment.predict import predict_new
+from survfuse.reporting.new_patients.style import Style
 
 ON = date(2026, 1, 2)
+PAGES_ALONE = Style(documents=False)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def predicted(package: Path, folder: Path, patients: pd.DataFrame, genes: pd.Dat
         brought["omics"] = folder / "new_genes.csv"
         genes.to_csv(brought["omics"], index=False)
     sheets = NewSheets(folder / "new.tsv", brought)
-    found = predict_new(open_package(package), sheets, folder / "new", on=ON)
+    found = predict_new(open_package(package), sheets, folder / "new", on=ON, style=PAGES_ALONE)
     return {record["patient_id"]: record for record in found}
 
 
@@ -60,7 +62,7 @@ def test_patients_of_the_study_get_the_predictions_of_the_study(
 ) -> None:
     cohort = Path(str(study.cohort.patients)).parent
     sheets = NewSheets(cohort / "patients.tsv", {"omics": cohort / "genes.csv"})
-    predict_new(open_package(package), sheets, tmp_path, on=ON)
+    predict_new(open_package(package), sheets, tmp_path, on=ON, style=PAGES_ALONE)
     members = pd.read_csv(NewPatientsFolder(tmp_path).members, sep="\t")
     for row in ("survfuse", "clinical_cox"):
         own = pd.read_csv(ResultsFolder(study.output).predictions.table(row), sep="\t")
@@ -128,6 +130,22 @@ def test_the_order_of_patients_and_columns_does_not_matter(package: Path, tmp_pa
         assert last_risk(second[patient]) == pytest.approx(last_risk(record), abs=1e-9)
 
 
+def test_patients_who_are_no_longer_listed_leave_nothing_behind(
+    package: Path, tmp_path: Path
+) -> None:
+    patients, genes = new_sheets(tmp_path)
+    predicted(package, tmp_path, patients, genes)
+    folder, gone = NewPatientsFolder(tmp_path / "new"), patients["patient_id"].iloc[0]
+    foreign = [folder.prediction("mine"), folder.page("mine"), folder.root / "notes.txt"]
+    for path in foreign:
+        path.write_text("{}")
+    predicted(package, tmp_path, patients.iloc[1:], genes[genes["patient_id"] != gone])
+    left = {path.name for path in folder.root.rglob("*") if path.is_file() and gone in path.name}
+    assert not left and all(path.read_text() == "{}" for path in foreign)
+    assert gone not in folder.index.read_text()
+    assert folder.page(patients["patient_id"].iloc[1]).is_file()
+
+
 def test_what_is_unusual_is_said(package: Path, tmp_path: Path) -> None:
     patients, genes = new_sheets(tmp_path)
     patients = patients.assign(age=[140, *patients["age"][1:]], sex=["other", *patients["sex"][1:]])
@@ -172,8 +190,8 @@ def test_a_patient_unlike_those_of_the_study_is_flagged(package: Path, tmp_path:
     records = predicted(package, tmp_path, patients, genes)
     odd, usual = (records[patient] for patient in genes["patient_id"][:2])
     assert odd["novelty_p"]["omics"] < 0.01 < usual["novelty_p"]["omics"]
-    assert "Gene expression: unlike that of the study" in sentences(odd)
-    assert "unlike" not in sentences(usual)
+    assert "Unlike the study: the gene expression" in sentences(odd)
+    assert "Unlike" not in sentences(usual)
 
 
 def test_levels_that_are_none_are_refused(package: Path, tmp_path: Path) -> None:

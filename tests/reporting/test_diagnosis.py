@@ -156,12 +156,9 @@ def value_at(evaluation: dict[str, Any], key: str) -> float:
         found: Any = next(row for row in evaluation["rows"] if row["model"] == rest[0])
         rest = rest[1:]
     elif section == "comparisons":
-        found = next(
-            entry
-            for entry in evaluation["comparisons"]
-            if entry["model"] == rest[0] and entry["reference"] == evaluation["reference"]
-        )
-        rest = rest[1:]
+        pair = [*rest[:-1], evaluation["reference"]][:2]
+        found = next(e for e in evaluation["comparisons"] if [e["model"], e["reference"]] == pair)
+        rest = rest[-1:]
     elif section == "policies":
         found = next(e for e in evaluation["policies"] if [e["synthesise"], e["mask"]] == rest[:2])
         rest = rest[2:]
@@ -665,8 +662,8 @@ def test_the_share_of_the_whole_cohort_is_told_and_what_is_unknown(
     share = data.evaluation["shares"][1]
     limits = f"{of_100(share['low'])} to {of_100(share['high'])}"
     text = text_of(cohort_html(clinic.config, data))
-    whole = f"In the whole cohort about {of_100(share['value'])} of 100 patients were converted"
-    assert f"{whole} by 36 months (Kaplan-Meier; 95 % interval {limits})" in text
+    told = f"{of_100(share['value'])} of 100 converted by 36 months in the whole cohort, by Kaplan"
+    assert f"{told}-Meier (95 % interval {limits})" in text
     assert f"Unknown {data.evaluation['counts']['unknown']}" in text
     patient = text_of(patient_html(clinic.config, data, clinic.with_pet))
     told = f"In the whole cohort, {of_100(share['value'])} of 100 patients have converted to"

@@ -9,6 +9,7 @@ import pytest
 
 from survfuse.reporting.disclosure import risk_group_rows
 from survfuse.reporting.inputs import PatientRisk, Prediction
+from survfuse.reporting.pictures.calibration import calibration_panels, shown_points
 from survfuse.reporting.pictures.drawing import INK, MUTED
 from survfuse.reporting.survival import figures
 from survfuse.reporting.survival.patient_figure import Courses
@@ -34,20 +35,38 @@ def texts(svg):
     return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
 
 
+def drawn_groups(groups, name):
+    return figures.risk_groups({"cmta": ("CMTA", groups)}, [12.0], 5, name)
+
+
 @pytest.fixture(scope="module")
 def drawing():
     groups = [group("low", [30, 20, 6]), group("high", [30, 4, 0])]
-    return str(figures.risk_groups(groups, [12.0], 5, "CMTA", "km-a").svg)
+    return str(drawn_groups(groups, "km-a").svg)
 
 
 def test_counts_are_withheld_once_few_are_at_risk(drawing):
     found = texts(drawing)
-    assert {"30", "20", "6", "70", "71", "72", "80", "81", "82"} <= set(found)
+    assert {"30", "20", "6"} <= set(found)
     assert found.count("<5") + found.count("&lt;5") == 1
     assert "4" not in found
-    assert found.count("–") == 5  # events and censored at 12, all three at 24
-    assert found.count("71") == 1
-    assert found.count("81") == 1
+    assert found.count("–") == 1  # at risk at 24
+    groups = [group("low", [30, 20, 6]), group("high", [30, 4, 0])]
+    low, high = figures.counts_table({"cmta": ("CMTA", groups)}, 5)["models"]["CMTA"]
+    assert low["at"] == [("30", "70", "80"), ("20", "71", "81"), ("6", "72", "82")]
+    assert high["at"] == [("30", "70", "80"), ("<5", "–", "–"), ("–", "–", "–")]
+
+
+def test_models_are_panels_of_one_figure_with_the_same_axes():
+    """Five models: 3 panels and 2; the last time is that of the model with the longest list."""
+    groups, longer = [group("low", [30, 20, 6])], [group("low", [30, 20, 16, 9])]
+    models = {f"m{n}": (f"Model {n}", longer if n == 2 else groups) for n in range(5)}
+    found = texts(str(figures.risk_groups(models, [12.0], 5, "km-d").svg))
+    assert [text for text in found if text.startswith("Model")] == [f"Model {n}" for n in range(5)]
+    assert found.count("36") == 5  # the scale of every panel
+    assert found.count("Event-free, of 100") == 2  # once for each line of panels
+    assert found.count("At risk") == 2
+    assert found.count("Lower") == 3  # the legend, and before the counts of each line
 
 
 def test_curves_end_where_few_are_at_risk():
@@ -56,22 +75,23 @@ def test_curves_end_where_few_are_at_risk():
     assert figures.visible_until(group("low", [30, 20, 6]) | {"n": None}, 5) == 0.0
 
 
-def test_small_groups_are_told_by_neither_legend_nor_table():
+def test_small_groups_are_told_nowhere():
     """Four of 60 patients: the next group, of ten, is hidden with them."""
     groups = [
         group("low", [46, 20, 6]) | {"events": 20},
         group("middle", [10, 8, 7]) | {"events": 6},
         group("high", [4, 3, 2]) | {"events": 3},
     ]
-    drawn = str(figures.risk_groups(risk_group_rows(groups, 5), [12.0], 5, "CMTA", "km-b").svg)
-    told = [text for text in texts(drawn) if "(" in text]
-    assert told == ["Lower (46 patients, 20 events)", *(f"{name} (counts withheld)"
-                    for name in ("Middle", "Higher"))]  # fmt: skip
-    assert not {"10", "8", "7", "4", "3", "2"} & set(texts(drawn))
-    assert "Higher: counts withheld." in drawn and "10 patients" not in drawn
+    shown = risk_group_rows(groups, 5)
+    assert not {"10", "8", "7", "4", "3", "2"} & set(texts(str(drawn_groups(shown, "km-b").svg)))
+    low, *others = figures.counts_table({"cmta": ("CMTA", shown)}, 5)["models"]["CMTA"]
+    assert (low["n"], low["events"]) == (46, 20)
+    for one in others:
+        assert (one["n"], one["events"]) == (None, None)
+        assert not {"10", "8", "7", "4", "3", "2"} & {text for at in one["at"] for text in at}
 
 
-def test_few_events_are_told_by_neither_legend_nor_table():
+def test_few_events_are_told_nowhere():
     groups = [
         group("low", [30, 20, 15]) | {"events": 1},
         group("middle", [30, 20, 14]) | {"events": 9},
@@ -80,15 +100,12 @@ def test_few_events_are_told_by_neither_legend_nor_table():
     for one in groups[:2]:
         for entry in one["at_risk"]:
             entry |= {"events": 1, "censored": 2}
-    drawn = str(figures.risk_groups(risk_group_rows(groups, 5), [12.0], 5, "CMTA", "km-c").svg)
-    told = [text for text in texts(drawn) if "(" in text]
-    assert [text.split("(")[1] for text in told] == [
-        "30 patients)",
-        "30 patients)",
-        "30 patients, 17 events)",
-    ]
-    assert not {"1", "2"} & set(texts(drawn))
-    assert {"15", "14", "13", "72"} <= set(texts(drawn))
+    shown = risk_group_rows(groups, 5)
+    assert {"15", "14", "13"} <= set(texts(str(drawn_groups(shown, "km-c").svg)))
+    found = figures.counts_table({"cmta": ("CMTA", shown)}, 5)["models"]["CMTA"]
+    assert [(one["n"], one["events"]) for one in found] == [(30, None), (30, None), (30, 17)]
+    assert [one["at"][2] for one in found] == [("15", "–", "–"), ("14", "–", "–"),
+                                               ("13", "72", "82")]  # fmt: skip
 
 
 def test_the_drawing_is_well_formed_and_fetches_nothing(drawing):
@@ -109,7 +126,7 @@ def test_identifiers_are_unique_and_resolve(drawing):
 
 def test_drawings_are_reproducible(tmp_path):
     groups = [group("low", [30, 20, 6])]
-    first, again = (figures.risk_groups(groups, [12.0], 5, "CMTA", "a") for _ in range(2))
+    first, again = (drawn_groups(groups, "a") for _ in range(2))
     assert first.as_file() == again.as_file()
     for drawing, name in ((first, "a.png"), (again, "b.png")):
         drawing.save_png(tmp_path / name)
@@ -117,9 +134,7 @@ def test_drawings_are_reproducible(tmp_path):
 
 
 def test_screen_readers_are_told_what_is_shown(drawing):
-    assert re.match(
-        r'<svg viewBox="[^"]+" role="img" aria-label="Kaplan-Meier[^"]+30 patients', drawing
-    )
+    assert re.match(r'<svg viewBox="[^"]+" role="img" aria-label="Kaplan-Meier[^"]+CMTA', drawing)
 
 
 def test_groups_differ_in_line_style_and_for_colour_blind_readers():
@@ -160,15 +175,25 @@ def test_patient_curve_without_a_group():
     assert not [text for text in found if "third" in text]
 
 
-def test_calibration_has_one_panel_per_horizon_on_a_common_scale():
+def test_calibration_has_a_panel_per_horizon_and_model_on_a_common_scale():
     point = {"predicted": 0.2, "observed": 0.3, "low": 0.1, "high": 0.55, "n": 20}
-    panels = {12.0: [point], 24.0: [point], 36.0: [point], 48.0: [point], 60.0: [point]}
-    found = texts(str(figures.calibration(panels, "CMTA", "c").svg))
-    assert [text for text in found if text.startswith("By ")] == [
-        f"By {month} months" for month in (12, 24, 36, 48, 60)
-    ]
-    assert found.count("60") == 10  # the scale ends at 60 of 100, on both axes of five panels
-    assert "80" not in found
+    panels = {f"By {m} months": {"a": [point], "b": [point]} for m in (12, 24, 36)}
+    panels["By 36 months"]["b"] = [point | {"predicted": 0.7, "high": 0.75}]
+    drawn = calibration_panels(panels, {"a": "First", "b": "Second", "c": "None"}, "c")
+    found = texts(str(drawn.svg))
+    assert [text for text in found if text.startswith("By ")] == list(panels)
+    assert "First" in found and "Second" in found and "None" not in found
+    assert found.count("80") == 5  # the scale ends there: below two panels, and beside three
+    assert "100" not in found
+    assert drawn.data["model"] == ["a", "b"] * 3
+    assert drawn.data["predicted"] == pytest.approx([20, 20, 20, 20, 20, 70])
+    assert drawn.data["at"] == [line for line in panels for _ in range(2)]
+
+
+def test_points_of_few_patients_or_without_interval_are_not_shown():
+    point = {"predicted": 0.2, "observed": 0.3, "low": 0.1, "high": 0.55, "n": 20}
+    assert shown_points([point, point | {"n": 4}, point | {"low": None}], 5) == [point]
+    assert shown_points(None, 5) == []
 
 
 @pytest.mark.parametrize(("last", "ticks"), [(36, 7), (60, 6), (120, 6), (7, 3)])

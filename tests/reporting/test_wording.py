@@ -131,3 +131,42 @@ def test_the_users_own_words_are_not_examined():
     assert wording.lint("<p data-verbatim>cause <b>will</b></p><p>it will</p>") == [
         "promises a future: 'it will'"
     ]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "fault"),
+    [
+        ("Sie werden sterben.", "promises a future"),
+        ("Das Gedächtnis wird in einem Jahr schlechter sein.", "promises a future"),
+        ("Ein genaues Modell.", "claims accuracy"),
+        ("Die Genauigkeit ist hoch.", "claims accuracy"),
+        ("Die Studie beweist es.", "claims proof"),
+        ("Es wird durch Gene verursacht.", "claims a cause"),
+        ("Ein signifikanter Unterschied.", "significance without a test"),
+        ("Ein hohes Risiko.", "a risk in words without a number"),
+        ("Ein niedriges Risiko besteht.", "a risk in words without a number"),
+        ("Das Risiko beträgt 30 %.", "a percentage without its horizon and denominator"),
+        ("30 % von 120 Personen.", "a percentage without its horizon and denominator"),
+        ("30,5 % von 120 Personen innerhalb von 36 Monaten.", "a percentage with decimals"),
+    ],
+)
+def test_german_wording_has_rules_too(sentence, fault):
+    (found,) = wording.lint(f"<p>{sentence}</p>", (), "de")
+    assert fault in found
+    assert not wording.lint(f"<p data-verbatim>{sentence}</p>", (), "de")
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Gene werden gemessen.",
+        "Das kann nicht verwendet werden.",
+        "Ein Unterschied, signifikant im Log-Rank-Test.",
+        "Von 100 Personen hatten 40 ein hohes Risiko.",
+        "30 % von 120 Personen innerhalb von 36 Monaten.",
+        "Mit dem 95-%-Intervall 20 bis 70.",
+        "Mit dem 95 % Konfidenzintervall.",
+    ],
+)
+def test_german_sentences_that_may_stand(sentence):
+    assert not wording.lint(f"<p>{sentence}</p>", (), "de")

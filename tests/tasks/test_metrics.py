@@ -63,8 +63,8 @@ def test_a_survival_metric_of_one_declaration(
     evaluation = read_json(inputs.evaluation_json)
     stored = {row["model"]: row["integrated_auc"] for row in evaluation["rows"]}
     assert 0.5 < stored["cmta"]["low"] < stored["cmta"]["value"] < stored["cmta"]["high"] < 1
-    note = next(note for note in evaluation["notes"] if note.startswith("Intervals of C"))
-    assert "intervals of AUC, Brier score, observed/expected and integrated AUC resample" in note
+    told = next(one for one in evaluation["statements"] if one.startswith("Intervals of C"))
+    assert "intervals of AUC, Brier score, observed/expected and integrated AUC resample" in told
     write_reports(config, config.output, tmp_path / "report")
     tables = tmp_path / "report" / "tables"
     shown = rows_of(tables / "discrimination_over_time.csv")["CMTA"]

@@ -24,6 +24,10 @@ GIVEN = {
 NEW_OPTIONS = " ".join(
     f"--{name} {shlex.quote(str(path))}" for name, path in GIVEN.items()
 )
+# How those that write for people are to do it.
+STYLE = f"--language {RUN.language} --paper {RUN.paper}" + (
+    "" if RUN.documents else " --no-documents"
+)
 
 
 def prepared_table(source, batch):
@@ -82,8 +86,9 @@ rule predict_new:
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         given=NEW_OPTIONS,
+        style=STYLE,
         device=lambda wildcards, resources: (
             "cuda" if resources.get("gpu", 0) else "auto"
         ),
     shell:
-        "survfuse predict {params.given} --threads {threads} --device {params.device} --log {log:q}"
+        "survfuse predict {params.given} {params.style} --threads {threads} --device {params.device} --log {log:q}"

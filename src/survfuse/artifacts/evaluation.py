@@ -39,7 +39,13 @@ class Leaderboard(TypedDict):
     left_out: list[LeftOutRow]
 
 
-class Evaluation(Leaderboard):
+class InWords(TypedDict, total=False):
+    """What versions that had it among the notes have not written."""
+
+    statements: list[str]  # what the figures of the file say; pages print the figures
+
+
+class Evaluation(Leaderboard, InWords):
     """What the evaluation of any task holds."""
 
     comparisons: Sequence[Comparison]
@@ -48,7 +54,7 @@ class Evaluation(Leaderboard):
     ]  # by modality: is having it associated with the outcome
     absolute_risk: Mapping[str, Mapping[str, Any]]  # by row: the slopes of the recalibration
     risks_sha256: str | None  # of risks.tsv; null where there is none
-    notes: list[str]
+    notes: list[str]  # what a reader must know and no figure says
 
 
 class SurvivalEvaluation(Evaluation):

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
 from survfuse.core.errors import TooManyFailuresError, UserInputError
 from survfuse.core.files import atomic_path, read_text_table, sha256_json
+from survfuse.core.messages import marked
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +47,18 @@ Row = TypeVar("Row", bound=Status)
 
 
 class Fault(Exception):
-    """Base of all reasons to quarantine an item; the message says what to do about it."""
+    """Base of all reasons to quarantine an item; the message says what to do about it.
+
+    words: what pages say of it, in a few words.
+    """
 
     code = "fault"
+    words = marked("it could not be used")
+
+    @classmethod
+    def known(cls) -> dict[str, str]:
+        """The words of the reasons of one kind of item, by their codes."""
+        return {fault.code: fault.words for fault in cls.__subclasses__()}
 
     @property
     def reason(self) -> str:

@@ -18,10 +18,13 @@ from survfuse.cli.commands import (
     cohort,
     deployment,
     doctor,
+    exchange,
     models,
+    monitoring,
     preparation,
     reports,
     schema,
+    serve,
     study,
 )
 from survfuse.cli.options import Command, shared_options
@@ -30,8 +33,30 @@ from survfuse.core.errors import SurvfuseError
 from survfuse.core.exit_codes import told
 from survfuse.core.system_errors import of_system
 
-STAGES = (study, doctor, deployment, cohort, preparation, models, reports, schema)
-WITHOUT_CONFIGURATION = ("init", "doctor", "schema", "compare", "prepare-new", "predict")
+STAGES = (
+    study,
+    doctor,
+    deployment,
+    serve,
+    exchange,
+    monitoring,
+    cohort,
+    preparation,
+    models,
+    reports,
+    schema,
+)
+WITHOUT_CONFIGURATION = (
+    "init",
+    "doctor",
+    "schema",
+    "compare",
+    "prepare-new",
+    "predict",
+    "export",
+    "monitor",
+    "serve",
+)
 
 log = logging.getLogger("survfuse")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -76,12 +76,22 @@ def check_new_patients(config: Config) -> NewPatients:
 
 def filled(config: CohortConfig, patients: Sheet) -> CohortConfig:
     """The settings without covariates that no patient has: of a few patients that is no mistake."""
-    given = {name: one for name, one in config.covariates.items() if any(patients.rows[name])}
+    sheet = patients.rows
+    given = {
+        name: one
+        for name, one in config.covariates.items()
+        if name not in sheet or any(sheet[name])
+    }
     return config.model_copy(update={"covariates": given})
 
 
-def read_patients(config: Config, found: Findings) -> Sheet | None:
-    """The patient sheet, with words for missing made empty; None where it cannot be read."""
+def read_patients(
+    config: Config, found: Findings, words: Mapping[str, Sequence[str]] | None = None
+) -> Sheet | None:
+    """The patient sheet, with words for missing made empty; None where it cannot be read.
+
+    `words`: what columns other than covariates may hold, even if it reads like "missing".
+    """
     path = config.cohort.patients
     assert path is not None, "the configuration names the patient sheet"
     patients = found.take(*parse_sheet(Path(path), ["patient_id"]))
@@ -89,6 +99,6 @@ def read_patients(config: Config, found: Findings) -> Sheet | None:
         return None
     patients = replace(patients, rows=patients.rows.map(composed))
     levels = {name: covariate.levels for name, covariate in config.cohort.covariates.items()}
-    patients, notes = without_missing_words(patients, levels)
+    patients, notes = without_missing_words(patients, levels | dict(words or {}))
     found.notes += notes
     return patients

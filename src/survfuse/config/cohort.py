@@ -11,6 +11,7 @@ from survfuse.config.missing import MissingConfig
 from survfuse.config.section import Section
 from survfuse.config.task_section import SECTIONS, UNASKED, TaskSection, settings_of
 from survfuse.core.event_words import event_words
+from survfuse.core.messages import marked
 from survfuse.modalities.registry import MODALITIES
 
 # What delayed entry is called elsewhere; asked for, it is refused with the reason.
@@ -23,9 +24,11 @@ MONTHS_PER = {"months": 1.0, "days": 1.0 / 30.4375, "years": 12.0}
 class Endpoint(Section):
     """What is predicted, and how the sheet codes it."""
 
-    name: str = Field("overall survival", description="Name of the endpoint, for the reports.")
+    name: str = Field(
+        marked("overall survival"), description="Name of the endpoint, for the reports."
+    )
     definition: str = Field(
-        "time from diagnosis to death from any cause",
+        marked("time from diagnosis to death from any cause"),
         description="Start, event, and what happens to other causes; printed in every report.",
     )
     event_words: str | None = Field(

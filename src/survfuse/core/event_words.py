@@ -4,22 +4,42 @@ from __future__ import annotations
 
 import re
 
+from survfuse.core.messages import marked
+
+DEMENTIA = marked("have converted to dementia")
 # What an endpoint is named or defined by, and what its patients then have done, in this order: who
 # has a progression or dies is told of both.
 MEANINGS = (
-    (r"progression", r"death|died|surviv|\bpfs\b", "have had a progression or have died"),
-    (r"\bpfs\b", r"", "have had a progression or have died"),
-    (r"recurrence|relapse", r"death|died|surviv|\brfs\b", "have had a recurrence or have died"),
-    (r"\b(rfs|dfs)\b|disease-free", r"", "have had a recurrence or have died"),
-    (r"progression", r"", "have had a progression"),
-    (r"recurrence|relapse", r"", "have had a recurrence"),
-    (r"metasta", r"", "have had a metastasis"),
-    (r"dementia", r"", "have converted to dementia"),
-    (r"conver", r"", "have converted"),
-    (r"disease-specific|cancer-specific|\b(dss|css)\b", r"", "have died of the disease"),
-    (r"overall survival|\bos\b|death|died|mortality", r"", "have died"),
+    (r"progression", r"death|died|surviv|\bpfs\b", marked("have had a progression or have died")),
+    (r"\bpfs\b", r"", marked("have had a progression or have died")),
+    (
+        r"recurrence|relapse",
+        r"death|died|surviv|\brfs\b",
+        marked("have had a recurrence or have died"),
+    ),
+    (r"\b(rfs|dfs)\b|disease-free", r"", marked("have had a recurrence or have died")),
+    (r"progression", r"", marked("have had a progression")),
+    (r"recurrence|relapse", r"", marked("have had a recurrence")),
+    (r"metasta", r"", marked("have had a metastasis")),
+    (r"dementia", r"", DEMENTIA),
+    (r"conver", r"", marked("have converted")),
+    (r"disease-specific|cancer-specific|\b(dss|css)\b", r"", marked("have died of the disease")),
+    (r"overall survival|\bos\b|death|died|mortality", r"", marked("have died")),
 )
-UNKNOWN = "have had the event"
+UNKNOWN = marked("have had the event")
+
+# The same for those who are no experts.
+PLAIN = {
+    "have had a progression or have died": marked("have seen the illness get worse, or have died"),
+    "have had a recurrence or have died": marked("have seen the illness come back, or have died"),
+    "have had a progression": marked("have seen the illness get worse"),
+    "have had a recurrence": marked("have seen the illness come back"),
+    "have had a metastasis": marked("have seen the illness spread in the body"),
+    DEMENTIA: marked("have developed dementia"),
+    "have converted": marked("have got the condition that the study looked for"),
+    "have died of the disease": marked("have died of the illness"),
+    UNKNOWN: marked("have had what the study looked for"),
+}
 
 
 def event_words(name: str, definition: str) -> str:

@@ -54,12 +54,16 @@ class IsolatedProcess:
 
     It starts with the first task, after it has imported `modules`, and survives until the end or
     until a task kills it; the next task then starts another one. Tasks are generator functions of
-    importable modules; arguments, items and expected exceptions must be picklable.
+    importable modules; arguments, items and expected exceptions must be picklable. Libraries in it
+    use one thread each, or as many as elsewhere with `threaded`, which suits no limit of memory.
     """
 
-    def __init__(self, limits: Limits, modules: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, limits: Limits, modules: tuple[str, ...] = (), threaded: bool = False
+    ) -> None:
         self.limits = limits
         self.modules = modules
+        self.environment = {} if threaded else SINGLE_THREADED
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._ready = False
@@ -121,6 +125,11 @@ class IsolatedProcess:
             atexit.unregister(self.close)
         self._process = self._connection = None
 
+    def interrupt(self) -> None:
+        """End the process from another thread; whoever waits for its task gets IsolationError."""
+        if (process := self._process) is not None:
+            process.kill()
+
     def start(self) -> None:
         """Start the process now, without waiting for its imports."""
         if self._connection is not None:
@@ -134,7 +143,7 @@ class IsolatedProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=noise,  # what libraries say of a bad file is not for the terminal
-                env={**os.environ, **SINGLE_THREADED},
+                env={**os.environ, **self.environment},
             )
         self._connection, self._ready = ours, False
         atexit.register(self.close)

@@ -30,6 +30,7 @@ from survfuse.deployment.card import model_card
 from survfuse.deployment.inputs import with_files
 from survfuse.deployment.label import model_label
 from survfuse.deployment.novelty import write_novelty
+from survfuse.deployment.population import population
 from survfuse.deployment.schemas import patients_schema, prediction_schema
 from survfuse.deployment.study import FinishedStudy, described, finished, performance_of
 from survfuse.modalities.inputs import load_inputs
@@ -198,3 +199,5 @@ def write_reference(study: FinishedStudy, files: PackageFolder) -> None:
     first = splits[splits["repeat"] == "0"]
     folds = dict(zip(first["patient_id"], first["fold"].astype(int), strict=True))
     write_novelty(files, inputs, folds, list(kept_of), study.config)
+    covariates = study.config.cohort.covariates
+    write_json(files.population, population(inputs, covariates, list(kept_of)))

@@ -18,7 +18,7 @@ from survfuse.config.section import with_value
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_object, sha256_file
-from survfuse.deployment.novelty import p_values, remarks_on
+from survfuse.deployment.novelty import Unusual, remarks_on, unusual
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.conformity import Reference, Remark
 from survfuse.modalities.inputs import load_inputs
@@ -51,14 +51,14 @@ class NewSheets:
 class NewInputs:
     """What is known of new patients, in the form that the models read, and what is unusual of it.
 
-    novelty_p: by patient and modality, see `novelty.p_values`.
+    unusual: by how much, see `novelty.unusual`.
     """
 
     patients: NewPatients
     inputs: CohortInputs
     paths: InputPaths
     remarks: tuple[Remark, ...]
-    novelty_p: Mapping[str, Mapping[str, float]]
+    unusual: Unusual
 
 
 def settings_for(package: Package, sheets: NewSheets, out: Path) -> Config:
@@ -134,8 +134,8 @@ def prepare_new(
     listed = out.cohort.clinical
     paths = InputPaths(listed, listed, files, visit=config.imaging.visit)
     inputs, remarks = conform(package, paths, load_inputs(paths))
-    novelty_p = p_values(package.files, inputs)
-    return NewInputs(patients, inputs, paths, (*remarks, *remarks_on(novelty_p)), novelty_p)
+    found = unusual(package.files, inputs)
+    return NewInputs(patients, inputs, paths, (*remarks, *remarks_on(found)), found)
 
 
 def conform(
@@ -151,7 +151,7 @@ def conform(
         found = modality(name).conform(paths, store, reference)
         if found.store is not None:
             stores[name] = found.store
-        remarks += found.remarks
+        remarks += [replace(one, modality=name) for one in found.remarks]
     return replace(inputs, stores=stores), tuple(remarks)
 
 

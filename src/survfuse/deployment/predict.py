@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -15,16 +15,21 @@ import pandas as pd
 from survfuse.artifacts.layout import fold_numbers
 from survfuse.artifacts.package import Package
 from survfuse.artifacts.package_layout import NewPatientsFolder
+from survfuse.core.errors import UserInputError
 from survfuse.core.files import atomic_path, read_object, write_json
 from survfuse.deployment.contributions import contributions_of
 from survfuse.deployment.inputs import NewInputs, NewSheets, has_of, prepare_new, settings_for
-from survfuse.deployment.record import prediction_records, table_of
+from survfuse.deployment.pictures import pictures_of
+from survfuse.deployment.record import SCHEMA, prediction_records, table_of
 from survfuse.modalities.cohort import CohortInputs
 from survfuse.modalities.registry import MODALITIES
 from survfuse.models.specs import find_model, reads_synthesised
-from survfuse.reporting.new_patients import write_pages
+from survfuse.reporting.new_patients.stage import write_reports
+from survfuse.reporting.new_patients.style import Style
 from survfuse.tasks.loading import task_of
 from survfuse.training.predict import Fitted, predict_fold
+
+DEFAULT_STYLE = Style()
 
 log = logging.getLogger(__name__)
 
@@ -44,24 +49,23 @@ def predict_new(
     threads: int = 1,
     device: str = "auto",
     on: date | None = None,
+    style: Style = DEFAULT_STYLE,
 ) -> list[dict[str, Any]]:
     """Predict new patients and write what is found to the folder `out`; returns a record of each.
 
-    Written are a JSON file and a page for each patient, a table of all, and the predictions of
-    every single model. `on`: the date that the records bear, default today. Raises SheetError and
-    others of UserInputError, as `prepare_new` does, before anything is predicted.
+    Written are a JSON file, a page and documents for each patient, a table of all, and the
+    predictions of every single model. `on`: the date that the records bear, default today. Raises
+    SheetError and others of UserInputError, as `prepare_new` does, before anything is predicted.
     """
     folder = NewPatientsFolder(out)
     config = settings_for(package, sheets, out)
     new = prepare_new(package, config, folder, threads, device)
+    for patient in new.patients.ids:
+        folder.page(patient)  # refuses what cannot be the name of one
     has = has_of(new.inputs, tuple(MODALITIES))
     log.info("%d patients, by the package %s", len(new.patients.ids), package.record["name"])
-    found = {row: by_fold(package, row, new, folder, device) for row in package.rows}
     task, frozen = task_of(package.config), read_object(package.files.estimates)
-    estimates = {
-        row: task.estimates(frozen[row], one.predictions, has, package.config)
-        for row, one in found.items()
-    }
+    found, estimates = estimated(package, frozen, new, folder, device)
     without = {
         name: task.estimates(
             frozen[package.row],
@@ -77,13 +81,52 @@ def predict_new(
     day = on or date.today()
     records = prediction_records(package, new, seen, estimates, without, contributions, day)
     write_members(package, found, folder.members)
+    remove_others(folder, new.patients.ids)
     for record in records:
         write_json(folder.prediction(record["patient_id"]), record)
     with atomic_path(folder.table) as temporary:
         table_of(records).to_csv(temporary, sep="\t", index=False, lineterminator="\n")
-    pages = {record["patient_id"]: folder.page(record["patient_id"]) for record in records}
-    write_pages(records, pages, folder.index)
+    write_reports(records, folder, style, pictures_of(package, new, seen))
     return records
+
+
+def remove_others(folder: NewPatientsFolder, ids: Sequence[str]) -> None:
+    """Remove what an earlier run wrote of patients who are no longer listed, and nothing else."""
+    for path in folder.table.parent.glob("*.json"):
+        patient = path.stem
+        if patient in ids or not is_record_of(path, patient):
+            continue
+        for own in (folder.page(patient), *folder.documents_of(patient), path):
+            own.unlink(missing_ok=True)
+
+
+def is_record_of(path: Path, patient: str) -> bool:
+    """Whether a file is the record of a prediction of a patient."""
+    try:
+        record = read_object(path)
+    except UserInputError:
+        return False
+    return record.get("schema") == SCHEMA and record.get("patient_id") == patient
+
+
+def estimated(
+    package: Package,
+    frozen: Mapping[str, Any],
+    new: NewInputs,
+    folder: NewPatientsFolder,
+    device: str,
+) -> tuple[dict[str, ByFold], dict[str, list[dict[str, Any]]]]:
+    """By row, what every model says of the patients, and what is estimated of each from it.
+
+    `frozen`: the content of estimates.json.
+    """
+    task, has = task_of(package.config), has_of(new.inputs, tuple(MODALITIES))
+    found = {row: by_fold(package, row, new, folder, device) for row in package.rows}
+    estimates = {
+        row: task.estimates(frozen[row], one.predictions, has, package.config)
+        for row, one in found.items()
+    }
+    return found, estimates
 
 
 def hidden(new: NewInputs, name: str) -> NewInputs:

@@ -14,6 +14,7 @@ import pandas as pd
 from survfuse import __version__
 from survfuse.artifacts.package import Package
 from survfuse.core.files import read_object
+from survfuse.core.messages import Message
 from survfuse.deployment.inputs import NewInputs
 from survfuse.modalities.cohort import SYNTHETIC, CohortInputs
 from survfuse.modalities.conformity import Remark
@@ -79,13 +80,18 @@ def prediction_records(
                 name: found[number] for name, found in without.items() if present(name, patient)
             },
             "remarks": [
-                {"sentence": one.sentence, "flagged": one.flagged}
+                {
+                    "sentence": str(one.message),
+                    "message": one.message.to_json(),
+                    "flagged": one.flagged,
+                }
                 for one in (
                     *remarks_on(new, patient),
                     *remarks_on_estimates(estimates[package.row][number]),
                 )
             ],
-            "novelty_p": dict(new.novelty_p[patient]),
+            "novelty_p": dict(new.unusual.alone[patient]),
+            "agreement_p": dict(new.unusual.together[patient]),
             "contributions": None if contributions is None else contributions[number],
             "performance": performance,
         }
@@ -102,11 +108,11 @@ def remarks_on_estimates(estimates: Mapping[str, Any]) -> list[Remark]:
     """That the models place a patient where the study had nobody."""
     if not any(one["beyond_study"] for one in estimates["horizons"]):
         return []
-    sentence = (
+    said = Message(
         "The models place this patient beyond all patients of the study; the estimate is that of "
         "the most extreme of them."
     )
-    return [Remark(sentence)]
+    return [Remark(said)]
 
 
 def states_of(

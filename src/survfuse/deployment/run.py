@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,14 @@ from survfuse.modalities.loading import modality
 from survfuse.modalities.registry import MODALITIES, SHEET_OF
 from survfuse.modalities.sheets import Preparation
 from survfuse.models.runnable import load
+from survfuse.reporting.language import CODES, SOURCE
+from survfuse.reporting.new_patients.style import PAPERS
 from survfuse.runner.source_files import rows_of
+
+
+def one_of(words: Iterable[str]) -> str:
+    """The pattern of a setting that is one of some words."""
+    return f"^({'|'.join(words)})$"
 
 
 class NewPatientsRun(Section):
@@ -37,6 +44,14 @@ class NewPatientsRun(Section):
         description="Sheets of modalities by name, e.g. {slides: slides.tsv, omics: genes.csv}.",
     )
     weights: Path | None = Field(None, description="Weights of the slide encoder.")
+    language: str = Field(
+        SOURCE, pattern=one_of(CODES), description="Language of pages and documents."
+    )
+    paper: str = Field("A4", pattern=one_of(PAPERS), description="Paper of documents.")
+    documents: bool = Field(
+        True,
+        description="Whether PDF files and the sheets for patients are written, besides pages.",
+    )
     batch_size: int = Field(20, ge=1, description="Files of a sheet per job.")
 
     def batches(self, source: str) -> int:

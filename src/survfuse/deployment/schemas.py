@@ -81,6 +81,8 @@ def prediction_schema() -> dict[str, Any]:
         "modalities": many(an_object({"modality": TEXT, **log_hazard})),
         "parts": many(an_object({"modality": TEXT, "part": TEXT, **log_hazard})),
     }
+    value = {"type": ["string", "number"]}
+    message = an_object({"text": TEXT, "values": by_name(value), "terms": by_name(TEXT)})
     record = {
         "schema": {"const": SCHEMA},
         "patient_id": PATIENT,
@@ -96,8 +98,9 @@ def prediction_schema() -> dict[str, Any]:
         "reference": or_null(an_object({"row": TEXT, "label": TEXT, "estimates": estimates})),
         "inputs": many(an_object({"modality": TEXT, "name": TEXT, **state})),
         "without_modality": by_name(estimates),
-        "remarks": many(an_object({"sentence": TEXT, "flagged": FLAG})),
+        "remarks": many(an_object({"sentence": TEXT, "message": message, "flagged": FLAG})),
         "novelty_p": by_name(PROBABILITY),
+        "agreement_p": by_name(PROBABILITY),
         "contributions": or_null(an_object(contributions)),
         "performance": {"type": "object"},
     }

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from survfuse.core.errors import UserInputError
+from survfuse.core.messages import Message
 
 LEAST_SHARE, MOST_SHARE = 0.01, 0.99  # of the study's patients: the usual range of a value
 
@@ -34,14 +35,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class Remark:
-    """A sentence on the inputs of one new patient, or of all of them (None).
+    """What is to be said of the inputs of one new patient, or of all of them (None).
 
-    flagged: whether the estimate is less to be trusted for it.
+    flagged: whether the estimate is less to be trusted for it. modality: which it is about, as
+    whoever asks the modality knows.
     """
 
-    sentence: str
+    message: Message
     patient_id: str | None = None
     flagged: bool = True
+    modality: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,12 @@ def usual_range(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def outside_sentence(what: str, value: float, low: float, high: float) -> str:
+def outside_usual(what: str, value: float, low: float, high: float) -> Message:
     """That a value is unusual."""
-    return (
-        f"{what} is {value:g}; of 100 patients of the study 98 had {low:g} to {high:g}, so that "
-        "the models are extrapolating."
+    return Message(
+        "%(what)s is %(value)s; of 100 patients of the study 98 had %(low)s to %(high)s, so that "
+        "the models are extrapolating.",
+        {"what": what, "value": value, "low": low, "high": high},
     )
 
 
@@ -86,6 +90,10 @@ def same_columns(frame: pd.DataFrame, wanted: Sequence[str], what: str) -> Confo
             f"the table of {what} has none of the features of the study, such as {absent[0]}; "
             "compute the same features"
         )
-    sentence = f"{len(absent)} of {len(wanted)} {what} features are missing"
-    remarks = [Remark(f"{sentence}; they count as the median of the study.")] if absent else []
+    message = Message(
+        "%(absent)s of %(wanted)s %(what)s features are missing; they count as the median of the "
+        "study.",
+        {"absent": len(absent), "wanted": len(wanted), "what": what},
+    )
+    remarks = [Remark(message)] if absent else []
     return Conformed(frame.reindex(columns=list(wanted)), remarks)

@@ -125,6 +125,7 @@ class Modality(ABC):
     smallest: TokenShape = TokenShape(1)  # the least that a network can be built for
     beside_attention: tuple[str, ...] = ()  # columns of `Attended`
     without_sheet: Brought | None = None  # what a cohort has that brings none, if anything
+    faults: Mapping[str, str] = {}  # why a file is set aside, in words by its code
 
     def read_sheet(
         self, config: Config, patient_ids: Collection[str] | None, found: Findings
@@ -178,6 +179,12 @@ class Modality(ABC):
         """Make the file that models read of it in this process, from `table`, what is kept of its
         sheet; for many patients the workflow has jobs. Raises what its stage raises."""
         self.pack(preparation.config, preparation.patient_ids, path)
+
+    def listed(
+        self, patient_id: str, files: Sequence[Path], config: Config
+    ) -> list[dict[str, str]]:
+        """Rows of its sheet, if it lists files, for those of a patient; by default one each."""
+        return [{"patient_id": patient_id, "path": str(file)} for file in files]
 
     @abstractmethod
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> Store | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from survfuse.core.messages import marked
+
 # Stand above this floor, and are imported where a page is written.
 SECTIONS = "survfuse.reporting.sections"
 CHIPS = f"{SECTIONS}.input_chips"
@@ -26,26 +28,27 @@ OF_VOLUMES = dict.fromkeys(
 class Entry:
     """What everything outside its folder knows of a modality.
 
-    noun: what it is called within a sentence. setting: the key of the section `cohort` that brings
-    it. source: the key of the file that training reads, see `paths.InputPaths`; empty for the
-    clinical table, which is always there. stored: where the results folder holds that file. module:
-    where its `MODALITIES` is. place: its rank in tables of who has what. chip: the function, as
-    module:name, that summarises it for one patient on pages, see `input_chips`. section: the one
-    that says what the cohort report prints of it, if anything particular, see `of_modalities`.
-    pronoun: what
-    takes the noun up. made_from: the modality that it may be synthesised from. costly: whether a
-    diagnosis is also asked what it is worth in those who have it. part: what its effect on an
-    estimate is divided into, if it is, in the singular. attention: what attention to it is called,
-    where networks give any: as the modality if it is on its tokens, or else as the parts of its one
-    token. scaled_by: the section of the configuration that its scaling reads, if any.
-    withheld_as: the column of published folds in which training patients lack it, see
-    `splits.published_missing`; what has none cannot be withheld by `cohort.missing`. is_volume:
-    whether its one token holds the voxels of a prepared volume, of which maps can be made. files:
-    what its preparation reads besides its sheet, by its place in the configuration, and whether a
-    package of a study has it COPIED, knows it by its hash (OUTSIDE), or does without (NOT_NEEDED).
+    noun: what it is called within a sentence. plain: the same for those who are no experts.
+    setting: the key of the section `cohort` that brings it. source: the key of the file that
+    training reads, see `paths.InputPaths`; empty for the clinical table, which is always there.
+    stored: where the results folder holds that file. module: where its `MODALITIES` is. place: its
+    rank in tables of who has what. chip: the function, as module:name, that summarises it for one
+    patient on pages, see `input_chips`. section: the one that says what the cohort report prints of
+    it, if anything particular, see `of_modalities`. pronoun: what takes the noun up. made_from: the
+    modality that it may be synthesised from. costly: whether a diagnosis is also asked what it is
+    worth in those who have it. part: what its effect on an estimate is divided into, if it is, in
+    the singular. attention: what attention to it is called, where networks give any: as the
+    modality if it is on its tokens, or else as the parts of its one token. scaled_by: the section
+    of the configuration that its scaling reads, if any. withheld_as: the column of published folds
+    in which training patients lack it, see `splits.published_missing`; what has none cannot be
+    withheld by `cohort.missing`. is_volume: whether its one token holds the voxels of a prepared
+    volume, of which maps can be made. files: what its preparation reads besides its sheet, by
+    its place in the configuration, and whether a package of a study has it COPIED, knows it by
+    its hash (OUTSIDE), or does without (NOT_NEEDED).
     """
 
     noun: str
+    plain: str
     setting: str
     source: str
     stored: str
@@ -93,7 +96,8 @@ class Entry:
 # In the order in which tables and sentences list them.
 MODALITIES: dict[str, Entry] = {
     "clinical": Entry(
-        "clinical data",
+        marked("clinical data"),
+        marked("what is known from talking to you and examining you"),
         "covariates",
         "",
         "cohort/clinical.tsv",
@@ -103,7 +107,8 @@ MODALITIES: dict[str, Entry] = {
         part="clinical value",
     ),
     "omics": Entry(
-        "gene expression",
+        marked("gene expression"),
+        marked("the test of how active genes are"),
         "omics",
         "omics",
         "omics/omics.npz",
@@ -118,7 +123,8 @@ MODALITIES: dict[str, Entry] = {
         files={"omics.gene_sets": NOT_NEEDED},  # whose genes the package holds, group by group
     ),
     "slides": Entry(
-        "slides",
+        marked("slides"),
+        marked("the tissue samples under the microscope"),
         "slides",
         "slides",
         "slides/slides.tsv",
@@ -133,7 +139,8 @@ MODALITIES: dict[str, Entry] = {
         files=dict.fromkeys(("slides.weights", "slides.encoder.weights"), OUTSIDE),
     ),
     "mri": Entry(
-        "MRI",
+        marked("MRI"),
+        marked("the MRI scan"),
         "images",
         "images",
         "images/images.tsv",
@@ -146,7 +153,8 @@ MODALITIES: dict[str, Entry] = {
         files=OF_VOLUMES,
     ),
     "pet": Entry(
-        "PET",
+        marked("PET"),
+        marked("the PET scan"),
         "images",
         "images",
         "images/images.tsv",
@@ -160,7 +168,8 @@ MODALITIES: dict[str, Entry] = {
         files=OF_VOLUMES,
     ),
     "radiomics": Entry(
-        "radiomics features",
+        marked("radiomics features"),
+        marked("measurements made in scans"),
         "tables.radiomics",
         "radiomics",
         "cohort/radiomics.tsv",

@@ -20,6 +20,7 @@ from survfuse.reporting.pictures.forest import ForestRow, forest
 from survfuse.reporting.ranked import Ranked
 from survfuse.reporting.saved_files import Saved
 from survfuse.reporting.sections import provenance
+from survfuse.reporting.sections.differences import other_differences, reasons_without
 from survfuse.reporting.sections.of_modalities import modality_sections
 from survfuse.reporting.sections.patient_flow import flow_of
 from survfuse.reporting.sections.read_counts import other_notes, reads
@@ -71,6 +72,8 @@ def cohort_shell(
         "verdict": verdict,
         "tested": sum(map(len, (verdict.better, verdict.worse, verdict.unclear, verdict.unknown))),
         "comparisons": findings.comparisons(evaluation, compared_as),
+        "not_compared": reasons_without(evaluation, compared_as),
+        "other_differences": other_differences(evaluation, compared_as),
         "leaking_controls": findings.suspicious(evaluation, "control", ranked.key),
         "telling_sites": findings.suspicious(evaluation, "site", ranked.key),
         "oracle": ranked.value(oracle_of(rows)),

@@ -16,6 +16,7 @@ from survfuse.reporting.wording import months as in_months
 
 AnyMetric = Metric[Any, Any, Any]
 Shown = TypeVar("Shown", bound=AnyMetric)
+MOST_BESIDE = 4  # columns with the interval beside the value
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,18 @@ class MetricColumn:
 
 @dataclass(frozen=True)
 class MetricTable:
-    """A table of metrics, one row per model: its file, caption, columns, rows and lacking figures.
-
-    below: whether intervals stand below their values, where columns are many.
-    """
+    """A table of metrics, a row per model: its file, caption, columns, rows and lacking figures."""
 
     file: str
     caption: Markup
     columns: Sequence[MetricColumn]
     rows: Sequence[findings.Row]
     reasons: Sequence[tuple[str, list[str]]] = field(default_factory=list)
-    below: bool = False
+
+    @property
+    def below(self) -> bool:
+        """Whether intervals stand below their values, because columns are many."""
+        return len(self.columns) > MOST_BESIDE
 
 
 def caption_of(metrics: Iterable[AnyMetric], facts: Mapping[str, Markup | str]) -> Markup:

@@ -59,6 +59,7 @@ def patient_shell(
         "covariates": covariate_rows(data, patient_id, config.report.min_cell),
         "clinical_used": PATIENT_TABLE in model.row["modalities"],
         "version": __version__,
+        "run": config.name,
         "configuration_hash": provenance.configuration_hash(config),
         "weights": provenance.weights_hashes(data, model.name, folds),
         "saved": of_patient(patient_id),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from markupsafe import Markup
 from survfuse.core.errors import SurvfuseError
 from survfuse.core.files import write_text
 from survfuse.reporting import wording
+from survfuse.reporting.contents import with_contents
 from survfuse.reporting.page_tables import page_tables
 from survfuse.reporting.saved_files import save_figures, save_tables
 
@@ -33,11 +34,7 @@ def write_page(template: str, context: Mapping[str, Any], page: Path, report: Pa
     rules of `wording.lint`; `own_words` of the context are the user's and are not examined.
     """
     html = render(template, context)
-    if faults := wording.lint(html, context.get("own_words", ())):
-        raise WordingError(
-            f"{page.name}: the page says what no page may say, so it is not written; please report "
-            f"this as a defect: {'; '.join(faults)}"
-        )
+    require_wording(page, html, context.get("own_words", ()))
     written = save_figures(report, context["saved"], context["drawings"])
     tables = {**context["tables"], **page_tables(html)}
     written |= save_tables(report, context["saved"], tables)
@@ -45,9 +42,20 @@ def write_page(template: str, context: Mapping[str, Any], page: Path, report: Pa
     return written | {page}
 
 
+def require_wording(
+    page: Path, html: str, own_words: Iterable[str] = (), language: str = "en"
+) -> None:
+    """Raise WordingError where the page breaks the rules of wording."""
+    if faults := wording.lint(html, own_words, language):
+        raise WordingError(
+            f"{page.name}: the page says what no page may say, so it is not written; please report "
+            f"this as a defect: {'; '.join(faults)}"
+        )
+
+
 def render(template: str, context: Mapping[str, Any]) -> str:
     """The page as HTML; a name the template uses and the context lacks is an error."""
-    return environment().get_template(template).render(**context)
+    return with_contents(environment().get_template(template).render(**context))
 
 
 @cache
@@ -63,6 +71,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.globals.update(
+        lang="en",
         number=number,
         estimate=estimate,
         estimate_inline=estimate_inline,

@@ -10,7 +10,11 @@ import re
 from collections.abc import Iterable, Sequence
 from html.parser import HTMLParser
 
+from survfuse.core.messages import marked
+from survfuse.reporting.wording_rules import RULES, Rules
+
 MINUS = "\u2212"
+FEWEST, MOST = marked("fewer than 1"), marked("more than 99")
 
 
 def decimal(value: float, digits: int = 2, signed: bool = False) -> str:
@@ -25,9 +29,9 @@ def of_100(probability: float) -> str:
     """A probability as a number of 100 patients; never "0" or "100" unless it is exactly that."""
     count = round(100 * probability)
     if count == 0 and probability > 0:
-        return "fewer than 1"
+        return FEWEST
     if count == 100 and probability < 1:
-        return "more than 99"
+        return MOST
     return str(count)
 
 
@@ -77,21 +81,11 @@ def reason_in_words(reason: str) -> str:
     return without_paths(words) or "no reason was recorded"
 
 
-FORBIDDEN = {
-    r"\bwill\b": "promises a future",
-    r"(?<!balanced )\baccura(te|tely|cy)\b": "claims accuracy",
-    r"\bprove[sdn]?\b": "claims proof",
-    r"(?<!\bnot )(?<!\bany )(?<!\ball )(?<!\bother )\bcause[sd]?\b": "claims a cause",
-}
-TESTS = r"log-rank|Wald|permutation|t test|bootstrap|likelihood"
-LEVEL = r"\d+(\.\d+)? % (confidence )?(interval|limit|level)s?"
-HORIZON = r"\b\d+(\.\d+)? (month|year)s?\b"
 GEOMETRY = re.compile(r"</?(?:path|circle|rect|line|use|g|defs|clipPath)\b[^>]*>")
-DENOMINATOR = r"\bof (every )?\d[\d,]* |\bn = \d"
 
 
-def lint(html: str, own_words: Iterable[str] = ()) -> list[str]:
-    """Sentences of a page that break the wording rules, each with the reason.
+def lint(html: str, own_words: Iterable[str] = (), language: str = "en") -> list[str]:
+    """Sentences of a page that break the wording rules of a language, each with the reason.
 
     Forbidden: promises ("will"), claims of accuracy, proof or cause, "significant" without the name
     of a test, "low risk" or "high risk" without a number; a percentage needs its horizon and its
@@ -99,11 +93,12 @@ def lint(html: str, own_words: Iterable[str] = ()) -> list[str]:
     `data-verbatim` is the user's own (endpoint definition, title) and is not examined; nor are
     `own_words`, the names of rows, sites and patients, wherever they stand.
     """
-    own = [word for word in own_words if faults(word)]
+    rules = RULES[language]
+    own = [word for word in own_words if faults(word, rules)]
     return [
         f"{reason}: {sentence!r}"
         for sentence in sentences(html)
-        for reason in faults(without_words(sentence, own))
+        for reason in faults(without_words(sentence, own), rules)
     ]
 
 
@@ -114,18 +109,24 @@ def without_words(sentence: str, words: Sequence[str]) -> str:
     return sentence
 
 
-def faults(sentence: str) -> list[str]:
+def faults(sentence: str, rules: Rules) -> list[str]:
     """What is wrong with one sentence."""
-    found = [why for word, why in FORBIDDEN.items() if re.search(word, sentence, re.I)]
-    if re.search(r"\bsignifican", sentence, re.I) and not re.search(TESTS, sentence, re.I):
+    if not rules.suspect.search(sentence):
+        return []
+
+    def says(pattern: str) -> bool:
+        return re.search(pattern, sentence, re.I) is not None
+
+    found = [why for words, why in rules.forbidden.items() if says(words)]
+    if says(rules.significance) and not says(rules.tests):
         found.append("significance without a test")
-    if re.search(r"\b(low|high)(er)?[- ]risk\b", sentence, re.I) and not re.search(r"\d", sentence):
+    if says(rules.risk) and not says(r"\d"):
         found.append("a risk in words without a number")
-    remaining = re.sub(LEVEL, "", sentence)
+    remaining = re.sub(rules.level, "", sentence, flags=re.I)
     if "%" in remaining:
-        if re.search(r"\d\.\d+\s?%", remaining):
+        if re.search(r"\d[.,]\d+\s?%", remaining):
             found.append("a percentage with decimals")
-        if not all(re.search(part, remaining, re.I) for part in (HORIZON, DENOMINATOR)):
+        if not all(re.search(part, remaining, re.I) for part in (rules.horizon, rules.denominator)):
             found.append("a percentage without its horizon and denominator")
     return found
 

@@ -7,6 +7,7 @@ mean 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -44,7 +45,8 @@ class Truth:
 
     `morphology`, `programme` and `shared` are independent standard normal factors; `stage` and
     `site` are positions in STAGES and SITES; `event` is true for a death, false for censoring;
-    `n_slides` and `has_rna` say what was collected.
+    `n_slides` and `has_rna` say what was collected. `hazard_factor`: how many times as high every
+    hazard is as COURSE says.
     """
 
     seed: int
@@ -60,6 +62,7 @@ class Truth:
     event: NDArray[np.bool_]
     n_slides: NDArray[np.int64]
     has_rna: NDArray[np.bool_]
+    hazard_factor: float = 1.0
 
     def components(self) -> dict[str, Array]:
         """What each source of risk adds to the log-hazard; they sum to it."""
@@ -87,7 +90,7 @@ class Truth:
 
     def survival(self, months: ArrayLike) -> Array:
         """True probability of being alive at each of `months`: (n, len(months))."""
-        return survival(COURSE, self.log_hazard(), months)
+        return survival(COURSE, self.log_hazard() + np.log(self.hazard_factor), months)
 
 
 def stream(seed: int, purpose: str) -> np.random.Generator:
@@ -95,8 +98,8 @@ def stream(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng([seed, crc32(purpose.encode())])
 
 
-def draw_truth(patients: int, seed: int) -> Truth:
-    """Draw `patients` patients.
+def draw_truth(patients: int, seed: int, hazard_factor: float = 1.0) -> Truth:
+    """Draw `patients` patients, whose hazards are `hazard_factor` times as high as COURSE says.
 
     Raises UserInputError for fewer than MIN_PATIENTS, or when by chance no two of them can be
     ranked because no death precedes another patient's last visit.
@@ -112,7 +115,7 @@ def draw_truth(patients: int, seed: int) -> Truth:
     morphology, programme, shared = rng.standard_normal((3, patients))
     n_slides, has_rna = draw_availability(stream(seed, "availability"), patients)
     width = max(4, len(str(patients)))
-    known = {
+    known: dict[str, Any] = {
         "seed": seed,
         "patient_id": np.array([f"P{number:0{width}d}" for number in range(1, patients + 1)]),
         "morphology": morphology,
@@ -124,9 +127,11 @@ def draw_truth(patients: int, seed: int) -> Truth:
         "site": rng.choice(len(SITES), patients, p=SITE_SHARE),
         "n_slides": n_slides,
         "has_rna": has_rna,
+        "hazard_factor": hazard_factor,
     }
     unfollowed = Truth(time_months=np.zeros(patients), event=np.zeros(patients, bool), **known)
-    time_months, event = follow_up(COURSE, stream(seed, "times"), unfollowed.log_hazard())
+    log_hazard = unfollowed.log_hazard() + np.log(hazard_factor)
+    time_months, event = follow_up(COURSE, stream(seed, "times"), log_hazard)
     if not (event & (time_months < time_months.max())).any():
         raise UserInputError(
             f"{patients} patients of seed {seed} have no comparable deaths: simulate more patients "

@@ -35,6 +35,17 @@ def observed_expected(
 ) -> Estimate:
     """(1 - Kaplan-Meier(t)) / mean(1 - S(t | x)): above 1, more patients had the event than said.
 
+    Arguments and errors as of `observed_expected_draws`.
+    """
+    ratio = observed_expected_draws(outcome, survival, months, counts)
+    return percentile_interval(ratio, confidence, (0, np.inf))
+
+
+def observed_expected_draws(
+    outcome: SurvivalOutcome, survival: np.ndarray, months: float, counts: np.ndarray
+) -> np.ndarray:
+    """The ratio of `observed_expected` in the cohort and in every resample of it, (1 + B,).
+
     `survival` (n,) at t; `counts` (1 + B, n) as from `draw_counts`. Raises HorizonError if
     follow-up ends before t, NotEstimableError if the model expects no event at all.
     """
@@ -43,8 +54,8 @@ def observed_expected(
         raise NotEstimableError(f"the model expects no event by {months:g} months")
     observed = 1 - survival_at(outcome, months, counts)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = observed / (counts @ (1 - survival) / len(outcome))
-    return percentile_interval(ratio, confidence, (0, np.inf))
+        ratio: np.ndarray = observed / (counts @ (1 - survival) / len(outcome))
+    return ratio
 
 
 def calibration_slope(

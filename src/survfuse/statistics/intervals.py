@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from survfuse.artifacts.study import Study
+from survfuse.artifacts.study import CrossValidation
 from survfuse.core.errors import SurvfuseError
 
 CORRECTED_T = "corrected resampled t (Nadeau-Bengio)"
@@ -64,7 +64,7 @@ def corrected_t(
     return Estimate(mean, float(low), float(high))
 
 
-def draw_counts(study: Study, resamples: int, seed: int) -> np.ndarray:
+def draw_counts(study: CrossValidation, resamples: int, seed: int) -> np.ndarray:
     """How often each patient counts: (1 + resamples, n), the cohort itself in row 0.
 
     Below it, the bootstrap: patients are drawn with replacement within the folds of the first

@@ -153,17 +153,20 @@ def pseudo_values(outcome: SurvivalOutcome, months: float) -> np.ndarray:
     return found
 
 
-def fit(happened: np.ndarray, predictors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fit(
+    happened: np.ndarray, predictors: np.ndarray, offset: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Regression with the complementary log-log link: coefficients (p,) and variance (p, p).
 
-    `happened` (n,): pseudo-values. `predictors` (n, p): the first is 1. Fisher scoring; the
-    variance is the sandwich, which needs no assumption on how pseudo-values vary.
+    `happened` (n,): pseudo-values. `predictors` (n, p): the first is 1. `offset` (n,): added to the
+    linear predictor with a coefficient of 1. Fisher scoring; the variance is the sandwich, which
+    needs no assumption on how pseudo-values vary.
     """
     coefficients = np.zeros(predictors.shape[1])
     share = float(np.clip(happened.mean(), 0.01, 0.99))
-    coefficients[0] = np.log(-np.log1p(-share))
+    coefficients[0] = np.log(-np.log1p(-share)) - np.mean(offset)
     for _ in range(MOST_STEPS):
-        linear = np.clip(predictors @ coefficients, -12, 3)
+        linear = np.clip(offset + predictors @ coefficients, -12, 3)
         risk = -np.expm1(-np.exp(linear))
         rise = np.exp(linear - np.exp(linear))  # of the risk per unit of the linear predictor
         kept = np.clip(risk, LEAST_WEIGHED, 1 - LEAST_WEIGHED)

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
+    from survfuse.evaluation.external import External
     from survfuse.evaluation.metrics import Documented
     from survfuse.models.registry import ModelSpec
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
     from survfuse.tasks.prediction_tables import PredictionTables
+    from survfuse.tasks.sheet_words import SheetWords
 
 
 class Task(ABC):
@@ -144,6 +146,10 @@ class Task(ABC):
         """What is predicted, in words: `name`, `definition`, and `happened` to whom it did."""
         raise self.no_package()
 
+    def sheet_words(self, predicted: Mapping[str, str]) -> SheetWords:
+        """The words of the sheet for a patient. `predicted`: as of `predicted`, in a record."""
+        raise self.no_package()
+
     def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:
         """What a package keeps of a row, to turn its predictions of new patients into estimates.
 
@@ -163,6 +169,33 @@ class Task(ABC):
 
         `frozen`: of the row, by `freeze`. `predictions`: by the name of the fold, what its
         estimator returned. `has`: by modality, (n,) who has it.
+        """
+        raise self.no_package()
+
+    def observed(
+        self, estimates: Sequence[Mapping[str, Any]], outcomes: pd.DataFrame, confidence: float
+    ) -> list[dict[str, Any]]:
+        """What became of new patients beside what was estimated, see `evaluation.observed.beside`.
+
+        `estimates`: of n patients, as of their records. `outcomes`: theirs, as outcomes.tsv holds
+        them.
+        """
+        return []
+
+    def require_same_question(self, study: CohortConfig, other: CohortConfig) -> None:
+        """Raise UserInputError where a cohort asks for something else than the study of a package.
+
+        Both are of this task.
+        """
+        return
+
+    def external(
+        self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
+    ) -> External:
+        """How predictions of a package are scored in a cohort that had no part in its study.
+
+        `config`: of the package. `frozen`: of the row, by `freeze`. `outcomes`: as of outcomes.tsv.
+        Raises UserInputError where these outcomes show nothing.
         """
         raise self.no_package()
 

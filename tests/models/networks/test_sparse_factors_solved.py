@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from sksurv.linear_model import CoxnetSurvivalAnalysis
+from sksurv.linear_model import CoxnetSurvivalAnalysis, CoxPHSurvivalAnalysis
 from sksurv.util import Surv
 from torch import Tensor
 
@@ -18,9 +18,11 @@ from survfuse.models.networks.sparse_factors.problems import (
     LIGHT,
     Fit,
     Part,
+    fit_dense,
     fit_effects,
     fit_factors,
     steepest,
+    svd_of_product,
     weights_of,
 )
 from survfuse.models.networks.sparse_factors.solve import Columns, solve
@@ -117,6 +119,39 @@ def test_noise_has_no_effect() -> None:
     assert penalties["l1_penalty"] is None or penalties["l1_penalty"] > 0.03
 
 
+def test_many_small_effects_are_fitted_by_ridge_and_few_large_ones_are_not() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(300, P))
+    small = torch.tensor(x, dtype=torch.float64), np.where(OWNER.numpy() == 2, 0.5, 0.18)
+    large = small[0], 1.2 * (np.arange(P) % 20 == 0)
+    chosen = []
+    for columns, effect in (small, large):
+        time = torch.tensor(rng.exponential(np.exp(-columns.numpy() @ effect)))
+        found, penalties = solved(columns, time, torch.ones(300, dtype=torch.bool), ())
+        chosen.append({name for name, value in penalties.items() if value is not None})
+        assert np.corrcoef(found.effect.numpy()[:38], effect[:38])[0, 1] > 0.5 or effect is small[1]
+    assert chosen == [{"ridge_penalty"}, {"l1_penalty"}]
+
+
+def test_dense_effects_are_those_of_a_ridge_package() -> None:
+    """Its penalty is beside the sum of the loss, ours beside the mean."""
+    x, time, event = drawn()
+    part = whole(x, time, event)
+    found = fit_dense(part, 0, 0.2, NOTHING)
+    other = CoxPHSurvivalAnalysis(alpha=0.2 * N)
+    other.fit(x.numpy(), Surv.from_arrays(event.numpy(), time.numpy()))
+    np.testing.assert_allclose(found.effect.numpy(), other.coef_, atol=2e-3)
+
+
+def test_the_svd_of_a_product_is_the_same_for_more_columns_than_patients() -> None:
+    generator = torch.Generator().manual_seed(2)
+    a, b = (torch.randn(7, width, generator=generator).double() for width in (12, 5))
+    u, values, v = svd_of_product(a, b)
+    torch.testing.assert_close(u @ torch.diag(values) @ v, a.T @ b)
+    torch.testing.assert_close(values, torch.linalg.svdvals(a.T @ b)[:5])
+    torch.testing.assert_close(u.T @ u, torch.eye(5).double())
+
+
 def test_no_effect_at_all_can_be_recorded() -> None:
     """JSON has no infinite penalty."""
     x, time, event = drawn()
@@ -125,6 +160,7 @@ def test_no_effect_at_all_can_be_recorded() -> None:
     assert not found.effect[~FREE].any()
     assert json.loads(json.dumps(penalties, allow_nan=False)) == {
         "l1_penalty": None,
+        "ridge_penalty": None,
         "factor_penalty": None,
     }
 

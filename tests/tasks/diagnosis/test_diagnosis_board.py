@@ -234,7 +234,9 @@ def test_counts_tell_stable_from_censored(clinic: Clinic, board: dict[str, Any])
     for row in board["rows"]:
         assert row["n"] == board["counts"]["known"]
     assert board["counts"]["with"]["pet"] == clinic.truth.has_pet.sum() - 1  # one set aside
-    assert any("inverse probability of not having been censored" in note for note in board["notes"])
+    assert any(
+        "inverse probability of not having been censored" in told for told in board["statements"]
+    )
 
 
 def test_what_is_shown_less_is_compared_on_the_same_patients(
@@ -423,7 +425,7 @@ def test_a_model_of_known_auroc_is_found(tmp_path: Path) -> None:
     truth = NormalDist().cdf(1.5 / np.sqrt(2))
     assert found["low"] < truth < found["high"]
     assert found["value"] == pytest.approx(truth, abs=0.02)
-    assert any(note.startswith("Better than Logistic regression") for note in board["notes"])
+    assert any(told.startswith("Better than Logistic regression") for told in board["statements"])
 
 
 def test_a_row_that_predicts_a_constant_is_named_and_beaten_by_nobody(
@@ -437,7 +439,7 @@ def test_a_row_that_predicts_a_constant_is_named_and_beaten_by_nobody(
     row = rows_of(board)["logistic"]
     (told,) = row["collapsed"]
     assert told == "Logistic regression gives all patients of fold 3 the same probability."
-    assert told in board["notes"]
+    assert told in board["statements"]
     for name in ("sensitivity", "specificity", "balanced_accuracy", "f1"):
         assert row["at_threshold"][name]["value"] is None
         assert "not estimable" in row["at_threshold"][name]["reason"]
@@ -446,7 +448,7 @@ def test_a_row_that_predicts_a_constant_is_named_and_beaten_by_nobody(
     for entry in compared:
         assert entry["low"] is None
         assert "nothing is shown" in entry["reason"]
-    assert not any(note.startswith("Better than") for note in board["notes"])
+    assert not any(told.startswith("Better than") for told in board["statements"])
     # Against others the row is compared as ever.
     assert all(e["low"] is not None for e in board["comparisons"] if e["reference"] != "logistic")
 
@@ -456,7 +458,7 @@ def test_a_control_that_has_collapsed_shows_no_absence_of_leaks(
 ) -> None:
     folder = replaced(clinic, tmp_path / "flat", "itcfn_permuted", np.full(120, 0.4))
     board = evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)
-    assert any("so that a leak may go unnoticed" in note for note in board["notes"])
+    assert any("so that a leak may go unnoticed" in told for told in board["statements"])
 
 
 def test_from_few_patients_of_a_class_nothing_is_concluded(tmp_path: Path) -> None:
@@ -464,8 +466,8 @@ def test_from_few_patients_of_a_class_nothing_is_concluded(tmp_path: Path) -> No
     board = dict(read_json(clinic.evaluation))
     assert min(board["counts"]["classes"]) < 20
     assert all(entry["few"] for entry in board["comparisons"])
-    assert not any(note.startswith("Better than") for note in board["notes"])
-    assert any("from whom nothing is concluded" in note for note in board["notes"])
+    assert not any(told.startswith("Better than") for told in board["statements"])
+    assert any("from whom nothing is concluded" in told for told in board["statements"])
 
 
 def test_a_copy_of_the_reference_is_not_called_better(clinic: Clinic, tmp_path: Path) -> None:
@@ -476,7 +478,7 @@ def test_a_copy_of_the_reference_is_not_called_better(clinic: Clinic, tmp_path: 
         e for e in board["comparisons"] if (e["model"], e["reference"]) == ("itcfn", "logistic")
     ]
     assert entry["difference"] == 0
-    (told,) = [note for note in board["notes"] if note.startswith("Not shown to be better")]
+    (told,) = [one for one in board["statements"] if one.startswith("Not shown to be better")]
     assert "ITCFN (the two scores put all patients in the same order)" in told
 
 
@@ -484,11 +486,11 @@ def test_a_leaking_control_is_named(clinic: Clinic, tmp_path: Path) -> None:
     p = np.where(clinic.truth.label() == 1, 0.8, 0.2) + np.linspace(0, 0.1, 120)
     folder = replaced(clinic, tmp_path / "leak", "itcfn_permuted", p)
     (told,) = [
-        note
-        for note in evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)[
-            "notes"
+        one
+        for one in evaluated(clinic.config, clinic, tmp_path / "e.json", predictions=folder)[
+            "statements"
         ]
-        if "permuted labels" in note
+        if "permuted labels" in one
     ]
     assert "test labels may have leaked" in told
 
@@ -504,15 +506,14 @@ def test_without_a_control_nothing_is_evaluated(clinic: Clinic, tmp_path: Path) 
 
 
 def test_what_is_not_shown_is_said(board: dict[str, Any]) -> None:
-    notes = " ".join(board["notes"])
-    assert "Not shown to be better than Logistic regression" in notes
-    assert "In ITCFN the real PET, instead of a synthetic one, is not shown" in notes
-    assert "In itcfn_mask the real PET, instead of none," in notes
+    told = " ".join(board["statements"])
+    assert "Not shown to be better than Logistic regression" in told
+    assert "In ITCFN the real PET, instead of a synthetic one, is not shown" in told
+    assert "In itcfn_mask the real PET, instead of none," in told
     assert (
-        "Synthesis instead of masking is not shown to help or to harm in patients whose PET"
-        in notes
+        "Synthesis instead of masking is not shown to help or to harm in patients whose PET" in told
     )
-    assert "Synthesis instead of masking allows no conclusion in patients who lack" in notes
+    assert "Synthesis instead of masking allows no conclusion in patients who lack" in told
 
 
 # --- several classes, several repeats

@@ -183,12 +183,12 @@ def test_comparisons_and_what_is_said_of_them(result: dict) -> None:
 
 
 def not_beaten_note(result: dict, reference: str) -> str:
-    """The note on who is not shown to beat a row; there is at most one."""
+    """The statement on who is not shown to beat a row; there is at most one."""
     label = row_of(result, reference)["label"]
     start = f"Not shown to be better than {label} (difference in C, 95% interval"
-    notes = [note for note in result["notes"] if note.startswith(start)]
-    assert len(notes) <= 1
-    return notes[0] if notes else ""
+    found = [told for told in result["statements"] if told.startswith(start)]
+    assert len(found) <= 1
+    return found[0] if found else ""
 
 
 def test_fusions_are_compared_with_classical_models(fresh: Written, result: dict) -> None:
@@ -240,13 +240,13 @@ def test_a_copy_of_the_reference_does_not_beat_it(fresh: Written) -> None:
 def test_control_near_a_half_and_alarm_when_it_is_not(fresh: Written, result: dict) -> None:
     control = row_of(result, "cmta_permuted")["harrell_c"]
     assert control["low"] < 0.5 < control["high"]
-    assert not any("leaked" in note for note in result["notes"])
+    assert not any("leaked" in told for told in result["statements"])
     truth = fresh.table("truth.tsv").set_index("patient_id")["log_hazard"]
     table = fresh.table("cmta_permuted.tsv")
     fresh.replace_table(
         "cmta_permuted.tsv", table.assign(risk=truth.loc[table["patient_id"]].to_numpy())
     )
-    assert any("test outcomes may have leaked" in note for note in fresh.evaluate()["notes"])
+    assert any("test outcomes may have leaked" in told for told in fresh.evaluate()["statements"])
 
 
 @pytest.mark.parametrize(
@@ -395,7 +395,9 @@ def test_equal_predictions_form_no_groups_and_get_the_risk_of_the_cohort(fresh: 
     assert result["risk_groups"]["site_only"] == []
     assert any("Site only has no risk groups" in note for note in result["notes"])
     site = row_of(result, "site_only")
-    assert "Site only gives all patients of folds 1, 2, 3, 4, 5 the same risk." in result["notes"]
+    assert (
+        "Site only gives all patients of folds 1, 2, 3, 4, 5 the same risk." in result["statements"]
+    )
     assert site["collapsed"] and not row_of(result, "cmta")["collapsed"]
     for metric in (site["harrell_c"], site["uno_c"], site["auc"]["24"]):
         assert metric["value"] is None and "ranks nobody" in metric["reason"]

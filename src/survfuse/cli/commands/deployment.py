@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 from survfuse.cli.options import BATCH, Adder, path_option, shared_options
 from survfuse.core.errors import UserInputError
 from survfuse.modalities.registry import MODALITIES, SHEET_OF
+from survfuse.reporting.language import CODES, SOURCE
+from survfuse.reporting.new_patients.style import PAPERS, Style
 
 if TYPE_CHECKING:
     from survfuse.deployment.inputs import NewSheets
 
+WEIGHTS = "weights of the slide encoder, which no package holds"
 log = logging.getLogger("survfuse")
 
 
 def add_commands(add: Adder) -> None:
-    """package, prepare-new and predict."""
+    """package, prepare-new, predict and validate-external."""
     command = add(
         "package",
         package_command,
@@ -48,6 +51,17 @@ def add_commands(add: Adder) -> None:
     )
     sheet_options(command)
     path_option(command, "--out", "folder for predictions and pages")
+    style_options(command)
+    shared_options(command, "--threads", "--device")
+    command = add(
+        "validate-external",
+        validate_command,
+        "Check a package on another cohort with outcomes: metrics, calibration, recalibration.",
+        "--package packages/demo --config other_hospital.yaml --out results/external",
+    )
+    path_option(command, "--package", "folder that survfuse package wrote")
+    path_option(command, "--out", "folder for the page and the tables")
+    path_option(command, "--weights", WEIGHTS, required=False)
     shared_options(command, "--threads", "--device")
 
 
@@ -57,9 +71,24 @@ def sheet_options(command: argparse.ArgumentParser) -> None:
     path_option(command, "--patients", "patient sheet: patient_id and the covariates of the study")
     for source, name in SHEET_OF.items():
         path_option(command, f"--{source}", f"sheet of {MODALITIES[name].noun}", required=False)
-    path_option(
-        command, "--weights", "weights of the slide encoder, which no package holds", required=False
+    path_option(command, "--weights", WEIGHTS, required=False)
+
+
+def style_options(command: argparse.ArgumentParser) -> None:
+    """How pages and documents are written."""
+    command.add_argument("--language", choices=CODES, default=SOURCE, help="of pages and documents")
+    command.add_argument("--paper", choices=list(PAPERS), default="A4", help="of documents")
+    command.add_argument(
+        "--no-documents",
+        dest="documents",
+        action="store_false",
+        help="write pages alone: no PDF and no sheets for patients, which take a second for each",
     )
+
+
+def style_given(given: argparse.Namespace) -> Style:
+    """The style that the options name."""
+    return Style(given.language, given.paper, given.documents)
 
 
 def sheets_given(given: argparse.Namespace) -> NewSheets:
@@ -96,6 +125,23 @@ def predict_command(given: argparse.Namespace) -> None:
     from survfuse.artifacts.package import open_package
     from survfuse.deployment.predict import predict_new
 
-    package = open_package(given.package)
-    records = predict_new(package, sheets_given(given), given.out, given.threads, given.device)
+    package, style = open_package(given.package), style_given(given)
+    records = predict_new(
+        package, sheets_given(given), given.out, given.threads, given.device, style=style
+    )
     log.info("%s: predictions of %d patients", given.out, len(records))
+
+
+def validate_command(given: argparse.Namespace) -> None:
+    from survfuse.models.runnable import load
+
+    config = load(given.config)  # before the imports that take seconds
+    from survfuse.artifacts.package import open_package
+    from survfuse.artifacts.package_layout import ExternalFolder
+    from survfuse.deployment.validate import validate_external
+
+    package = open_package(given.package)
+    about = (given.threads, given.device, given.weights)
+    record = validate_external(package, config, given.out, *about)
+    page = ExternalFolder(given.out).validation_page
+    log.info("%s: %d patients of %s", page, record["cohort"]["n_patients"], config.name)

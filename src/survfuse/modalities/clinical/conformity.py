@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from survfuse.config.cohort import Covariate
-from survfuse.modalities.conformity import Conformed, Remark, outside_sentence, usual_range
+from survfuse.core.messages import Message
+from survfuse.modalities.conformity import Conformed, Remark, outside_usual, usual_range
 
 
 def described(clinical: pd.DataFrame, covariates: Mapping[str, Covariate]) -> dict[str, Any]:
@@ -36,14 +37,21 @@ def conformed(frame: pd.DataFrame, kept: Mapping[str, Any]) -> Conformed[pd.Data
     for name, usual in kept.items():
         if name not in frame:
             frame[name] = ""
-            remarks.append(Remark(f"{name} is not in the patient sheet; it counts as missing."))
+            said = Message(
+                "%(name)s is not in the patient sheet; it counts as missing.", {"name": name}
+            )
+            remarks.append(Remark(said))
         elif "range" in usual:
             remarks += outside(frame[name], *usual["range"])
         else:
             unknown = ~frame[name].isin(["", *usual["levels"]])
             for patient, level in frame.loc[unknown, name].items():
-                sentence = f"{name} is {level!r}, which no patient of the study had"
-                remarks.append(Remark(f"{sentence}; it counts as missing.", str(patient)))
+                said = Message(
+                    "%(name)s is '%(level)s', which no patient of the study had; it counts as "
+                    "missing.",
+                    {"name": name, "level": str(level)},
+                )
+                remarks.append(Remark(said, str(patient)))
             frame.loc[unknown, name] = ""
     return Conformed(frame, remarks)
 
@@ -52,5 +60,5 @@ def outside(column: pd.Series[str], low: float, high: float) -> Iterator[Remark]
     """A remark for every number outside the usual range."""
     numbers = pd.to_numeric(column.mask(column == "")).to_numpy(dtype=float)
     for row in np.flatnonzero((numbers < low) | (numbers > high)).tolist():
-        sentence = outside_sentence(str(column.name), numbers[row], low, high)
-        yield Remark(sentence, str(column.index[row]))
+        said = outside_usual(str(column.name), float(numbers[row]), low, high)
+        yield Remark(said, str(column.index[row]))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from survfuse.core.errors import UserInputError
+from survfuse.core.messages import Message
 from survfuse.modalities.conformity import Conformed, Reference, Remark
 from survfuse.modalities.omics.gene_names import why_apart
 from survfuse.modalities.omics.matrix import OmicsMatrix
@@ -81,11 +82,12 @@ def conformed(matrix: OmicsMatrix, reference: Reference, what: str) -> Conformed
     found = arranged(matrix.patient_ids, values, reference)
     remarks = list(remarks_on_scale(found, kept, what))
     if absent:
-        sentence = (
-            f"{len(absent)} of {len(features)} genes that the models read were not measured "
-            f"(for example {absent[0]}); they count as average."
+        said = Message(
+            "%(absent)s of %(wanted)s genes that the models read were not measured (for example "
+            "%(example)s); they count as average.",
+            {"absent": len(absent), "wanted": len(features), "example": absent[0]},
         )
-        remarks.insert(0, Remark(sentence, flagged=len(absent) > len(features) // 20))
+        remarks.insert(0, Remark(said, flagged=len(absent) > len(features) // 20))
     return Conformed(found, remarks)
 
 
@@ -131,8 +133,9 @@ def remarks_on_scale(matrix: OmicsMatrix, kept: Any, what: str) -> Iterator[Rema
             )
         for patient, far in zip(matrix.patient_ids[known].tolist(), farthest, strict=True):
             if far > UNUSUAL:
-                sentence = (
-                    f"The values of the data type {kind} are distributed otherwise than in any "
-                    "usual patient of the study: another scale, unit or laboratory?"
+                said = Message(
+                    "The values of the data type %(kind)s are distributed otherwise than in any "
+                    "usual patient of the study: another scale, unit or laboratory?",
+                    {"kind": kind},
                 )
-                yield Remark(sentence, patient)
+                yield Remark(said, patient)

@@ -28,6 +28,7 @@ from survfuse.modalities.protocol import (
 from survfuse.modalities.sheets import Brought, CheckedPatients, Preparation
 from survfuse.modalities.slides.bags import Bag, load_bags
 from survfuse.modalities.slides.encoders.recipe import difference_of_tiles, recipe_of
+from survfuse.modalities.slides.faults import SlideFault
 from survfuse.modalities.slides.merging import (
     check_one_encoder,
     how_embedded,
@@ -98,6 +99,7 @@ class Slides(Modality):
 
     name = source = "slides"
     beside_attention = ("slide_id", "coords", "tile_px0")
+    faults = SlideFault.known()
 
     without_sheet = Brought(pd.DataFrame(columns=list(COLUMNS), dtype=object))
 
@@ -140,6 +142,13 @@ class Slides(Modality):
     def in_sheets(self, sheets: CheckedSheets, config: Config) -> list[str]:
         """Who has a slide."""
         return sheets.tables[self.source]["patient_id"].tolist()
+
+    def listed(
+        self, patient_id: str, files: Sequence[Path], config: Config
+    ) -> list[dict[str, str]]:
+        """A slide for each file, numbered."""
+        rows = super().listed(patient_id, files, config)
+        return [{"slide_id": f"S{number}", **row} for number, row in enumerate(rows, start=1)]
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> SlideBags | None:
         """The bags, of which the embeddings stay on disk."""

@@ -28,6 +28,7 @@ from survfuse.modalities.protocol import (
 from survfuse.modalities.registry import MODALITIES as REGISTRY
 from survfuse.modalities.sheets import Brought, CheckedPatients, Preparation
 from survfuse.modalities.volumes.choice import chosen_tensors, require_written
+from survfuse.modalities.volumes.faults import VolumeFault
 from survfuse.modalities.volumes.measures import measure_names, measures, read_voxels, shape_of
 from survfuse.modalities.volumes.sheet import (
     REQUIRED,
@@ -46,6 +47,7 @@ from survfuse.sheets.findings import Findings
 from survfuse.sheets.text_table import Sheet, parse_sheet
 
 NOBODY = (16, 16, 16)  # voxels that a network reads where nobody has a volume
+VISIT = "now"  # of the volume of a patient who has no sheet
 FILES = ("template", "template_mask", "reference_region")  # settings that name one
 
 
@@ -101,6 +103,7 @@ class BrainVolume(Modality):
 
     source = "images"
     smallest = TokenShape(math.prod(NOBODY), grid=NOBODY)
+    faults = VolumeFault.known()
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -145,6 +148,15 @@ class BrainVolume(Modality):
             return None
         read = read_by_models(sheets.tables[self.source], config.imaging.visit)
         return read.loc[read["modality"].isin(IMAGES[self.name]), "patient_id"].tolist()
+
+    def listed(
+        self, patient_id: str, files: Sequence[Path], config: Config
+    ) -> list[dict[str, str]]:
+        """One volume, at the visit that models read; several files are the slices in a folder."""
+        [row] = super().listed(
+            patient_id, [files[0].parent if len(files) > 1 else files[0]], config
+        )
+        return [{**row, "visit": config.imaging.visit or VISIT, "modality": self.name}]
 
     def open(self, paths: InputPaths, patient_ids: Collection[str] | None) -> VolumeFiles | None:
         """The tensors, each the one that was prepared."""

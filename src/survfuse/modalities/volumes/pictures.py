@@ -90,10 +90,10 @@ def as_seen(volume: NDArray[Any], axis: int, index: int, display: Display) -> ND
 def marked(picture: MatLike, axis: int, display: Display) -> MatLike:
     """A plane with letters at its sides: A and P (sagittal), else R and L of the patient."""
     letters = "AP" if axis == 0 else "RL" if display == RADIOLOGICAL else "LR"
-    for letter, left in zip(letters, (4, SIDE_PX - 16), strict=True):
-        place = (left, SIDE_PX // 2 + 5)
-        for colour, width in (((0, 0, 0), 3), (TEXT_RGB, 1)):  # to be read on dark and bright
-            cv2.putText(picture, letter, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, width,
+    for letter, left in zip(letters, (3, SIDE_PX - 19), strict=True):
+        place = (left, SIDE_PX // 2 + 7)
+        for colour, width in (((0, 0, 0), 5), (TEXT_RGB, 2)):  # to be read on dark and bright
+            cv2.putText(picture, letter, place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, colour, width,
                         cv2.LINE_AA)  # fmt: skip
     return picture
 

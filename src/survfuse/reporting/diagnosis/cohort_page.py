@@ -20,6 +20,7 @@ from survfuse.reporting.inputs import RunData
 from survfuse.reporting.leaderboard_file import leaderboard_table
 from survfuse.reporting.metric_tables import sentence_of
 from survfuse.reporting.pages import FailedPage
+from survfuse.reporting.pictures.calibration import calibration_panels, shown_points
 from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.ranked import Ranked
 from survfuse.reporting.sections.patient_flow import flow_of
@@ -111,11 +112,14 @@ def diagnosis_context(
 
 def drawn_figures(drawn: Sequence[findings.Row], least: int) -> dict[str, Drawing]:
     """The figures of a diagnosis of two classes, by name."""
-    found = (
+    found = [
         diagnosis_figures.roc(drawn, "roc"),
-        diagnosis_figures.calibration(drawn, least, "calibration"),
         diagnosis_figures.decision(drawn, "decision_curves"),
-    )
+    ]
+    points = {row["model"]: shown_points(row["calibration_curve"], least) for row in drawn}
+    if any(points.values()):
+        labels = {row["model"]: row["label"] for row in drawn}
+        found.append(calibration_panels({"": points}, labels, "calibration"))
     return {drawing.name: drawing for drawing in found}
 
 
@@ -172,11 +176,24 @@ def drawn_rows(config: Config, data: RunData) -> list[findings.Row]:
 
 
 def modality_ablations(rows: Sequence[findings.Row]) -> dict[str, Any]:
-    """The rows that have modality ablations, and the ablations that any of them has."""
+    """The rows that have modality ablations, the ablations that any of them has, and why not all.
+
+    That is, why a loss or its interval is lacking, with the rows and ablations.
+    """
     shown = [row for row in rows if row.get("ablations") and row["role"] != "control"]
     order = [*findings.MODALITIES, *(WITHOUT + name for name in findings.MODALITIES)]
     ablations = [name for name in order if any(name in row["ablations"] for row in shown)]
-    return {"rows": shown, "names": {name: ablation_name(name) for name in ablations}}
+    reasons: dict[str, list[str]] = {}
+    for row in shown:
+        for name, part in row["ablations"].items():
+            if why := part["difference"].get("reason"):
+                place = wording.within_sentence(ablation_name(name))
+                reasons.setdefault(why, []).append(f"{row['label']}, {place}")
+    return {
+        "rows": shown,
+        "names": {name: ablation_name(name) for name in ablations},
+        "reasons": list(reasons.items()),
+    }
 
 
 def ablation_name(ablation: str) -> str:

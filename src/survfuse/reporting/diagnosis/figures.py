@@ -1,4 +1,4 @@
-"""The drawings of the pages of a diagnosis: ROC, calibration and decision curves."""
+"""The drawings of the pages of a diagnosis: ROC and decision curves, side by side."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from matplotlib.figure import Figure
 
 from survfuse.reporting.columns import Columns, columns_of
 from survfuse.reporting.pictures.drawing import (
+    HALF,
     INK,
     MUTED,
     STYLE,
-    WIDTH,
     Drawing,
     drawing,
     in_figure,
-    legend_line,
 )
 
 # Colour and line style by order: they differ without colour as well.
@@ -29,15 +28,15 @@ LINES: tuple[tuple[str, Any], ...] = (
     ("#00855f", (0, (5, 1.5, 1, 1.5))),
     ("#8a5a83", (0, (1, 1))),
 )
-SIDE = 3.1  # of a square plot, in inches
+SIDE = 3.1  # height of a plot, in inches
 
 
 def roc(rows: Sequence[Mapping[str, Any]], name: str) -> Drawing:
     """Sensitivity against false alarms, both of 100, for a few rows."""
-    height = SIDE + 0.95
+    height = SIDE + 0.55
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, height))
-        plot = figure.add_axes(in_figure((0.6, 0.5, SIDE, SIDE), height))
+        figure = Figure(figsize=(HALF, height))
+        plot = figure.add_axes(in_figure((0.6, 0.48, SIDE, SIDE), height, HALF))
         plot.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
         for (colour, line), row in zip(LINES, rows, strict=False):
             x = [100 * point["false_alarms"] for point in row["roc"]]
@@ -45,8 +44,8 @@ def roc(rows: Sequence[Mapping[str, Any]], name: str) -> Drawing:
             label = f"{row['label']}: {row['discrimination']['value']:.2f}"
             plot.plot(x, y, color=colour, linestyle=line, linewidth=1.9, label=label)
         percent_axes(plot, "False alarms, of 100 without", "Found, of 100 with")
-        figure.legend(loc="upper left", bbox_to_anchor=((SIDE + 0.9) / WIDTH, 0.9), fontsize=9,
-                      title="AUROC", title_fontsize=9, alignment="left")  # fmt: skip
+        plot.legend(loc="lower right", fontsize=8, title="AUROC", title_fontsize=8,
+                    alignment="left", handlelength=2.2, borderaxespad=0.2)  # fmt: skip
         data = points_of(rows, "roc", ("false_alarms", "sensitivity"))
         title = "ROC curves"
         return drawing(figure, name, title, title, "ROC curves, averaged over folds.", data)
@@ -70,47 +69,12 @@ def percent_axes(plot: Axes, x: str, y: str) -> None:
     plot.set_yticks(range(0, 101, 20))
 
 
-def calibration(rows: Sequence[Mapping[str, Any]], least: int, name: str) -> Drawing:
-    """Predicted against observed, one panel per row; points of fewer than `least` are left out."""
-    columns = 3
-    cell = WIDTH / columns
-    side = cell - 0.72
-    lines = -(-len(rows) // columns)
-    height = lines * (side + 0.8)
-    shown = {
-        row["model"]: [
-            p for p in row["calibration_curve"] if p["n"] >= least and p["low"] is not None
-        ]
-        for row in rows
-    }
-    with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, height))
-        for index, row in enumerate(rows):
-            below = height - (index // columns + 1) * (side + 0.8) + 0.5
-            left = 0.58 + index % columns * cell
-            plot = figure.add_axes(in_figure((left, below, side, side), height))
-            plot.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-            for point in shown[row["model"]]:
-                x = 100 * point["predicted"]
-                limits = [100 * point["low"], 100 * point["high"]]
-                plot.plot([x, x], limits, color="#0072b2", linewidth=1.2)
-                plot.plot(x, 100 * point["observed"], "o", color="#0072b2", markersize=5,
-                          clip_on=False)  # fmt: skip
-            percent_axes(plot, "Predicted, of 100", "Observed, of 100" if not index % 3 else "")
-            plot.set_title(row["label"], fontsize=9.5, loc="left", fontweight="bold")
-        drawn = [{**row, "calibration_curve": shown[row["model"]]} for row in rows]
-        data = points_of(drawn, "calibration_curve", ("predicted", "observed", "low", "high", "n"))
-        description = "Calibration: observed against predicted."
-        return drawing(figure, name, "Calibration", "Calibration", description, data)
-
-
 def decision(rows: Sequence[Mapping[str, Any]], name: str) -> Drawing:
     """Net benefit per 100 patients by threshold, beside treating all and treating none."""
-    plot_height = 2.3
-    height = plot_height + 0.95
+    height = SIDE + 0.55
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, height))
-        plot = figure.add_axes(in_figure((0.6, 0.5, WIDTH - 0.8, plot_height), height))
+        figure = Figure(figsize=(HALF, height))
+        plot = figure.add_axes(in_figure((0.6, 0.48, HALF - 0.75, SIDE), height, HALF))
         curve = rows[0]["decision_curve"]
         x = [100 * point["threshold"] for point in curve]
         everybody = [100 * point["treat_all"]["value"] for point in curve]
@@ -127,7 +91,7 @@ def decision(rows: Sequence[Mapping[str, Any]], name: str) -> Drawing:
         plot.set(xlim=(min(x) - 1, max(x) + 1), ylim=(max(lowest, -5) - room, highest + room),
                  xlabel="Threshold: act from this probability on, of 100",
                  ylabel="Net benefit per 100")  # fmt: skip
-        legend_line(figure, 0.6)
+        plot.legend(loc="best", fontsize=8, handlelength=2.2, borderaxespad=0.2)
         worth = [
             {**row, "decision_curve": [
                 {"threshold": point["threshold"], "net_benefit": point["model"]["value"],

@@ -46,7 +46,7 @@ def metric_tables(evaluation: DiagnosisEvaluation, least: int) -> dict[str, Any]
             return None
         caption = caption_of(metrics, facts)
         columns = columns_of_classes(metrics, classes)
-        return MetricTable(file, caption, columns, rows, reasons_of(rows, metrics), below=True)
+        return MetricTable(file, caption, columns, rows, reasons_of(rows, metrics))
 
     def of(*topics: Topic) -> Metrics:
         ranking = ranking_of(len(classes))

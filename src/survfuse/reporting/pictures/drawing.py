@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.style
 from markupsafe import Markup
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from PIL import Image
 
 from survfuse.reporting.columns import Columns
 
 INK, MUTED, GRID = "#1c2733", "#56626e", "#dfe4e8"
-WIDTH = 8.4  # of every figure, in inches
+WIDTH, HALF = 8.4, 4.1  # of a figure, and of one of two side by side, in inches
 PNG_DPI = 200
 STYLE = {
     "figure.facecolor": "none",
@@ -47,18 +48,24 @@ STYLE = {
 
 
 def in_figure(
-    place: tuple[float, float, float, float], height: float
+    place: tuple[float, float, float, float], height: float, width: float = WIDTH
 ) -> tuple[float, float, float, float]:
     """A rectangle (left, bottom, width, height) in inches as shares of the figure."""
     left, bottom, wide, high = place
-    return left / WIDTH, bottom / height, wide / WIDTH, high / height
+    return left / width, bottom / height, wide / width, high / height
 
 
-def legend_line(figure: Figure, left: float, reverse: bool = False) -> None:
-    """The legend as one line at the top of the figure, from `left` inches on."""
+def legend_line(
+    figure: Figure, left: float, reverse: bool = False, handles: Sequence[Artist] | None = None
+) -> None:
+    """The legend as one line at the top of the figure, from `left` inches on.
+
+    `handles`: what it names, where that is not everything with a label.
+    """
     figure.legend(
+        handles=handles,
         loc="upper left",
-        bbox_to_anchor=(left / WIDTH, 1),
+        bbox_to_anchor=(left / figure.get_figwidth(), 1),
         ncols=3,
         fontsize=8.5,
         handlelength=2.4,
@@ -105,7 +112,8 @@ def drawing(
 
     def save_png(path: Path) -> None:
         with matplotlib.style.context(["default", STYLE]):
-            figure.savefig(path, format="png", dpi=PNG_DPI, facecolor="white",
+            sharp = PNG_DPI * WIDTH / figure.get_figwidth()  # half a figure is as many pixels wide
+            figure.savefig(path, format="png", dpi=sharp, facecolor="white",
                            metadata={"Software": None})  # fmt: skip
 
     return Drawing(name, label, title, inline_svg(figure, name, description), data, save_png)

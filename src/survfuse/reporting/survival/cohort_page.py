@@ -16,6 +16,7 @@ from survfuse.reporting.cohort_shell import cohort_shell, leaderboard_figure, pa
 from survfuse.reporting.inputs import ReportData
 from survfuse.reporting.leaderboard_file import leaderboard_table
 from survfuse.reporting.pages import FailedPage
+from survfuse.reporting.pictures.calibration import calibration_panels, shown_points
 from survfuse.reporting.pictures.drawing import Drawing
 from survfuse.reporting.ranked import Ranked
 from survfuse.reporting.sections import explanations
@@ -45,7 +46,11 @@ def cohort_context(
     ranked = Ranked(RANKING, RANKING.name, COMBINING, describe)
     reference = findings.row_of(evaluation, evaluation["reference"])
     alone, alone_patients = findings.alone(rows)
-    curves, calibrations = risk_group_figures(config, data), calibration_figures(config, data)
+    groups, calibration = drawn_groups(config, data), calibration_figure(config, data)
+    curves = None
+    if groups:
+        horizons = evaluation["horizons_months"]
+        curves = figures.risk_groups(groups, horizons, config.report.min_cell, "risk_groups")
     explained = explanations.model_explanations(evaluation)
     stacked = {row["model"]: row["label"] for row in rows if row["role"] in COMBINING}
     counts = {"n": evaluation["n_patients"], "events": evaluation["n_events"]}
@@ -65,15 +70,15 @@ def cohort_context(
         if sum(r["role"] in COMBINING for r in rows) > MOST_DRAWN
         else None,
         "curves": curves,
-        "calibrations": calibrations,
+        "counts": figures.counts_table(groups, config.report.min_cell) if groups else None,
+        "calibration": calibration,
         "explained": explained,
         "stacks": stack_tables(data.fits, stacked, "log-hazard"),
         "observed": {h: observed_risk(data, h) for h in evaluation["horizons_months"]},
         "without": done_without(data.cohort["modalities"]),
         "drawings": [
             leaderboard_figure(evaluation, ranked),
-            *curves,
-            *calibrations,
+            *(one for one in (curves, calibration) if one),
             *(explanations.contribution_figure(one) for one in explained if one.rows),
         ],
         "tables": {
@@ -129,43 +134,32 @@ def drawn_rows(config: Config, data: ReportData) -> list[findings.Row]:
     return [row for row in rows if row["model"] in drawn]
 
 
-def risk_group_figures(config: Config, data: ReportData) -> list[Drawing]:
-    """Kaplan-Meier figures by predicted risk, in the order of the leaderboard."""
-    evaluation, least = data.evaluation, config.report.min_cell
-    return [
-        figures.risk_groups(
-            disclosure.risk_group_rows(evaluation["risk_groups"][row["model"]], least),
-            evaluation["horizons_months"],
-            least,
+def drawn_groups(config: Config, data: ReportData) -> dict[str, tuple[str, list[dict[str, Any]]]]:
+    """Label and risk groups of the rows that are drawn and have any, in their order."""
+    found = data.evaluation["risk_groups"]
+    return {
+        row["model"]: (
             row["label"],
-            f"risk_groups_{row['model']}",
+            disclosure.risk_group_rows(found[row["model"]], config.report.min_cell),
         )
         for row in drawn_rows(config, data)
-        if evaluation["risk_groups"].get(row["model"])
-    ]
+        if found.get(row["model"])
+    }
 
 
-def calibration_figures(config: Config, data: ReportData) -> list[Drawing]:
-    """Calibration figures, in the order of the leaderboard; empty panels are left out.
-
-    So are points of fewer patients than may be shown.
-    """
-    found = []
-    for row in drawn_rows(config, data):
-        panels = {}
-        for horizon in data.evaluation["horizons_months"]:
-            points = findings.metric(row, "calibration", horizon) or []
-            shown = [
-                point
-                for point in points
-                if point["low"] is not None and point["n"] >= config.report.min_cell
-            ]
-            if shown:
-                panels[horizon] = shown
-        if panels:
-            name = f"calibration_{row['model']}"
-            found.append(figures.calibration(panels, row["label"], name))
-    return found
+def calibration_figure(config: Config, data: ReportData) -> Drawing | None:
+    """Calibration of the rows that are drawn, a line of panels per horizon; None without any."""
+    rows, least = drawn_rows(config, data), config.report.min_cell
+    panels = {}
+    for horizon in data.evaluation["horizons_months"]:
+        points = {
+            row["model"]: shown_points(findings.metric(row, "calibration", horizon), least)
+            for row in rows
+        }
+        if any(points.values()):
+            panels[f"By {horizon:g}\nmonths"] = points
+    labels = {row["model"]: row["label"] for row in rows}
+    return calibration_panels(panels, labels, "calibration") if panels else None
 
 
 def done_without(counts: Mapping[str, int]) -> list[str]:

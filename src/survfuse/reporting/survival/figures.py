@@ -25,72 +25,100 @@ from survfuse.reporting.pictures.drawing import (
     in_figure,
     legend_line,
 )
-from survfuse.reporting.wording import plural
 
 GROUPS: dict[str, tuple[str, str, Any]] = {  # name, colour, line style
     "low": ("Lower", "#0072b2", "-"),
     "middle": ("Middle", "#00855f", (0, (5, 2))),
     "high": ("Higher", "#d55e00", (0, (5, 1.5, 1, 1.5))),
 }
-PLOT = 2.1  # height of a survival plot
-POINT = ("predicted", "observed", "low", "high")
+Groups = Sequence[Mapping[str, Any]]
+PLOT = 2.1  # height of a survival plot, in inches
+# Of the panels of several models: the plot, the room around it, and a line of counts.
+PANEL, LEFT, OVER, UNDER, GAP, LEGEND, ROW = 1.6, 0.8, 0.26, 0.48, 0.2, 0.26, 0.155
 
 
 def risk_groups(
-    groups: Sequence[Mapping[str, Any]],
-    horizons: Sequence[float],
-    least: int,
-    label: str,
-    name: str,
+    models: Mapping[str, tuple[str, Groups]], horizons: Sequence[float], least: int, name: str
 ) -> Drawing:
-    """Kaplan-Meier curves of risk groups over their table of numbers.
+    """Kaplan-Meier curves of risk groups, a panel per model, with the same axes everywhere.
 
-    `groups` as from `disclosure.risk_group_rows`. The table lists at risk, events and censored
-    (Morris et al., BMJ Open 2019;9:e030215). From the first listed time at which fewer than `least`
-    patients of a group are at risk, its curve ends and its counts are withheld. `label` is the
-    model's; `name` must be unique on the page.
+    `models`: by name the label and the groups, as from `disclosure.risk_group_rows`. Below each
+    panel stand the patients at risk. From the first listed time at which fewer than `least`
+    patients of a group are at risk, its curve ends and its counts are withheld. `name` must be
+    unique on the page.
     """
-    row, gap, left, under, over = 0.165, 0.09, 1.75, 0.5, 0.32  # inches
-    table = len(groups) * (3 * row + gap)
-    height = table + under + PLOT + over
+    columns = 3 if len(models) not in (1, 2, 4) else 2
+    lines = math.ceil(len(models) / columns)
+    cell = (WIDTH - LEFT) / columns
+    line_height = OVER + PANEL + UNDER + (len(GROUPS) + 1) * ROW
+    height = LEGEND + lines * line_height
+    times = listed_times(models)
     with matplotlib.style.context(["default", STYLE]):
         figure = Figure(figsize=(WIDTH, height))
-        place = (left, table + under, WIDTH - left - 0.15, PLOT)
-        plot = figure.add_axes(in_figure(place, height))
-        for group in groups:
-            word, colour, line = GROUPS[group["group"]]
-            text = f"{word} ({counts_in_words(group)})"
-            step_curve(plot, group, colour, line, text, visible_until(group, least))
-        times = [entry["time"] for entry in groups[0]["at_risk"]]
-        survival_axes(plot, times[-1], times)
-        for horizon in horizons:
-            plot.axvline(horizon, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
+        for index, (label, groups) in enumerate(models.values()):
+            column, line = index % columns, index // columns
+            below = height - LEGEND - line * line_height - OVER - PANEL
+            place = (LEFT + column * cell, below, cell - GAP, PANEL)
+            plot = figure.add_axes(in_figure(place, height))
+            for group in groups:
+                word, colour, style = GROUPS[group["group"]]
+                step_curve(plot, group, colour, style, word, visible_until(group, least))
+            survival_axes(plot, times[-1], times)
+            plot.set(ylabel="Event-free, of 100" if column == 0 else "")
+            plot.tick_params(labelleft=column == 0)
+            plot.set_title(label, fontsize=9.5, loc="left", fontweight="bold")
+            for horizon in horizons:
+                plot.axvline(horizon, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1)
+            at_risk_below(figure, plot, groups, least, column == 0)
         figure.text(0, 1 - 0.1 / height, "Predicted risk:", fontsize=8.5, va="center")
-        legend_line(figure, 1.05)
-        y = table - 0.05
-        for group in groups:
-            y = counts_rows(figure, plot, group, least, y, (row, height)) - gap
-        described = "; ".join(
-            f"{GROUPS[group['group']][0]}: {counts_in_words(group)}" for group in groups
-        )
-        title = f"Observed survival by predicted risk: {label}"
-        description = f"Kaplan-Meier curves by predicted risk. {described}."
-        return drawing(figure, name, label, title, description, risk_group_table(groups, least))
+        legend_line(figure, 1.05, handles=[
+            Line2D([], [], color=colour, linestyle=style, linewidth=1.8, label=word)
+            for word, colour, style in GROUPS.values()
+        ])  # fmt: skip
+        title = "Observed survival by predicted risk"
+        labels = ", ".join(label for label, _ in models.values())
+        description = f"Kaplan-Meier curves by predicted risk, a panel for each of {labels}."
+        return drawing(figure, name, title, title, description, risk_group_table(models, least))
 
 
-def risk_group_table(groups: Sequence[Mapping[str, Any]], least: int) -> Columns:
-    """The steps of the curves as far as they are drawn, and the counts below them."""
+def listed_times(models: Mapping[str, tuple[str, Groups]]) -> list[float]:
+    """The times, in months, at which patients at risk are listed."""
+    return sorted({one["time"] for _, groups in models.values() for one in groups[0]["at_risk"]})
+
+
+def at_risk_below(figure: Figure, plot: Axes, groups: Groups, least: int, named: bool) -> None:
+    """Write the patients at risk of each group below a panel; `named`: after the group's name."""
+    height = figure.get_figheight()
+    at, bottom = plot.get_xaxis_transform(), plot.get_position().y0
+    for number, group in enumerate(groups, 1):
+        y = bottom - (UNDER + number * ROW - ROW / 2) / height
+        if named:
+            word = GROUPS[group["group"]][0]
+            figure.text(0, y, word, fontsize=8, va="center", fontweight="bold")
+        counts = shown_counts(group, least)["n"]
+        for entry, text in zip(group["at_risk"], counts, strict=True):
+            place = (y - bottom) / plot.get_position().height
+            plot.text(entry["time"], place, text, transform=at, fontsize=8, ha="center",
+                      va="center")  # fmt: skip
+    if named:
+        y = bottom - (UNDER - ROW / 2) / height
+        figure.text(0, y, "At risk", fontsize=8, va="center", color=MUTED)
+
+
+def risk_group_table(models: Mapping[str, tuple[str, Groups]], least: int) -> Columns:
+    """The steps of the curves as far as they are drawn, and the counts of every listed time."""
     rows: list[dict[str, Any]] = []
-    for group in groups:
-        until = visible_until(group, least)
-        rows += curve_rows(group, GROUPS[group["group"]][0], until)
-        counts = shown_counts(group, least)
-        rows += [
-            {"curve": GROUPS[group["group"]][0], "months": entry["time"],
-             "at_risk": counts["n"][i], "events": counts["events"][i],
-             "censored": counts["censored"][i]}
-            for i, entry in enumerate(group["at_risk"])
-        ]  # fmt: skip
+    for model, (label, groups) in models.items():
+        for group in groups:
+            named = {"model": model, "label": label}
+            word, until = GROUPS[group["group"]][0], visible_until(group, least)
+            rows += [{**named, **row} for row in curve_rows(group, word, until)]
+            counts = shown_counts(group, least)
+            rows += [
+                {**named, "curve": word, "months": entry["time"], "at_risk": counts["n"][i],
+                 "events": counts["events"][i], "censored": counts["censored"][i]}
+                for i, entry in enumerate(group["at_risk"])
+            ]  # fmt: skip
     return columns_of(rows)
 
 
@@ -111,45 +139,27 @@ def curve_rows(
     ]
 
 
-def counts_in_words(group: Mapping[str, Any]) -> str:
-    """Patients and events of a risk group, where they may be shown.
+def counts_table(models: Mapping[str, tuple[str, Groups]], least: int) -> dict[str, Any]:
+    """The listed times, and by label the groups with their counts as far as they may be shown.
 
-    Withheld events are not named: three such labels are wider than a page.
+    Of each group `n` and `events`, None where withheld, and `at`: at risk, events and censored by
+    each time.
     """
-    if group["n"] is None:
-        return "counts withheld"
-    patients, events = plural(group["n"], "patient"), group["events"]
-    return patients if events is None else f"{patients}, {plural(events, 'event')}"
-
-
-def counts_rows(
-    figure: Figure,
-    plot: Axes,
-    group: Mapping[str, Any],
-    least: int,
-    y: float,
-    size: tuple[float, float],
-) -> float:
-    """Write the three rows of numbers of one group below the plot; returns the next free height."""
-    row, height = size
-    label, colour, line = GROUPS[group["group"]]
-    at = plot.get_xaxis_transform()
-    figure.text(0, y / height, label, fontsize=8.5, va="center", fontweight="bold")
-    figure.add_artist(
-        Line2D(
-            [0, 0.32 / WIDTH], [(y - row) / height] * 2, color=colour, linestyle=line, linewidth=2
-        )
-    )
-    box = plot.get_position()
-    counts = shown_counts(group, least)
-    for key, title in (("n", "At risk"), ("events", "Events"), ("censored", "Censored")):
-        figure.text(0.85 / WIDTH, y / height, title, fontsize=8.5, va="center", color=MUTED)
-        for entry, text in zip(group["at_risk"], counts[key], strict=True):
-            below = (y / height - box.y0) / box.height
-            plot.text(entry["time"], below, text, transform=at, fontsize=8.5, ha="center",
-                      va="center")  # fmt: skip
-        y -= row
-    return y
+    return {
+        "times": listed_times(models),
+        "models": {
+            label: [
+                {
+                    "group": GROUPS[group["group"]][0],
+                    "n": group["n"],
+                    "events": group["events"],
+                    "at": list(zip(*shown_counts(group, least).values(), strict=True)),
+                }
+                for group in groups
+            ]
+            for label, groups in models.values()
+        },
+    }
 
 
 def shown_counts(group: Mapping[str, Any], least: int) -> dict[str, list[str]]:
@@ -165,51 +175,6 @@ def shown_counts(group: Mapping[str, Any], least: int) -> dict[str, list[str]]:
             else:
                 cells[key].append(f"<{least}" if key == "n" and few and not hidden_before else "–")
     return cells
-
-
-def calibration(
-    panels: Mapping[float, Sequence[Mapping[str, Any]]], label: str, name: str
-) -> Drawing:
-    """Predicted against observed events per 100 patients, one panel per horizon (months)."""
-    columns = min(max(len(panels), 3), 4)
-    lines = math.ceil(len(panels) / columns)
-    cell = WIDTH / columns
-    side = min(cell - 0.7, 2.1)
-    height = lines * (side + 0.75)
-    largest = max(max(p["predicted"], p["high"]) for points in panels.values() for p in points)
-    top = min(100, 20 * math.ceil(5 * largest))
-    with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=(WIDTH, height))
-        for index, (horizon, points) in enumerate(panels.items()):
-            below = height - (index // columns + 1) * (side + 0.75) + 0.48
-            place = (0.55 + index % columns * cell, below, side, side)
-            plot = figure.add_axes(in_figure(place, height))
-            calibration_panel(plot, points, top)
-            plot.set_title(f"By {horizon:g} months", fontsize=9.5, loc="left", fontweight="bold")
-            if index % columns == 0:
-                plot.set_ylabel("Observed, of 100")
-        rows = [
-            {"months": horizon, **{key: 100 * point[key] for key in POINT}, "patients": point["n"]}
-            for horizon, points in panels.items()
-            for point in points
-        ]
-        title = f"Calibration of {label}"
-        description = f"{title}: observed against predicted events."
-        return drawing(figure, name, label, title, description, columns_of(rows))
-
-
-def calibration_panel(plot: Axes, points: Sequence[Mapping[str, Any]], top: int) -> None:
-    """One horizon: the diagonal, and a point with its interval for each group of patients."""
-    plot.plot([0, top], [0, top], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-    for point in points:
-        x = 100 * point["predicted"]
-        limits = [100 * point["low"], 100 * point["high"]]
-        plot.plot([x, x], limits, color="#0072b2", linewidth=1.2)
-        plot.plot(x, 100 * point["observed"], "o", color="#0072b2", markersize=5, clip_on=False)
-    plot.set(xlim=(0, top), ylim=(0, top), xlabel="Predicted, of 100")
-    ticks = range(0, top + 1, 20)
-    plot.set_xticks(ticks)
-    plot.set_yticks(ticks)
 
 
 def step_curve(

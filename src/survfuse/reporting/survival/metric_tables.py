@@ -49,13 +49,12 @@ def metric_tables(config: Config, evaluation: SurvivalEvaluation) -> dict[str, A
     every = evaluation["rows"]
     shown, facts = present(METRICS.values(), every), facts_of(evaluation)
 
-    def table(file: str, metrics: Metrics, rows: Sequence[Any], below: bool = False) -> MetricTable:
+    def table(file: str, metrics: Metrics, rows: Sequence[Any]) -> MetricTable:
         columns = columns_at_horizons(
             metrics, evaluation["horizons_months"], scarce_horizons(evaluation)
         )
-        return MetricTable(
-            file, caption_of(metrics, facts), columns, rows, reasons_of(rows, metrics), below
-        )
+        caption = caption_of(metrics, facts)
+        return MetricTable(file, caption, columns, rows, reasons_of(rows, metrics))
 
     def of(topic: Topic) -> Metrics:
         return [one for one in of_topics(shown, topic) if one is not RANKING]
@@ -75,7 +74,7 @@ def metric_tables(config: Config, evaluation: SurvivalEvaluation) -> dict[str, A
         "glossary": glossary_of(shown, facts),
         "tables_of_models": [one for one in tables if one[1].columns],
         "tables_of_calibration": [
-            table(file, metrics, trained, below=True) for file, metrics in parts if metrics
+            table(file, metrics, trained) for file, metrics in parts if metrics
         ],
     }
 

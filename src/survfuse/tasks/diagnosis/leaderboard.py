@@ -39,7 +39,7 @@ from survfuse.tasks.diagnosis.pet.same_patients import compare_with_pet
 from survfuse.tasks.diagnosis.risks import class_risks
 from survfuse.tasks.diagnosis.rows import ClassRow, read_class_row
 from survfuse.tasks.diagnosis.scores import score_availability, score_row, score_truth
-from survfuse.tasks.diagnosis.statements import statements
+from survfuse.tasks.diagnosis.statements import notes, statements
 from survfuse.tasks.diagnosis.study import ClassStudy, read_labelled
 
 log = logging.getLogger(__name__)
@@ -116,8 +116,9 @@ def evaluate_diagnoses(config: Config, files: EvaluationFiles) -> None:
         "notes": [
             *told,
             *repeat_notes(scored),
-            *statements(study, scored, comparisons, policies, reference, confidence),
+            *notes(study, scored),
         ],
+        "statements": statements(study, scored, comparisons, policies, reference, confidence),
     }
     write_json(files.out, result)
     log.info("%d rows scored on %d folds", len(rows), len(study.folds))

@@ -2,27 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from survfuse.artifacts.layout import ResultsFolder
 from survfuse.artifacts.prediction import ClassPrediction
 from survfuse.artifacts.study import Study
 from survfuse.config.study import Config
+from survfuse.core.event_words import DEMENTIA
+from survfuse.core.messages import marked
 from survfuse.evaluation.absolute_risk import inputs_of
 from survfuse.evaluation.files import EvaluationFiles
 from survfuse.evaluation.frozen_risks import freeze_risks
 from survfuse.evaluation.new_estimates import horizon_estimates
+from survfuse.evaluation.observed import FEWEST, beside, by_follow_up
 from survfuse.models.specs import find_model
 from survfuse.statistics.availability import read_availability
 from survfuse.statistics.intervals import NotEstimableError
 from survfuse.statistics.metrics import HorizonError
+from survfuse.statistics.proportions import wilson
 from survfuse.tasks.diagnosis.asked import asked_of
+from survfuse.tasks.diagnosis.classes import UNKNOWN
 from survfuse.tasks.diagnosis.risks import ablated_survival
 from survfuse.tasks.diagnosis.rows import read_class_row
 from survfuse.tasks.diagnosis.study import read_labelled
+from survfuse.tasks.sheet_words import SheetWords
+
+MEMORY_CLINIC = SheetWords(
+    about=marked(
+        "It is about memory and thinking: of people who are like you in what was examined, how "
+        "many develop dementia in the time after, and how many do not."
+    ),
+    limits=marked(
+        "It is no diagnosis. A number like this can be high although memory stays as it is, and "
+        "low although it gets worse."
+    ),
+    whom=marked(
+        "The team of the memory clinic knows such estimates and their limits. There are also "
+        "advice centres on memory and dementia, for you and for those who are close to you; ask "
+        "which of them is near."
+    ),
+    questions=(
+        marked("What did the tests of my memory and the scans show without this number?"),
+        marked("What else can make memory worse, and can it be treated?"),
+        marked("When should my memory be tested again?"),
+    ),
+)
+ANY = SheetWords(
+    about=marked(
+        "It is about a diagnosis: of people who are like you in what was examined, how many belong "
+        "to which group."
+    ),
+    limits=marked("It is no diagnosis, and it replaces no examination."),
+    whom=marked(
+        "If the question itself worries you, say so. You need not wait for a next appointment to "
+        "ask."
+    ),
+    questions=(
+        marked("What did my examinations show without this number?"),
+        marked("Which examination would tell for certain?"),
+        marked("Was anything missing for the estimate, and does that matter?"),
+    ),
+)
 
 
 def freeze(config: Config, results: ResultsFolder, name: str) -> dict[str, Any]:
@@ -100,3 +144,31 @@ def estimates(
         }
         for row in range(len(mean))
     ]
+
+
+def words_for(happened: str) -> SheetWords:
+    """The words for what happens to patients of the second class."""
+    return MEMORY_CLINIC if happened == DEMENTIA else ANY
+
+
+def observed(
+    estimates: Sequence[Mapping[str, Any]], outcomes: pd.DataFrame, confidence: float
+) -> list[dict[str, Any]]:
+    """At a horizon as of survival; else each class that enough patients have, and have not.
+
+    Its share beside its mean probability, among patients whose class is known.
+    """
+    if "time_months" in outcomes:
+        return by_follow_up(estimates, outcomes, confidence)
+    label = outcomes["label"].to_numpy(dtype=int)
+    rows = [row for row in range(len(estimates)) if label[row] != UNKNOWN]
+    names = [one["name"] for one in estimates[rows[0]]["classes"]] if rows else []
+    found = []
+    for number, name in enumerate(names):
+        of_class = int((label[rows] == number).sum())
+        if min(of_class, len(rows) - of_class) < FEWEST:
+            continue
+        mean = float(np.mean([estimates[row]["classes"][number]["probability"] for row in rows]))
+        share = wilson(of_class, len(rows), confidence)
+        found.append(beside(name, len(rows), of_class, mean, share))
+    return found

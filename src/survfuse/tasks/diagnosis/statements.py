@@ -11,12 +11,18 @@ from survfuse.tasks.diagnosis.metrics import DiagnosisMetric, ranking_of
 from survfuse.tasks.diagnosis.study import ClassStudy
 
 FEW = f"fewer than {LEAST_OF_A_CLASS} patients of a class, from whom nothing is concluded"
-NOTES = (
+INTERVALS = (
     "Intervals of AUROCs and of their differences are meant to hold the mean of models trained on "
     "other cohorts of this size: DeLong's variance within folds, widened for refitting. Those of "
-    "shares are Wilson's and take the fitted models as they are.",
+    "shares are Wilson's and take the fitted models as they are."
+)
+WITHIN_FOLDS = (
     "AUROCs and calibration slopes are computed within folds, because every fold has a model of "
-    "its own; shares, all other calibration and decision curves use all patients together.",
+    "its own; shares, all other calibration and decision curves use all patients together."
+)
+NO_CONTROL = (
+    "No row was trained on permuted labels, so that a leak of test labels would not be noticed "
+    "here."
 )
 
 
@@ -28,21 +34,30 @@ def statements(
     reference: str,
     confidence: float,
 ) -> list[str]:
-    """All sentences in the order they are read; `rows` scored, the best first.
+    """What the figures of an evaluation say; `rows` scored, the best first.
 
-    They count no patients, as pages print them and withhold small counts.
+    The sentences count no patients, as their readers withhold small counts.
     """
     labels = {str(row["model"]): str(row["label"]) for row in rows}
     ranking = ranking_of(len(study.classes))
     return [
-        *(sentence for row in rows for sentence in (*row["collapsed"], *row["one_sided"])),
+        *(sentence for row in rows for sentence in row["collapsed"]),
         *against_reference(rows, comparisons, reference, confidence, ranking.word),
         *leaking_controls(rows, ranking.word),
         *effect_of_pet(rows, confidence),
         *effect_of_synthesis(policies, labels, confidence),
         *censored(study),
-        *variation_over_repeats(rows, study, ranking),
-        *NOTES,
+        INTERVALS,
+    ]
+
+
+def notes(study: ClassStudy, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader must know and no figure says, in the order it is read; `rows` scored."""
+    return [
+        *(sentence for row in rows for sentence in row["one_sided"]),
+        *([] if any(row["role"] == "control" for row in rows) else [NO_CONTROL]),
+        *variation_over_repeats(rows, study, ranking_of(len(study.classes))),
+        WITHIN_FOLDS,
     ]
 
 
@@ -102,11 +117,6 @@ def leaking_controls(rows: Sequence[Mapping[str, Any]], word: str) -> list[str]:
     One that has collapsed finds nothing, and shows nothing.
     """
     controls = [row for row in rows if row["role"] == "control"]
-    if not controls:
-        return [
-            "No row was trained on permuted labels, so that a leak of test labels would not be "
-            "noticed here."
-        ]
     return [
         f"{row['label']} was trained on permuted labels and still scores above 0.5 ({word} "
         f"{row['discrimination']['value']:.3f}): test labels may have leaked into training, so "

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
+    from survfuse.evaluation.external import External
     from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
     from survfuse.tasks.prediction_tables import PredictionTables
+    from survfuse.tasks.sheet_words import SheetWords
 
 
 class DiagnosisTask(Task):
@@ -142,6 +144,12 @@ class DiagnosisTask(Task):
         told = {"name": asked.name, "definition": asked.definition}
         return {**told, "happened": happened(config.cohort)}
 
+    def sheet_words(self, predicted: Mapping[str, str]) -> SheetWords:
+        """Of dementia, where that is asked for; else of any diagnosis."""
+        from survfuse.tasks.diagnosis.new_patients import words_for
+
+        return words_for(predicted["happened"])
+
     def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:
         """The shares of the classes, and the recalibration of a diagnosis at a horizon."""
         from survfuse.tasks.diagnosis.new_patients import freeze
@@ -159,6 +167,28 @@ class DiagnosisTask(Task):
         from survfuse.tasks.diagnosis.new_patients import estimates
 
         return estimates(frozen, predictions, has, config)
+
+    def observed(
+        self, estimates: Sequence[Mapping[str, Any]], outcomes: pd.DataFrame, confidence: float
+    ) -> list[dict[str, Any]]:
+        """Shares of the classes beside mean probabilities."""
+        from survfuse.tasks.diagnosis.new_patients import observed
+
+        return observed(estimates, outcomes, confidence)
+
+    def require_same_question(self, study: CohortConfig, other: CohortConfig) -> None:
+        """The same classes, at the same horizon."""
+        from survfuse.tasks.diagnosis.external import require_same_question
+
+        require_same_question(study, other)
+
+    def external(
+        self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
+    ) -> External:
+        """The classes of the patients."""
+        from survfuse.tasks.diagnosis.external import external_of
+
+        return external_of(config.evaluation, asked_of(config.cohort), outcomes)
 
     def documented(self) -> list[Documented]:
         """Those of two classes, and those of more."""

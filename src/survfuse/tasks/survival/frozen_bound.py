@@ -12,7 +12,7 @@ from survfuse.artifacts.layout import ResultsFolder
 from survfuse.artifacts.study import Study
 from survfuse.config.study import Config
 from survfuse.modalities.clinical.encoder import fit_encoder
-from survfuse.statistics.conformal_survival import (
+from survfuse.statistics.new_patients.conformal_survival import (
     SurvivalBound,
     bound_months,
     calibrate,

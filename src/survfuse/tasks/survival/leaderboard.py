@@ -122,13 +122,15 @@ def evaluate(
         "oracle": {RANKING.name: ranked(scored["oracle"])} if files.truth else None,
         "notes": [
             *notes_on_rows(candidates, scored.values()),
-            *(sentence for row in scored.values() for sentence in row["collapsed"]),
             *repeat_notes(in_order),
-            *not_shown_better(rows, comparisons, config.confidence),
-            *leaking_controls(rows, scored),
             *unscored(protocol),
             *empty_groups(rows, groups),
             *without_groups(rows, risks),
+        ],
+        "statements": [
+            *(sentence for row in scored.values() for sentence in row["collapsed"]),
+            *not_shown_better(rows, comparisons, config.confidence),
+            *leaking_controls(rows, scored),
             *about_figures(),
         ],
     }

@@ -6,8 +6,11 @@ interval is `FOLDS`): higher is better, 0.5 is chance.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from survfuse.evaluation.metrics import Argument, Metric, Result, declared
 from survfuse.statistics.metrics import HARRELL, UNO
@@ -21,7 +24,11 @@ class SurvivalMetric(Metric[Scored, Argument, Result]):
     """A metric of survival predictions, or with `each="horizon"` of those at every horizon.
 
     In `about`, {tau} and {grid} stand for the truncation time and the times of the grid.
+    `elsewhere`: its value in a cohort that trained no model, and in every resample of it, (1 + B,);
+    without it the metric is not told of other cohorts.
     """
+
+    elsewhere: Callable[[Scored], np.ndarray] | None = None
 
     def score(self, scored: Scored) -> dict[str, Any]:
         """Its part of evaluation.json, by horizon where it has one for each."""
@@ -42,6 +49,7 @@ METRICS: dict[str, SurvivalMetric[Any, Any]] = declared(
         topic="discrimination",
         better="higher",
         compute=scores.harrell,
+        elsewhere=scores.harrell_elsewhere,
         interval=FOLDS,
         about="The C-index is the share of comparable pairs of patients that a model puts in the "
         "right order",
@@ -59,6 +67,7 @@ METRICS: dict[str, SurvivalMetric[Any, Any]] = declared(
         topic="discrimination",
         better="higher",
         compute=scores.uno,
+        elsewhere=scores.uno_elsewhere,
         interval=FOLDS,
         about="Uno’s C is truncated at {tau}",
         plain="The same share, weighted so that it does not depend on how long patients were "
@@ -73,6 +82,7 @@ METRICS: dict[str, SurvivalMetric[Any, Any]] = declared(
         topic="discrimination",
         better="higher",
         compute=scores.auc,
+        elsewhere=scores.auc,
         interval=resampled(0, 1),
         each="horizon",
         about="AUC: cases have had the event by the horizon, controls have not",
@@ -86,6 +96,7 @@ METRICS: dict[str, SurvivalMetric[Any, Any]] = declared(
         topic="error",
         better="lower",
         compute=scores.brier,
+        elsewhere=scores.brier,
         interval=resampled(low=0),
         each="horizon",
         about="Brier score: mean squared error of the predicted probability, 0 is best",
@@ -101,6 +112,7 @@ METRICS: dict[str, SurvivalMetric[Any, Any]] = declared(
         topic="error",
         better="lower",
         compute=scores.integrated_brier,
+        elsewhere=scores.integrated_brier,
         interval=resampled(low=0),
         about="The integrated score (IBS) uses {grid} and cannot be compared with a score on "
         "another grid",
@@ -115,6 +127,7 @@ METRICS: dict[str, SurvivalMetric[Any, Any]] = declared(
         topic="calibration",
         better="near 1",
         compute=scores.expected_ratio,
+        elsewhere=scores.expected_ratio_elsewhere,
         interval=RESAMPLED_WITHIN,
         each="horizon",
         about="O/E: observed over expected events by the horizon. Inside a cross-validation it is "
@@ -132,6 +145,7 @@ METRICS: dict[str, SurvivalMetric[Any, Any]] = declared(
         topic="calibration",
         better="near 1",
         compute=scores.slope,
+        elsewhere=scores.slope_elsewhere,
         interval=WALD,
         each="horizon",
         about="Slope, within folds and with follow-up cut at the horizon: 1 is ideal; below 1 the "

@@ -12,6 +12,7 @@ from survfuse.artifacts.layout import ResultsFolder
 from survfuse.artifacts.prediction import Prediction
 from survfuse.artifacts.study import read_study
 from survfuse.config.study import Config
+from survfuse.core.messages import marked
 from survfuse.evaluation.absolute_risk import inputs_of
 from survfuse.evaluation.frozen_risks import freeze_risks
 from survfuse.evaluation.new_estimates import horizon_estimates
@@ -19,14 +20,35 @@ from survfuse.models.specs import find_model
 from survfuse.statistics.availability import read_availability
 from survfuse.statistics.intervals import NotEstimableError
 from survfuse.statistics.metrics import HorizonError
+from survfuse.tasks.sheet_words import SheetWords
 from survfuse.tasks.survival.frozen_bound import bounds, freeze_bound
 from survfuse.tasks.survival.rows import read_row
+
+WORDS = SheetWords(
+    about=marked(
+        "It is about how an illness goes on: of people who are like you in what was examined, how "
+        "many have which course in the time after."
+    ),
+    limits=marked(
+        "It says nothing of which treatment is good for you, and nothing of what you can do "
+        "yourself. People with the same estimate fare very differently."
+    ),
+    whom=marked(
+        "Such numbers can weigh on you. Many hospitals have people who help with that, such as "
+        "psychologists, social workers or pastoral care; ask who it is here."
+    ),
+    questions=(
+        marked("What do we know about my illness without this number?"),
+        marked("Which treatments are there for me, and what do they do?"),
+        marked("Was anything missing for the estimate, and does that matter?"),
+    ),
+)
 
 
 def freeze(config: Config, results: ResultsFolder, name: str) -> dict[str, Any]:
     """What a package keeps of a row: `horizons` by months, and the `reasons` where there is none.
 
-    And the `bound`, see `frozen_bound`.
+    And the `bound`, see `frozen_bound`; `tau_months` is the truncation of the study's metrics.
 
     Raises UserInputError where tables are absent or do not match.
     """
@@ -59,7 +81,7 @@ def freeze(config: Config, results: ResultsFolder, name: str) -> dict[str, Any]:
         except (HorizonError, NotEstimableError) as error:
             reasons[f"{months:g}"] = str(error)
     bound = freeze_bound(config, results, own, row.predicted)
-    return {"horizons": horizons, "reasons": reasons, "bound": bound}
+    return {"horizons": horizons, "reasons": reasons, "bound": bound, "tau_months": tau}
 
 
 def estimates(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from survfuse.artifacts.study import Study
+from survfuse.artifacts.study import Fold, Study, SurvivalOutcome
 from survfuse.config.evaluation import EvaluationConfig
 from survfuse.statistics.intervals import draw_counts
 from survfuse.statistics.metrics import HorizonError, censoring_weights, require_follow_up
@@ -99,3 +99,28 @@ def fit_weights(study: Study, months: float) -> np.ndarray | HorizonError:
     except HorizonError as error:
         return error
     return weights
+
+
+def elsewhere(
+    outcome: SurvivalOutcome,
+    patient_ids: Sequence[str],
+    horizons_months: Sequence[float],
+    tau_months: float,
+    config: EvaluationConfig,
+) -> Protocol:
+    """How predictions are scored on patients of whom none trained a model: all of them together.
+
+    They are their own reference for censoring, and the grid of the Brier score is the horizons,
+    where a package states risks. `tau_months`: of the study; earlier where these are followed less.
+    """
+    everybody = np.arange(len(outcome))
+    study = Study(tuple(patient_ids), outcome, (Fold(0, 0, everybody, everybody),))
+    return Protocol(
+        study,
+        tuple(horizons_months),
+        tuple(horizons_months),
+        min(tau_months, default_tau(study)),
+        config.confidence,
+        draw_counts(study, config.bootstrap, config.seed),
+        {months: fit_weights(study, months) for months in horizons_months},
+    )

@@ -16,7 +16,12 @@ import pandas as pd
 
 from survfuse.artifacts.predictions import months_of, survival_columns
 from survfuse.artifacts.study import Fold, SurvivalOutcome
-from survfuse.statistics.calibration import calibration_curve, calibration_slope, observed_expected
+from survfuse.statistics.calibration import (
+    calibration_curve,
+    calibration_slope,
+    observed_expected,
+    observed_expected_draws,
+)
 from survfuse.statistics.intervals import Estimate
 from survfuse.statistics.metrics import (
     Concordance,
@@ -27,6 +32,7 @@ from survfuse.statistics.metrics import (
     integrate,
     uno_c,
 )
+from survfuse.statistics.resampled import harrell_draws, slope_draws, uno_draws
 from survfuse.tasks.survival.protocol import Protocol
 
 
@@ -176,6 +182,28 @@ def slope(scored: Scored) -> Estimate:
         study.fold_numbers,
         study.test_share,
     )
+
+
+def harrell_elsewhere(scored: Scored) -> np.ndarray:
+    """Harrell's C over all patients, of whom none trained the models."""
+    return harrell_draws(scored.outcome, scored.predicted.risk[0], scored.protocol.counts)
+
+
+def uno_elsewhere(scored: Scored) -> np.ndarray:
+    """Uno's C over all patients, truncated."""
+    protocol = scored.protocol
+    return uno_draws(scored.outcome, scored.predicted.risk[0], scored.months, protocol.counts)
+
+
+def expected_ratio_elsewhere(scored: Scored) -> np.ndarray:
+    """Observed/expected events by a horizon."""
+    counts = scored.protocol.counts
+    return observed_expected_draws(scored.outcome, scored.survival[0], scored.months, counts)
+
+
+def slope_elsewhere(scored: Scored) -> np.ndarray:
+    """Calibration slope at a horizon over all patients."""
+    return slope_draws(scored.outcome, scored.survival[0], scored.months, scored.protocol.counts)
 
 
 def points(protocol: Protocol, predicted: ModelPredictions, months: float) -> list[dict[str, Any]]:

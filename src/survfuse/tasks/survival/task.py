@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from survfuse.artifacts.layout import ResultsFolder
     from survfuse.config.cohort import CohortConfig
     from survfuse.evaluation.comparable import Comparable
+    from survfuse.evaluation.external import External
     from survfuse.evaluation.metrics import Documented
     from survfuse.sheets.problems import Note, Problem
     from survfuse.sheets.text_table import Sheet
     from survfuse.tasks.prediction_tables import PredictionTables
+    from survfuse.tasks.sheet_words import SheetWords
 
 
 class SurvivalTask(Task):
@@ -107,6 +109,12 @@ class SurvivalTask(Task):
         told = {"name": endpoint.name, "definition": endpoint.definition}
         return {**told, "happened": endpoint.happened}
 
+    def sheet_words(self, predicted: Mapping[str, str]) -> SheetWords:
+        """Of an illness and its course."""
+        from survfuse.tasks.survival.new_patients import WORDS
+
+        return WORDS
+
     def freeze(self, config: Config, results: ResultsFolder, row: str) -> dict[str, Any]:
         """The recalibration at each horizon."""
         from survfuse.tasks.survival.new_patients import freeze
@@ -124,6 +132,22 @@ class SurvivalTask(Task):
         from survfuse.tasks.survival.new_patients import estimates
 
         return estimates(frozen, predictions, has, config)
+
+    def observed(
+        self, estimates: Sequence[Mapping[str, Any]], outcomes: pd.DataFrame, confidence: float
+    ) -> list[dict[str, Any]]:
+        """Kaplan-Meier estimates beside mean risks."""
+        from survfuse.evaluation.observed import by_follow_up
+
+        return by_follow_up(estimates, outcomes, confidence)
+
+    def external(
+        self, config: Config, frozen: Mapping[str, Any], outcomes: pd.DataFrame
+    ) -> External:
+        """Follow-up, and the horizons by which the package states risks."""
+        from survfuse.tasks.survival.external import external_of
+
+        return external_of(config.evaluation, frozen, outcomes)
 
     def documented(self) -> list[Documented]:
         """Those of its one leaderboard."""

@@ -1,4 +1,4 @@
-"""The two problems whose solutions are the weights of sparse factors, each at a given penalty.
+"""The problems whose solutions are the weights of sparse factors, each at a given penalty.
 
 All losses are means over patients, in double precision, and are minimised by L-BFGS on all of them.
 """
@@ -81,6 +81,16 @@ def fit_effects(part: Part, free: Tensor, others: Tensor, penalty: float, start:
     return replace(start, effect=effect)
 
 
+def fit_dense(part: Part, free: int, penalty: float, start: Fit) -> Fit:
+    """Effects of the first `free` columns, and of the others under a ridge penalty; convex."""
+
+    def loss(at: Tensor) -> Tensor:
+        summed = part.total(part.x @ at) + LIGHT / 2 * at[:free].square().sum()
+        return summed / len(part.x) + penalty / 2 * at[free:].square().sum()
+
+    return replace(start, effect=minimise(loss, start.effect))
+
+
 def weights_of(effect: Tensor, owner: Tensor) -> Tensor:
     """(p,) each column's share of the effects of its modality, `owner` (p,), of norm 1 in each."""
     norms = torch.zeros(int(owner.max()) + 1, dtype=effect.dtype)
@@ -103,13 +113,28 @@ def steepest(
         mine, theirs = (torch.nonzero((owner == m) & (weight > 0))[:, 0] for m in (one, other))
         if not (len(mine) and len(theirs)):
             continue
-        u, speed, v = torch.linalg.svd(x[:, mine].T @ (slope[:, None] * x[:, theirs]), False)
+        u, speed, v = svd_of_product(x[:, mine], slope[:, None] * x[:, theirs])
         kept = torch.arange(min(rank, len(speed)))
         size = START * (speed[kept] / speed[0].clamp(min=1e-300)).sqrt()
         left[mine[:, None], place * rank + kept] = -size * u[:, kept]
         right[theirs[:, None], place * rank + kept] = size * v[kept].T
         fastest = max(fastest, float(speed[0]))
     return replace(fit, left=left * weight[:, None], right=right * weight[:, None]), fastest
+
+
+def svd_of_product(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The thin SVD of a.T @ b, of (n, p) and (n, q), at the size of n where columns are more."""
+    (left, a), (right, b) = narrowed(a), narrowed(b)
+    u, values, v = torch.linalg.svd(a.T @ b, full_matrices=False)
+    return left @ u, values, v @ right.T
+
+
+def narrowed(a: Tensor) -> tuple[Tensor, Tensor]:
+    """(p, r) orthonormal columns and (n, r), whose product with their transpose is a (n, p)."""
+    if a.shape[1] <= a.shape[0]:
+        return torch.eye(a.shape[1], dtype=a.dtype), a
+    basis, within = torch.linalg.qr(a.T)
+    return basis, within.T
 
 
 def fit_factors(part: Part, owner: Tensor, penalty: float, start: Fit) -> Fit:

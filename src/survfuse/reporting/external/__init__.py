@@ -1,0 +1,1 @@
+"""The page of a package that was checked on another cohort."""

@@ -1,0 +1,1 @@
+"""A local web page that predicts new patients: what `survfuse serve` starts."""

@@ -1,0 +1,80 @@
+"""One run after the other, whatever happens to one of them."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving_fixture import crash_or_echo, echo, sleep_long
+from survfuse.serve import lane as lanes
+from survfuse.serve.lane import Lane
+from survfuse.serve.runs import Run
+
+
+@pytest.fixture(autouse=True)
+def light_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "MODULE", "survfuse.serve.runs")
+
+
+def ended(lane: Lane, *names: str) -> dict[str, dict[str, Any]]:
+    """How runs ended that were queued at once."""
+    found: dict[str, dict[str, Any]] = {}
+    done = threading.Semaphore(0)
+
+    def then(run: Run, outcome: dict[str, Any]) -> None:
+        found[run.name] = outcome
+        done.release()
+
+    for name in names:
+        lane.submit(Run(Path(name)), then)
+    for _ in names:
+        assert done.acquire(timeout=60)
+    return found
+
+
+def test_a_run_that_crashes_fails_alone() -> None:
+    lane = Lane(crash_or_echo, limit_s=60)
+    try:
+        found = ended(lane, "a", "crash", "b")
+    finally:
+        lane.close()
+    assert [found[name]["state"] for name in ("a", "crash", "b")] == ["done", "failed", "done"]
+    assert found["b"]["patients"] == ["b"]
+    assert "Nothing was predicted" in found["crash"]["problems"][0]["sentence"]
+    assert lane.names() == []
+
+
+def test_a_run_that_hangs_is_given_up() -> None:
+    lane = Lane(sleep_long, limit_s=0.5)
+    try:
+        assert ended(lane, "a")["a"]["state"] == "failed"
+    finally:
+        lane.close()
+
+
+def test_closing_waits_for_nobody() -> None:
+    lane = Lane(sleep_long, limit_s=3600)
+    called: list[Run] = []
+    lane.submit(Run(Path("a")), lambda run, _: called.append(run))
+    lane.submit(Run(Path("b")), lambda run, _: called.append(run))
+    assert lane.names() == ["a", "b"]
+    closing = threading.Thread(target=lane.close)
+    closing.start()
+    closing.join(timeout=60)
+    assert not closing.is_alive() and called == []
+
+
+def test_what_cannot_be_kept_does_not_stop_the_next_run() -> None:
+    lane = Lane(echo, limit_s=60)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    try:
+        lane.submit(Run(Path("a")), full)
+        assert ended(lane, "b")["b"]["state"] == "done"
+    finally:
+        lane.close()
