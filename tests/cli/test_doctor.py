@@ -67,6 +67,7 @@ def test_doctor_tells_what_is_there_and_what_is_wrong(
     broken, other = presets["uni2-h"], presets["phikon"]
     assert (broken["fits"], broken["runs"]) == (False, None)
     assert "plain named tensors" in broken["problem"]
+    assert "weights_only" not in broken["problem"], "the advice of PyTorch is to run the file"
     assert (other["fits"], other["runs"]) == (False, None) and "do not fit" in other["problem"]
     assert presets["virchow"]["file"] == "" and presets["virchow"]["fits"] is None
     assert found["unnamed_files"] == [str(folder / "mine.safetensors")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from survfuse.config.encoder import EncoderConfig
 from survfuse.core.errors import MissingResourceError, UserInputError
 from survfuse.modalities.slides.encoders.encoder import Encoder
 from survfuse.modalities.slides.encoders.loading import identify, load_encoder
+from survfuse.modalities.slides.encoders.weights import read_tensors
 
 HALF = (0.5, 0.5, 0.5)
 PIXELS = {"mean": HALF, "std": HALF, "input_px": 32}
@@ -162,6 +164,31 @@ def test_files_without_named_tensors_are_told(write: object, tmp_path: Path) -> 
     write(path)  # type: ignore[operator]
     with pytest.raises(UserInputError, match=r"w\.pt .*plain named tensors"):
         loaded(weights=path, preset="phikon")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["zipped.pt", "old.pth", "plain.safetensors"])
+def test_a_damaged_file_is_read_or_refused_and_never_more(name: str, tmp_path: Path) -> None:
+    named = {"cls_token": torch.zeros(1, 1, 8), "blocks.0.norm1.weight": torch.ones(8)}
+    path = tmp_path / name
+    if path.suffix == ".safetensors":
+        save_file(named, path)
+    else:
+        zipped = name == "zipped.pt"
+        torch.save({"model": named}, path, _use_new_zipfile_serialization=zipped)
+    whole, chance = path.read_bytes(), np.random.default_rng(1)
+    for turn in range(60):
+        damaged = bytearray(whole)
+        at = int(chance.integers(len(whole)))
+        if turn % 3 == 0:
+            damaged = damaged[:at]
+        elif turn % 3 == 1:
+            damaged[at : at + 20] = chance.bytes(20)
+        else:
+            damaged[at] ^= 1 << int(chance.integers(8))
+        path.write_bytes(damaged)
+        with contextlib.suppress(UserInputError):
+            read_tensors(path)
 
 
 def test_a_pointer_to_weights_is_told(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ class EncoderIdentity:
     @property
     def computing(self) -> dict[str, Any]:
         """Everything that changes an embedding."""
-        return {name: value for name, value in asdict(self).items() if name != "told_by"}
+        values = {**asdict(self), "arguments": json.loads(self.arguments)}
+        del values["told_by"]
+        return values
 
     @property
     def settings(self) -> str:

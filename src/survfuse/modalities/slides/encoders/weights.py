@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -25,17 +24,6 @@ from survfuse.modalities.slides.encoders.key_names import (
 )
 from survfuse.modalities.slides.encoders.recipe import Recipe
 
-UNREADABLE = (
-    SafetensorError,
-    pickle.UnpicklingError,
-    RuntimeError,
-    AttributeError,
-    EOFError,
-    KeyError,
-    TypeError,
-    ValueError,
-    OSError,
-)
 # Under which a training program keeps the tensors beside its own notes; the first one counts.
 CONTAINERS = ("teacher", "model", "state_dict", "model_state_dict", "module")
 POSITIONS = ("pos_embed", "trunk.pos_embed")
@@ -56,7 +44,14 @@ def read_tensors(path: Path) -> Tensors:
             raise ValueError("it is a TorchScript program; see format: torchscript")
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
         tensors = {key: one for key, one in unpacked(stored).items() if isinstance(one, Tensor)}
-    except UNREADABLE as error:
+    except pickle.UnpicklingError:  # whose own sentence advises to unpickle
+        raise UserInputError(
+            f"slides: the weights {path} are no plain named tensors: the file is damaged, or holds "
+            "other objects, which are never unpickled"
+        ) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # each file is broken in its own way
         told = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserInputError(
             f"slides: the weights {path} are no plain named tensors of an encoder: {told}"
