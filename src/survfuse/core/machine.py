@@ -44,7 +44,7 @@ def this_machine() -> Machine:
     return Machine(
         system=platform.platform(aliased=True, terse=True),
         processor=told.get("model name") or platform.processor() or platform.machine(),
-        threads=len(os.sched_getaffinity(0)),
+        threads=threads_given(),
         instructions=instructions,
         multiplies_bf16=any(name in MULTIPLY_BF16 for name in instructions),
         memory_gib=round(int(memory) * 1024 / GIB, 1) if memory.isdecimal() else None,
@@ -54,6 +54,13 @@ def this_machine() -> Machine:
             for one in map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
         ),
     )
+
+
+def threads_given() -> int:
+    """The hardware threads that this process may use; all of them where a system does not say."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def fields_of(path: Path) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """The record of a prediction: what is known and estimated of one new patient, as JSON.
 
-Pages, documents and messages to other systems are made of it and of nothing else.
+Pages, documents and messages to other systems are made of it and, but for pictures of volumes, of
+nothing else.
 """
 
 from __future__ import annotations

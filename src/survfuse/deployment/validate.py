@@ -14,6 +14,7 @@ from survfuse import __version__
 from survfuse.artifacts.package import Package
 from survfuse.artifacts.package_layout import ExternalFolder
 from survfuse.cohort.outcomes import checked_outcomes
+from survfuse.config.section import value_at
 from survfuse.config.study import Config
 from survfuse.core.errors import UserInputError
 from survfuse.core.files import read_object, write_json, write_text
@@ -21,7 +22,7 @@ from survfuse.deployment.external_tables import metrics_table, recalibration_rec
 from survfuse.deployment.inputs import NewInputs, NewSheets, has_of, prepare_new, settings_for
 from survfuse.deployment.predict import estimated, write_members
 from survfuse.evaluation.external import evaluate_external
-from survfuse.modalities.registry import MODALITIES, sheets_of
+from survfuse.modalities.registry import MODALITIES, OUTSIDE, preparation_files, sheets_of
 from survfuse.models.specs import find_model, label_of
 from survfuse.reporting.external.page import write_validation_page
 from survfuse.tasks.loading import task_of
@@ -136,10 +137,9 @@ def sheets_for(
     read = {source: path for source, path in brought.items() if source in known}
     patients = other.cohort.patients
     assert patients is not None, "the configuration requires a patient sheet"
-    for place, resource in package.record["resources"].items():
-        section, key = place.split(".")
-        if not resource["inside"] and weights is None:
-            weights = getattr(getattr(other, section), key)
+    if weights is None and not all(one["inside"] for one in package.record["resources"].values()):
+        outside = [place for place, kept in preparation_files().items() if kept == OUTSIDE]
+        weights = next((path for place in outside if (path := value_at(other, place))), None)
     return NewSheets(patients, read, weights), ignored
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import matplotlib.style
@@ -24,7 +24,8 @@ from survfuse.reporting.pictures.drawing import (
 from survfuse.reporting.wording import capitalize_first
 
 # Colour, line and marker by order: they differ without colour as well.
-LOOKS: tuple[tuple[str, Any, str], ...] = (
+Look = tuple[str, Any, str]
+LOOKS: tuple[Look, ...] = (
     ("#0072b2", "-", "o"),
     ("#d55e00", (0, (5, 2)), "s"),
     ("#7a858f", (0, (1, 1)), "^"),
@@ -63,21 +64,25 @@ def calibration(panels: Panels, label: str) -> Drawing:
     with matplotlib.style.context(["default", STYLE]):
         figure, size = sized(len(panels))
         plots = panel_grid(figure, list(panels), size)
+        looks = looks_of(name for series in panels.values() for name in series)
         for number, (plot, series) in enumerate(zip(plots, panels.values(), strict=True)):
             plot.plot([0, top], [0, top], color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-            for (colour, _, marker), (name, curve) in zip(LOOKS, series.items(), strict=False):
+            for name, curve in series.items():
+                colour, _, marker = looks[name]
                 for one in curve:
                     x, limits = 100 * one["predicted"], [100 * one["low"], 100 * one["high"]]
                     plot.plot([x, x], limits, color=colour, linewidth=1.1)
                 plot.plot([100 * one["predicted"] for one in curve],
                           [100 * one["observed"] for one in curve], marker, color=colour,
-                          markersize=4.5, clip_on=False,
-                          label=name if not number else None)  # fmt: skip
+                          markersize=4.5, clip_on=False)  # fmt: skip
             plot.set(xlim=(0, top), ylim=(0, top), xlabel="Predicted, of 100")
             plot.set_xticks(range(0, top + 1, 20))
             plot.set_yticks(range(0, top + 1, 20))
             if number % COLUMNS == 0:
                 plot.set_ylabel("Observed, of 100")
+        name_once(
+            plots[0], {name: (colour, "", marker) for name, (colour, _, marker) in looks.items()}
+        )
         legend_line(figure, 0.55)
         rows = [
             {"panel": heading, "prediction": name, "predicted": 100 * one["predicted"],
@@ -100,20 +105,23 @@ def decisions(panels: Mapping[str, Sequence[Mapping[str, Any]]], labels: Mapping
     with matplotlib.style.context(["default", STYLE]):
         figure, size = sized(len(panels))
         rows = list[dict[str, Any]]()
+        looks = looks_of(
+            labels[name] for curve in panels.values() for name in labels if drawn(name, curve)
+        )
         plots = panel_grid(figure, list(panels), size)
         for number, (plot, (heading, curve)) in enumerate(zip(plots, panels.items(), strict=True)):
             x = [100 * point["threshold"] for point in curve]
             lines = {"Act on everybody": [100 * p["act_on_everybody"]["value"] for p in curve]}
-            shown = [name for name in labels if name in curve[0]["net_benefit"]]
             plot.axhline(0, color=INK, linewidth=1)
             plot.plot(x, lines["Act on everybody"], color=MUTED, linewidth=1.2,
                       linestyle=(0, (1, 1.5)),
                       label=None if number else "Act on everybody")  # fmt: skip
-            for (colour, line, marker), name in zip(LOOKS, shown, strict=False):
+            for name in (name for name in labels if drawn(name, curve)):
+                colour, line, marker = looks[labels[name]]
                 worth = [100 * point["net_benefit"][name]["value"] for point in curve]
                 lines[labels[name]] = worth
                 plot.plot(x, worth, color=colour, linestyle=line, linewidth=1.6, marker=marker,
-                          markersize=3.5, label=None if number else labels[name])  # fmt: skip
+                          markersize=3.5)  # fmt: skip
             limits(plot, lines.values())
             plot.set_xlabel("Threshold, of 100")
             if number % COLUMNS == 0:
@@ -123,10 +131,27 @@ def decisions(panels: Mapping[str, Sequence[Mapping[str, Any]]], labels: Mapping
                 for name, worth in lines.items()
                 for at, value in zip(x, worth, strict=True)
             ]
+        name_once(plots[0], looks)
         legend_line(figure, 0.55)
         title = f"Decision curves of {label}"
         description = f"{title} in the other cohort."
         return drawing(figure, "decisions", "Decision curves", title, description, columns_of(rows))
+
+
+def looks_of(names: Iterable[str]) -> dict[str, Look]:
+    """The look of each name, the same in all panels of a figure."""
+    return dict(zip(dict.fromkeys(names), LOOKS, strict=False))
+
+
+def drawn(name: str, curve: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a decision curve has a prediction."""
+    return name in curve[0]["net_benefit"]
+
+
+def name_once(plot: Axes, looks: Mapping[str, Look]) -> None:
+    """Put every name into the legend, even of a line that the first panel has not."""
+    for name, (colour, line, marker) in looks.items():
+        plot.plot([], [], color=colour, linestyle=line, marker=marker, markersize=4, label=name)
 
 
 def limits(plot: Axes, lines: Any) -> None:

@@ -75,7 +75,11 @@ def validation_page(record: Record, config: Config, least: int) -> dict[str, Any
         "again": again if record["recalibrated"] else [],
         "ranking": next(one for one in lines if one.metric is board.ranking),
         "large": large,
-        "few": any(events < LEAST_EVENTS for events in record["events"].values()),
+        "few": [
+            record["parts"][part]
+            for part, events in record["events"].items()
+            if events < LEAST_EVENTS
+        ],
         "least_events": LEAST_EVENTS,
         "kinds": [kind for kind in KINDS if kind in record["recalibrated"]],
         "kind_labels": KIND_LABELS,

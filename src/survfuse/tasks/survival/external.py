@@ -127,6 +127,11 @@ def external_of(
 
     Raises UserInputError where the package states no risk at any horizon, or nobody had the event.
     """
+    if "tau_months" not in frozen:
+        raise UserInputError(
+            "the package does not say at which time its study truncated Uno's C; package the study "
+            "again with this version"
+        )
     months = sorted(one["months"] for one in frozen["horizons"].values())
     if not months:
         raise UserInputError("the package states no risk by any horizon, so there is none to check")
