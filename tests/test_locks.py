@@ -30,9 +30,9 @@ def test_every_line_of_a_lock_is_a_version_or_a_hash(path: Path) -> None:
 
 def test_the_lock_holds_what_was_asked_for() -> None:
     locked = {**pinned(ROOT / "requirements.lock"), **pinned(ROOT / "requirements-cuda.lock")}
-    asked = re.findall(r"^([\w-]+)(?:==(\S+))?", (ROOT / "requirements.in").read_text(), re.M)
+    asked = re.findall(r"^([\w.-]+)(?:==(\S+))?", (ROOT / "requirements.in").read_text(), re.M)
     for name, number in asked:
-        found = locked[name.lower()][0]
+        found = locked[name.lower().replace(".", "-")][0]
         assert found == (number or found)
 
 
