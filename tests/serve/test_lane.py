@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from serving_fixture import crash_or_echo, echo, sleep_long
+from survfuse.core.isolation import IsolatedProcess, IsolationError, Limits
 from survfuse.serve import lane as lanes
 from survfuse.serve.lane import Lane
 from survfuse.serve.runs import Run
@@ -53,6 +54,14 @@ def test_a_run_that_hangs_is_given_up() -> None:
         assert ended(lane, "a")["a"]["state"] == "failed"
     finally:
         lane.close()
+
+
+def test_a_process_that_is_being_started_when_all_ends_ends_too() -> None:
+    """The thread of a lane may start it after the lane was closed."""
+    process = IsolatedProcess(Limits(3600), threaded=True)
+    process.interrupt()
+    with process, pytest.raises(IsolationError):
+        process.call(sleep_long, Run(Path("a")), expected=ValueError)
 
 
 def test_closing_waits_for_nobody() -> None:

@@ -67,6 +67,7 @@ class IsolatedProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._ready = False
+        self._interrupted = False
 
     def __enter__(self) -> IsolatedProcess:
         return self
@@ -126,7 +127,11 @@ class IsolatedProcess:
         self._process = self._connection = None
 
     def interrupt(self) -> None:
-        """End the process from another thread; whoever waits for its task gets IsolationError."""
+        """End the process from another thread; whoever waits for its task gets IsolationError.
+
+        One that is being started ends too, and so does every later one.
+        """
+        self._interrupted = True
         if (process := self._process) is not None:
             process.kill()
 
@@ -148,6 +153,8 @@ class IsolatedProcess:
         self._connection, self._ready = ours, False
         atexit.register(self.close)
         ours.send(self.modules)
+        if self._interrupted:  # meanwhile; whoever interrupts may not have seen the process
+            self._process.kill()
 
     def _ready_connection(self) -> Connection:
         """The connection to a process that waits for a task."""
@@ -161,6 +168,8 @@ class IsolatedProcess:
             kind, content = FAILED, (str(error), "")
         if kind != READY:
             self.close()
+            if self._interrupted:
+                raise IsolationError("was interrupted")
             raise RuntimeError(f"a process for decoding cannot be started: it {content[0]}")
         self._ready = True
         return self._connection
