@@ -37,13 +37,13 @@ def this_machine() -> Machine:
     """What this machine offers to this process."""
     import torch
 
-    told = dict(fields_of(PROCESSORS))
-    flags = set((told.get("flags") or told.get("Features") or "").split())
+    processor = dict(fields_of(PROCESSORS))
+    flags = set((processor.get("flags") or processor.get("Features") or "").split())
     instructions = tuple(name for name in WORTH_KNOWING if name in flags)
     memory = dict(fields_of(MEMORY)).get("MemTotal", "").removesuffix(" kB")
     return Machine(
         system=platform.platform(aliased=True, terse=True),
-        processor=told.get("model name") or platform.processor() or platform.machine(),
+        processor=processor.get("model name") or platform.processor() or platform.machine(),
         threads=threads_given(),
         instructions=instructions,
         multiplies_bf16=any(name in MULTIPLY_BF16 for name in instructions),

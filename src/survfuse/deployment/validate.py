@@ -193,11 +193,11 @@ def inputs_compared(
     `remarks`: those on all patients together.
     """
     study, n = package.record["study"], len(new.patients.ids)
-    told = []
+    compared = []
     for name, there in has.items():
         own = [remark for remark in new.remarks if name in (remark.modality or "").split("+")]
         flagged = {one.patient_id for one in own if one.flagged and one.patient_id is not None}
-        told.append(
+        compared.append(
             {
                 "modality": name,
                 "name": MODALITIES[name].noun,
@@ -209,7 +209,7 @@ def inputs_compared(
                 "remarks": [str(one.message) for one in own if one.patient_id is None],
             }
         )
-    return told
+    return compared
 
 
 def notes_on(package: Package, other: Config, ignored: list[str]) -> list[str]:

@@ -96,7 +96,7 @@ class External(ABC):
 
     @property
     def grouped_by(self) -> list[AnyMetric]:
-        """The metrics that are told of subgroups: the ranking, and calibration in the large."""
+        """The metrics that are reported of subgroups: the ranking, and calibration in the large."""
         large = [one for one in self.metrics if one.better == "near 1" and "slope" not in one.name]
         return [self.ranking, *large]
 
@@ -236,11 +236,11 @@ def recalibrate(external: External, probability: np.ndarray, kind: str) -> Recal
 def worth(external: External, one: Recalibrated, untouched: Mapping[str, Draws]) -> dict[str, Any]:
     """Error and calibration of a recalibrated prediction, and how the error differs from before.
 
-    Recalibration does not change whom it places before whom, so that ranking is not told again.
+    Recalibration does not change whom it places before whom, so that ranking is not reported again.
     """
     metrics = [metric for metric in external.metrics if metric.topic in ("error", "calibration")]
     draws = {metric.name: draws_of(external, metric, one.probability) for metric in metrics}
-    told = {
+    scored = {
         name: {
             part: NotEstimableError(one.reasons[part]) if part in one.reasons else values
             for part, values in found.items()
@@ -248,10 +248,10 @@ def worth(external: External, one: Recalibrated, untouched: Mapping[str, Draws])
         for name, found in draws.items()
     }
     return {
-        "metrics": estimated(external, told),
+        "metrics": estimated(external, scored),
         "differences": {
             metric.name: in_parts(
-                dict(paired(told[metric.name], untouched[metric.name], external.confidence))
+                dict(paired(scored[metric.name], untouched[metric.name], external.confidence))
             )
             for metric in metrics
             if metric.better in DIFFERS

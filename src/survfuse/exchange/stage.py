@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +17,55 @@ from survfuse.exchange.identity import Identity, identities
 
 log = logging.getLogger(__name__)
 
-Export = Callable[[dict[str, Any], bytes | None, Identity, Path], list[Path]]
+
+@dataclass(frozen=True)
+class Exported:
+    """A patient: the record of the prediction, the page if there is one, and who it is."""
+
+    record: Mapping[str, Any]
+    pdf: bytes | None
+    identity: Identity
+
+    def path(self, out: Path, form: str, ending: str) -> Path:
+        """Where a form of export lies; file names carry the pseudonym whatever the identity."""
+        return out / form / f"{self.record['patient_id']}{ending}"
 
 
-def write_fhir(
-    record: dict[str, Any], pdf: bytes | None, identity: Identity, out: Path
-) -> list[Path]:
+def write_fhir(patient: Exported, out: Path) -> list[Path]:
     """A bundle."""
-    path = out / "fhir" / f"{record['patient_id']}.json"
-    write_json(path, fhir.bundle_of(record, pdf, identity))
+    path = patient.path(out, "fhir", ".json")
+    write_json(path, fhir.bundle_of(patient.record, patient.pdf, patient.identity))
     return [path]
 
 
-def write_hl7(
-    record: dict[str, Any], pdf: bytes | None, identity: Identity, out: Path
-) -> list[Path]:
+def write_hl7(patient: Exported, out: Path) -> list[Path]:
     """A message."""
-    path = out / "hl7" / f"{record['patient_id']}.hl7"
-    write_bytes(path, hl7.message_of(record, pdf, identity))
+    path = patient.path(out, "hl7", ".hl7")
+    write_bytes(path, hl7.message_of(patient.record, patient.pdf, patient.identity))
     return [path]
 
 
-def write_dicom(
-    record: dict[str, Any], pdf: bytes | None, identity: Identity, out: Path
-) -> list[Path]:
+def write_dicom(patient: Exported, out: Path) -> list[Path]:
     """The page and the report that names it; nothing where there is no page."""
-    if pdf is None:
+    record, identity = patient.record, patient.identity
+    if patient.pdf is None:
         log.warning(
             "%s: has no PDF, so there is nothing for DICOM; predict again where WeasyPrint and "
             "Pango are installed",
             record["patient_id"],
         )
         return []
-    page = out / "dicom" / f"{record['patient_id']}.page.dcm"
-    report = page.with_name(f"{record['patient_id']}.report.dcm")
-    write_bytes(page, dicom.document_of(record, pdf, identity))
+    page, report = (patient.path(out, "dicom", f".{name}.dcm") for name in ("page", "report"))
+    write_bytes(page, dicom.document_of(record, patient.pdf, identity))
     write_bytes(report, dicom.report_of(record, identity))
     return [page, report]
 
 
-FORMATS: Mapping[str, Export] = {"fhir": write_fhir, "dicom": write_dicom, "hl7": write_hl7}
+FORMATS: Mapping[str, Callable[[Exported, Path], list[Path]]] = {
+    "fhir": write_fhir,
+    "dicom": write_dicom,
+    "hl7": write_hl7,
+}
 
 
 def export_predictions(
@@ -86,7 +96,7 @@ def export_predictions(
         page = folder.document(patient)
         pdf = page.read_bytes() if page.is_file() else None
         for name in formats:
-            written += FORMATS[name](record, pdf, known[patient], out)
+            written += FORMATS[name](Exported(record, pdf, known[patient]), out)
     return written
 
 

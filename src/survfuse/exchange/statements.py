@@ -83,16 +83,16 @@ def method(record: Record, label: str) -> str:
 def notes(record: Record) -> list[str]:
     """What whoever reads a number must read too, the use first."""
     package = record["package"]
-    told = [record["use"]]
+    found = [record["use"]]
     if package["simulated"]:
-        told.append("The models were fitted on simulated patients.")
+        found.append("The models were fitted on simulated patients.")
     if package["untrained"]:
-        told.append("Slides were embedded by a network that was not trained.")
+        found.append("Slides were embedded by a network that was not trained.")
     flagged = [one["sentence"] for one in record["remarks"] if one["flagged"]]
-    told += [f"Flagged: {sentence}" for sentence in flagged]
-    told += [one["sentence"] for one in record["remarks"] if not one["flagged"]]
+    found += [f"Flagged: {sentence}" for sentence in flagged]
+    found += [one["sentence"] for one in record["remarks"] if not one["flagged"]]
     lacking = [f"{one['name']}: {one['state']}" for one in record["inputs"] if lacks(one)]
-    return [*told, *([f"Inputs: {'; '.join(lacking)}."] if lacking else [])]
+    return [*found, *([f"Inputs: {'; '.join(lacking)}."] if lacking else [])]
 
 
 def lacks(one: Record) -> bool:

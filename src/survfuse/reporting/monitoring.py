@@ -13,9 +13,9 @@ from survfuse.reporting.render import WordingError, render
 
 Record = Mapping[str, Any]
 KINDS = {  # what a comparison of each kind is about, before its name
-    "availability": "have",
-    "unusual": "unlike the study:",
-    "agreement": "do not go together:",
+    "availability": "patients with",
+    "unusual": "flagged as unlike the study:",
+    "agreement": "flagged as not going together:",
     "covariate": "distribution of",
 }
 

@@ -23,9 +23,9 @@ from survfuse.serve.documents import fhir_bundle, find_document
 from survfuse.serve.failures import OF_RUN
 from survfuse.serve.form import PATIENT, PATIENTS, Form, form_of, write_sheets
 from survfuse.serve.guard import Guard, refused_as_sentence
-from survfuse.serve.lane import Lane
 from survfuse.serve.means import Means
 from survfuse.serve.pages import Pages
+from survfuse.serve.run_queue import RunQueue
 from survfuse.serve.runs import (
     CHECKED,
     CHECKING,
@@ -60,8 +60,8 @@ class Served:
     limits: Limits
     form: Form
     pages: Pages
-    checking: Lane
-    predicting: Lane
+    checking: RunQueue
+    predicting: RunQueue
     receiving: int = field(default=0)
 
     def expire(self) -> None:
@@ -76,24 +76,24 @@ def make_app(
     """The application. names: of hosts under which it may be asked, see `guard.names_of`."""
     form = form_of(package, means.weights is not None)
     pages = Pages(package, form, token, limits.most_bytes)
-    lanes = (
-        Lane(check, means, limit_s=CHECK_LIMIT_S),
-        Lane(predict, means, limit_s=PREDICT_LIMIT_S),
+    queues = (
+        RunQueue(check, means, limit_s=CHECK_LIMIT_S),
+        RunQueue(predict, means, limit_s=PREDICT_LIMIT_S),
     )
-    served = Served(package, out, token, limits, form, pages, *lanes)
+    served = Served(package, out, token, limits, form, pages, *queues)
 
     @asynccontextmanager
     async def life(_: Starlette) -> AsyncIterator[None]:
         remove_unfinished(out)
-        for lane in lanes:
-            lane.start()
+        for queue in queues:
+            queue.start()
         expiry = asyncio.create_task(expire(served))
         try:
             yield
         finally:
             expiry.cancel()
-            for lane in lanes:
-                await run_in_threadpool(lane.close)
+            for queue in queues:
+                await run_in_threadpool(queue.close)
             remove_unfinished(out)
 
     app = Starlette(
@@ -181,9 +181,9 @@ async def send(request: Request, several: bool) -> Response:
     return RedirectResponse(f"/runs/{run.name}", status_code=303)
 
 
-def refuse_if_full(lane: Lane) -> None:
+def refuse_if_full(queue: RunQueue) -> None:
     """Raise RequestRefused where too many runs wait already."""
-    if len(lane.names()) >= MOST_WAITING:
+    if len(queue.names()) >= MOST_WAITING:
         raise RequestRefused(503, f"{MOST_WAITING} others wait already; try again later.")
 
 
@@ -220,23 +220,27 @@ async def show_run(request: Request) -> Response:
     """How far a run is, what is wrong with it, or what was predicted."""
     served, run = served_by(request), run_of(request)
     waiting = {CHECKING: served.checking, PREDICTING: served.predicting}
-    names = {state: lane.names() for state, lane in waiting.items()}  # before the state is read
-    told = run.read()
-    if told["state"] in waiting:
-        before = names[told["state"]]
+    names = {state: queue.names() for state, queue in waiting.items()}  # before the state is read
+    state_of_run = run.read()
+    if state_of_run["state"] in waiting:
+        before = names[state_of_run["state"]]
         if run.name not in before:
-            told = {"state": FAILED, "problems": [{"sentence": OF_RUN}]}
+            state_of_run = {"state": FAILED, "problems": [{"sentence": OF_RUN}]}
         else:
-            return served.pages.waiting(run, told, before.index(run.name))
-    return served.pages.run(run, told)
+            return served.pages.waiting(run, state_of_run, before.index(run.name))
+    return served.pages.run(run, state_of_run)
 
 
 async def show_document(request: Request) -> Response:
     """A file of what was predicted, if the run has one of that name."""
     run, asked = run_of(request), request.path_params
-    told = run.read()
+    state_of_run = run.read()
     address = f"/runs/{run.name}/{asked['kind']}/{asked['name']}"
-    found = find_document(run, told["patients"], address) if told["state"] == DONE else None
+    found = (
+        find_document(run, state_of_run["patients"], address)
+        if state_of_run["state"] == DONE
+        else None
+    )
     if found is None:
         raise HTTPException(404)
     kind, path = found.document.media_type, found.path

@@ -1,4 +1,4 @@
-"""How defects are told: to people a sentence, to the log the place, and to nobody a value."""
+"""How defects are reported: to people a sentence, to the log the place, and to nobody a value."""
 
 from __future__ import annotations
 

@@ -81,27 +81,27 @@ class Pages:
         """What is asked for."""
         return self.page("several.html.j2" if several else "form.html.j2")
 
-    def waiting(self, run: Run, told: Mapping[str, Any], before: int) -> Response:
+    def waiting(self, run: Run, found: Mapping[str, Any], before: int) -> Response:
         """A run that is worked on, or that waits for `before` others; looks again by itself."""
-        checking = told["state"] == CHECKING
+        checking = found["state"] == CHECKING
         return self.page("waiting.html.j2", run=run, checking=checking, before=before)
 
-    def run(self, run: Run, told: Mapping[str, Any]) -> Response:
+    def run(self, run: Run, found: Mapping[str, Any]) -> Response:
         """A run that waits for a person, or has ended."""
-        if told["state"] == CHECKED:
-            patients = [self.reviewed(one) for one in told["patients"][:SHOWN]]
+        if found["state"] == CHECKED:
+            patients = [self.reviewed(one) for one in found["patients"][:SHOWN]]
             return self.page(
                 "review.html.j2",
                 run=run,
                 patients=patients,
-                total=len(told["patients"]),
-                several=told["several"],
+                total=len(found["patients"]),
+                several=found["several"],
             )
-        if told["state"] == DONE:
-            return self.done(run, told["patients"])
-        several = told.get("several", False)
-        problems = [{**one, "where": where(one, several)} for one in told["problems"]]
-        failed = told["state"] == FAILED
+        if found["state"] == DONE:
+            return self.done(run, found["patients"])
+        several = found.get("several", False)
+        problems = [{**one, "where": where(one, several)} for one in found["problems"]]
+        failed = found["state"] == FAILED
         return self.page("refused.html.j2", 200, problems=problems, failed=failed)
 
     def reviewed(self, patient: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,13 +67,13 @@ class Run:
         """How far it is."""
         return read_object(self.state)
 
-    def write(self, state: str, **told: Any) -> None:
+    def write(self, state: str, **values: Any) -> None:
         """Say how far it is."""
-        write_json(self.state, {"state": state, **told})
+        write_json(self.state, {"state": state, **values})
 
-    def update(self, state: str, **told: Any) -> None:
+    def update(self, state: str, **values: Any) -> None:
         """Say how far it is, and keep what was said before."""
-        self.write(**{**self.read(), **told, "state": state})
+        self.write(**{**self.read(), **values, "state": state})
 
     def end(self, outcome: Mapping[str, Any]) -> None:
         """Keep what was predicted and how it ended, and remove what was sent."""

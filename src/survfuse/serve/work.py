@@ -44,7 +44,7 @@ def outcome(work: Callable[[], Outcome], run: Run) -> Outcome:
     try:
         return work()
     except SheetError as error:
-        problems = [told(problem, run) for problem in error.problems]
+        problems = [described(problem, run) for problem in error.problems]
         others = [{"sentence": without_paths(one)} for one in error.others]
         several = run.read()["several"]
         return {"state": REFUSED, "problems": [*problems, *others], "several": several}
@@ -57,7 +57,7 @@ def outcome(work: Callable[[], Outcome], run: Run) -> Outcome:
     return {"state": REFUSED, "problems": [{"sentence": without_paths(sentence)}]}
 
 
-def told(problem: Problem, run: Run) -> dict[str, Any]:
+def described(problem: Problem, run: Run) -> dict[str, Any]:
     """A problem of a sheet without the path under which it was stored."""
     stem = Path(problem.file)
     parts = stem.relative_to(run.sent).parts if stem.is_relative_to(run.sent) else (problem.file,)

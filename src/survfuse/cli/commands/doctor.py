@@ -81,7 +81,10 @@ def lines_of(found: Mapping[str, Any]) -> Iterator[str]:
             ("GPU", "; ".join(machine["gpus"]) or "none that PyTorch sees"),
             ("PyTorch", machine["torch"]),
             *((f"free in {at}", f"{free} GiB") for at, free in found["free_gib"].items()),
-            ("decoders", ", ".join(f"{name} {told}" for name, told in found["decoders"].items())),
+            (
+                "decoders",
+                ", ".join(f"{name} {version}" for name, version in found["decoders"].items()),
+            ),
         ]
     )
     surveyed = [*filter(None, [found.get("configured")]), *found.get("presets", ())]

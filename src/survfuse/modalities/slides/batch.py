@@ -188,8 +188,8 @@ def embed_slides(
     choose_device(device)
     settings = config.tile_encoder
     job = Job(config, out, loading.identify(settings))
-    if told := difference_of_tiles(settings, config.tile_px, config.target_mpp):
-        log.warning("%s", told)
+    if difference := difference_of_tiles(settings, config.tile_px, config.target_mpp):
+        log.warning("%s", difference)
     with single_threaded_operations():
         hashes = dict(zip(rows, threads.map(partial(slide_hash, roots=roots), rows), strict=True))
         statuses = {row: finished(row, hashes[row], job) for row in rows}

@@ -125,9 +125,9 @@ class Slides(Modality):
             return []
         slides = config.slides
         recipe_of(slides.tile_encoder)
-        told = difference_of_tiles(slides.tile_encoder, slides.tile_px, slides.target_mpp)
+        difference = difference_of_tiles(slides.tile_encoder, slides.tile_px, slides.target_mpp)
         remedy = "change slides.tile_px or slides.target_mpp, unless you mean it"
-        return [Note("configuration", f"slides: {told}", None, remedy)] if told else []
+        return [Note("configuration", f"slides: {difference}", None, remedy)] if difference else []
 
     def prepare(self, table: pd.DataFrame, path: Path, preparation: Preparation) -> None:
         """Tissue, tiles and embeddings of all slides, as one batch."""

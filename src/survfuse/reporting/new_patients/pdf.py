@@ -86,10 +86,10 @@ def to_pdf(document: Any, on: date, attached: Attached | None = None) -> bytes:
                 relationship="Data",
             )
         ]
-    told = [document.metadata.title, on.isoformat(), attached.content if attached else b""]
+    identifying = [document.metadata.title, on.isoformat(), attached.content if attached else b""]
     found: bytes = document.write_pdf(
         pdf_variant=VARIANT,
-        pdf_identifier=sha256(repr(told).encode()).digest()[:16],
+        pdf_identifier=sha256(repr(identifying).encode()).digest()[:16],
         pdf_tags=True,
     )
     return found

@@ -37,8 +37,8 @@ def describe_encoder(config: Config, data: RunData) -> dict[str, Any]:
     weights = encoder.weights.name if encoder.weights else "no weight file"
     pooling = f"pooling {encoder.pooling}" if encoder.pooling else ""
     pixels = next((slide.pixels for slide in slides_of(data) if slide.pixels), "")
-    told = "; ".join(filter(None, [weights, pooling, pixels]))
-    return {"untrained": False, "text": f"{name} ({told})."}
+    details = "; ".join(filter(None, [weights, pooling, pixels]))
+    return {"untrained": False, "text": f"{name} ({details})."}
 
 
 def slide_counts(slides: Sequence[SlideStatus]) -> dict[str, int] | None:

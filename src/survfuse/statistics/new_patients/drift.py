@@ -13,7 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 
 RESAMPLES = 20_000
-FEWEST = 5  # patients of a study in a cell; fewer are put together, so that nobody is told
+FEWEST = (
+    5  # patients of a study in a cell; fewer are put together, so that nobody can be recognised
+)
 
 
 def counts_p(found: Sequence[int], study: Sequence[int]) -> float:

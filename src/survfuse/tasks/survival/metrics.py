@@ -25,7 +25,7 @@ class SurvivalMetric(Metric[Scored, Argument, Result]):
 
     In `about`, {tau} and {grid} stand for the truncation time and the times of the grid.
     `elsewhere`: its value in a cohort that trained no model, and in every resample of it, (1 + B,);
-    without it the metric is not told of other cohorts.
+    without it the metric is not reported for other cohorts.
     """
 
     elsewhere: Callable[[Scored], np.ndarray] | None = None

@@ -144,9 +144,11 @@ def test_every_setting_of_a_preset_can_be_replaced(field: str) -> None:
     }
     assert getattr(after, field) == CHANGED[field]
     # Other pooling or another network gives another width, which is then not known.
-    assert differ - {"told_by"} == {field} | ({"width"} if field in ("pooling", "arch") else set())
+    assert differ - {"stated_by"} == {field} | (
+        {"width"} if field in ("pooling", "arch") else set()
+    )
     if field in ("mean", "std", "input_px"):
-        assert after.told_by[field] == "the configuration"
+        assert after.stated_by[field] == "the configuration"
 
 
 def test_arguments_are_added_to_those_of_the_preset() -> None:

@@ -36,13 +36,13 @@ class EncoderIdentity:
     position_offset: float | None  # see `key_names.resized_positions`
     format: str
     weights_sha256: str  # empty for untrained weights
-    told_by: str = ""  # what says mean, std and input_px; no embedding depends on it
+    stated_by: str = ""  # what says mean, std and input_px; no embedding depends on it
 
     @property
     def computing(self) -> dict[str, Any]:
         """Everything that changes an embedding."""
         values = {**asdict(self), "arguments": json.loads(self.arguments)}
-        del values["told_by"]
+        del values["stated_by"]
         return values
 
     @property
@@ -70,7 +70,7 @@ class EncoderIdentity:
         if self.resize_px != self.input_px:
             side += f" of {self.resize_px}"
         mean, std = (" ".join(f"{one:g}" for one in values) for values in (self.mean, self.std))
-        return f"{side}; mean {mean}; std {std}; by {self.told_by}"
+        return f"{side}; mean {mean}; std {std}; by {self.stated_by}"
 
     def attributes(self) -> dict[str, str]:
         """What stands beside embeddings."""
@@ -102,11 +102,11 @@ class Encoder:
         except MemoryError:
             raise
         except Exception as error:
-            told = (str(error).splitlines() or [""])[-1]
+            reason = (str(error).splitlines() or [""])[-1]
             raise UserInputError(
                 f"slides: {name} cannot embed tiles of {self.identity.input_px} pixels "
-                f"({type(error).__name__}: {told}); correct input_px, pooling or the arguments of "
-                "the encoder"
+                f"({type(error).__name__}: {reason}); correct input_px, pooling or the arguments "
+                "of the encoder"
             ) from None
         if found.ndim != 2 or len(found) != 2 or not found.shape[1]:
             raise UserInputError(

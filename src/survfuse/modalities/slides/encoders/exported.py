@@ -13,7 +13,7 @@ from survfuse.core.errors import MissingResourceError, UserInputError
 
 
 def load_torchscript(path: Path, device: torch.device) -> nn.Module:
-    """A TorchScript network, which the caller must have been told to trust.
+    """A TorchScript network, which the caller must be allowed to trust.
 
     Raises UserInputError for any other file.
     """
@@ -68,5 +68,5 @@ def load_onnx(path: Path, device: torch.device) -> nn.Module:
 
 def not_a(path: Path, kind: str, error: Exception) -> UserInputError:
     """The error for a file of another kind."""
-    told = (str(error).splitlines() or [type(error).__name__])[0]
-    return UserInputError(f"slides: {path} cannot be read as a {kind}: {told}")
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserInputError(f"slides: {path} cannot be read as a {kind}: {reason}")

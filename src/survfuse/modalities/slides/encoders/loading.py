@@ -48,12 +48,12 @@ def identify(config: EncoderConfig) -> EncoderIdentity:
     """
     recipe = recipe_of(config)
     values = {name: getattr(recipe, name) for name in STATISTICS}
-    told_by = dict(recipe.told_by)
+    stated_by = dict(recipe.stated_by)
     if recipe.format == TENSORS:
         require_known(recipe.arch)
     if None in values.values():
         tag, usual = statistics_of_tag(recipe)
-        told_by |= {name: f"timm's tag {tag}" for name in STATISTICS if values[name] is None}
+        stated_by |= {name: f"timm's tag {tag}" for name in STATISTICS if values[name] is None}
         values = {name: usual[name] if value is None else value for name, value in values.items()}
     return EncoderIdentity(
         encoder=recipe.name,
@@ -65,17 +65,17 @@ def identify(config: EncoderConfig) -> EncoderIdentity:
         position_offset=recipe.position_offset,
         format=recipe.format,
         weights_sha256=sha256_file(recipe.weights) if recipe.weights else "",
-        told_by=in_words(told_by),
+        stated_by=in_words(stated_by),
         **values,
     )
 
 
-def in_words(told_by: dict[str, str]) -> str:
+def in_words(stated_by: dict[str, str]) -> str:
     """What says mean, std and size: one source for all, or each with its own."""
-    sources = {told_by[name] for name in STATISTICS}
+    sources = {stated_by[name] for name in STATISTICS}
     if len(sources) == 1:
         return sources.pop()
-    return ", ".join(f"{told_by[name]} ({WORDS[name]})" for name in STATISTICS)
+    return ", ".join(f"{stated_by[name]} ({WORDS[name]})" for name in STATISTICS)
 
 
 def load_encoder(config: EncoderConfig, identity: EncoderIdentity, device: str) -> Encoder:

@@ -161,7 +161,7 @@ def layer_named(value: str) -> Any:
 def open_residual_branches(network: nn.Module) -> None:
     """Undo timm's start value of zero for the last normalisation of residual branches.
 
-    Training moves it away from zero; without training the convolutions would never be heard.
+    Training moves it away from zero; in an untrained network the convolutions would have no effect.
     """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and module.weight is not None:

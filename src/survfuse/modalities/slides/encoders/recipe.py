@@ -33,7 +33,7 @@ NEAR = 0.05  # relative; tiles of 224 and of 230 pixels show the same
 class Recipe:
     """Everything that an embedding depends on; None where only timm knows it.
 
-    name: for people and directories. arch: empty where the file holds the whole network. told_by:
+    name: for people and directories. arch: empty where the file holds the whole network. stated_by:
     what says each of STATISTICS. All else is as in `EncoderConfig` and `Preset`.
     """
 
@@ -52,7 +52,7 @@ class Recipe:
     trusted: bool = False
     key_names: tuple[str, ...] = (TIMM, DINOV2, TRANSFORMERS)
     position_offset: float | None = None
-    told_by: Mapping[str, str] = field(default_factory=dict)
+    stated_by: Mapping[str, str] = field(default_factory=dict)
 
 
 def recipe_of(config: EncoderConfig) -> Recipe:
@@ -86,7 +86,7 @@ def recipe_of(config: EncoderConfig) -> Recipe:
         norm_eps=config.norm_eps or (preset.norm_eps if preset else None),
         width=config.width or expected_width(config, preset),
         trusted=config.trust_torchscript,
-        told_by={**by_preset, **dict.fromkeys(own, "the configuration")},
+        stated_by={**by_preset, **dict.fromkeys(own, "the configuration")},
         **shared,
     )
 

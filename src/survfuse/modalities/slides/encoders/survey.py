@@ -55,7 +55,7 @@ def survey_folder(folder: Path, device: str) -> list[Surveyed]:
 
 
 def survey(config: EncoderConfig, device: str) -> Surveyed:
-    """Load an encoder and let it embed for some seconds. Whatever is wrong is told, not raised."""
+    """Load an encoder and let it embed for some seconds; what is wrong is reported, not raised."""
     named = config.preset or config.arch or config.format
     latest = Surveyed(named, str(config.weights or ""))
     log.info("%s: %s", named, config.weights or "untrained")
@@ -67,8 +67,8 @@ def survey(config: EncoderConfig, device: str) -> Surveyed:
     except MemoryError:
         return failed(latest, "memory ran out")
     except Exception as error:  # each file is broken in its own way
-        told = (str(error).splitlines() or [""])[0]
-        return failed(latest, f"{type(error).__name__}: {told}")
+        reason = (str(error).splitlines() or [""])[0]
+        return failed(latest, f"{type(error).__name__}: {reason}")
     return latest
 
 

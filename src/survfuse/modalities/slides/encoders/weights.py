@@ -52,9 +52,9 @@ def read_tensors(path: Path) -> Tensors:
     except MemoryError:
         raise
     except Exception as error:  # each file is broken in its own way
-        told = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserInputError(
-            f"slides: the weights {path} are no plain named tensors of an encoder: {told}"
+            f"slides: the weights {path} are no plain named tensors of an encoder: {reason}"
         ) from None
     if not tensors:
         raise UserInputError(f"slides: the weights {path} hold no plain named tensors")

@@ -10,17 +10,17 @@ import pytest
 
 from serving_fixture import crash_or_echo, echo, sleep_long
 from survfuse.core.isolation import IsolatedProcess, IsolationError, Limits
-from survfuse.serve import lane as lanes
-from survfuse.serve.lane import Lane
+from survfuse.serve import run_queue
+from survfuse.serve.run_queue import RunQueue
 from survfuse.serve.runs import Run
 
 
 @pytest.fixture(autouse=True)
 def light_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lanes, "MODULE", "survfuse.serve.runs")
+    monkeypatch.setattr(run_queue, "MODULE", "survfuse.serve.runs")
 
 
-def ended(lane: Lane, *names: str) -> dict[str, dict[str, Any]]:
+def ended(queue: RunQueue, *names: str) -> dict[str, dict[str, Any]]:
     """How runs ended that were queued at once."""
     found: dict[str, dict[str, Any]] = {}
     done = threading.Semaphore(0)
@@ -30,34 +30,34 @@ def ended(lane: Lane, *names: str) -> dict[str, dict[str, Any]]:
         done.release()
 
     for name in names:
-        lane.submit(Run(Path(name)), then)
+        queue.submit(Run(Path(name)), then)
     for _ in names:
         assert done.acquire(timeout=60)
     return found
 
 
 def test_a_run_that_crashes_fails_alone() -> None:
-    lane = Lane(crash_or_echo, limit_s=60)
+    queue = RunQueue(crash_or_echo, limit_s=60)
     try:
-        found = ended(lane, "a", "crash", "b")
+        found = ended(queue, "a", "crash", "b")
     finally:
-        lane.close()
+        queue.close()
     assert [found[name]["state"] for name in ("a", "crash", "b")] == ["done", "failed", "done"]
     assert found["b"]["patients"] == ["b"]
     assert "Nothing was predicted" in found["crash"]["problems"][0]["sentence"]
-    assert lane.names() == []
+    assert queue.names() == []
 
 
 def test_a_run_that_hangs_is_given_up() -> None:
-    lane = Lane(sleep_long, limit_s=0.5)
+    queue = RunQueue(sleep_long, limit_s=0.5)
     try:
-        assert ended(lane, "a")["a"]["state"] == "failed"
+        assert ended(queue, "a")["a"]["state"] == "failed"
     finally:
-        lane.close()
+        queue.close()
 
 
 def test_a_process_that_is_being_started_when_all_ends_ends_too() -> None:
-    """The thread of a lane may start it after the lane was closed."""
+    """The thread of a queue may start it after the queue was closed."""
     process = IsolatedProcess(Limits(3600), threaded=True)
     process.interrupt()
     with process, pytest.raises(IsolationError):
@@ -65,25 +65,25 @@ def test_a_process_that_is_being_started_when_all_ends_ends_too() -> None:
 
 
 def test_closing_waits_for_nobody() -> None:
-    lane = Lane(sleep_long, limit_s=3600)
+    queue = RunQueue(sleep_long, limit_s=3600)
     called: list[Run] = []
-    lane.submit(Run(Path("a")), lambda run, _: called.append(run))
-    lane.submit(Run(Path("b")), lambda run, _: called.append(run))
-    assert lane.names() == ["a", "b"]
-    closing = threading.Thread(target=lane.close)
+    queue.submit(Run(Path("a")), lambda run, _: called.append(run))
+    queue.submit(Run(Path("b")), lambda run, _: called.append(run))
+    assert queue.names() == ["a", "b"]
+    closing = threading.Thread(target=queue.close)
     closing.start()
     closing.join(timeout=60)
     assert not closing.is_alive() and called == []
 
 
 def test_what_cannot_be_kept_does_not_stop_the_next_run() -> None:
-    lane = Lane(echo, limit_s=60)
+    queue = RunQueue(echo, limit_s=60)
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     try:
-        lane.submit(Run(Path("a")), full)
-        assert ended(lane, "b")["b"]["state"] == "done"
+        queue.submit(Run(Path("a")), full)
+        assert ended(queue, "b")["b"]["state"] == "done"
     finally:
-        lane.close()
+        queue.close()

@@ -20,7 +20,7 @@ MODULE = "survfuse.serve.work"
 Task = Callable[..., Generator[dict[str, Any]]]
 
 
-class Lane:
+class RunQueue:
     """A queue of runs for one task, which yields how it ended as fields of `run.json`.
 
     Of a run that failed it yields the `place`, which is logged and not kept.
@@ -42,7 +42,7 @@ class Lane:
         self._thread.submit(self._process.start)
 
     def submit(self, run: Run, then: Callable[[Run, dict[str, Any]], None]) -> None:
-        """Queue a run; `then` is called with how it ended, in the thread of the lane."""
+        """Queue a run; `then` is called with how it ended, in the thread of the queue."""
         with self._changing:
             self._waiting.append(run.name)
         self._thread.submit(self._work, run, then)
